@@ -1,0 +1,1 @@
+//! Converts GGUF models into flash images.

@@ -1,0 +1,2 @@
+//! `bitnet-pack`: convert, inspect, verify and plan.
+fn main() {}

@@ -1,0 +1,2 @@
+//! `bitnet`: runs a model.
+fn main() {}
