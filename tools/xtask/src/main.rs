@@ -1,2 +1,31 @@
 //! Developer tasks: `cargo xtask --help`.
-fn main() {}
+
+mod command;
+mod no_panic;
+mod paths;
+mod stages;
+mod toolchain;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Developer tasks of bitnet-edge")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run every test, and set up what they need
+    Test(stages::Args),
+    /// Link a firmware for each board target and look for panic paths in it
+    NoPanic(no_panic::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().task {
+        Task::Test(args) => stages::run(&args),
+        Task::NoPanic(args) => no_panic::run(&args),
+    }
+}
