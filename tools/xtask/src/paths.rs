@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// The root of the workspace.
 pub(crate) fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.ancestors().nth(2).unwrap_or(crate_folder)
 }
 
 /// Cargo's target folder; tasks that need other flags or another compiler build in a folder inside it.
@@ -15,7 +16,9 @@ pub(crate) fn target() -> PathBuf {
 
 /// What `cargo xtask fetch` obtains. The tests look in the same place: `BITNET_EDGE_FETCHED`, else `target/fetched`.
 pub(crate) fn fetched() -> PathBuf {
-    env::var_os("BITNET_EDGE_FETCHED").map_or_else(|| root().join("target/fetched"), PathBuf::from)
+    let folder =
+        env::var_os("BITNET_EDGE_FETCHED").map_or_else(|| root().join("target/fetched"), PathBuf::from);
+    std::path::absolute(&folder).unwrap_or(folder)
 }
 
 /// What is kept between clones: `XDG_CACHE_HOME`, else `~/.cache`; without a home it is the target folder.

