@@ -11,6 +11,10 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Error {
+    /// A value was NaN or infinite. The model or its image is damaged, or its numbers do not fit f32.
+    NonFinite,
+    /// Slices of one call do not fit each other: a caller's mistake, named by the operand.
+    Operand(&'static str),
     /// A dimension is zero, too large, or not a multiple of what the format packs together.
     Shape,
     /// The data, or the space for a result, is not as long as the shape needs.
@@ -24,6 +28,8 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::NonFinite => "a value is NaN or infinite (damaged weights?)",
+            Self::Operand(what) => return write!(f, "operand does not fit the call: {what}"),
             Self::Shape => {
                 "a dimension is zero, too large, or not a multiple of what the format packs together"
             }

@@ -226,8 +226,17 @@ impl Fit {
     }
 }
 
-/// Builds the bytes of a block: the inverse of [`codes`], [`scales`] and [`scale`].
-fn pack(codes: &[u8; BLOCK_WEIGHTS], scales: &[u8; 16], d: u16) -> [u8; BLOCK_BYTES] {
+/// Builds the bytes of a block: the inverse of [`codes`], [`scales`] and [`scale`]. Codes are 0 to 63.
+///
+/// ```
+/// use bitnet_edge_kernels::format::q6_k;
+/// let block = q6_k::pack(&[63; 256], &[5; 16], 0x3c00);
+/// let mut codes = [0; 256];
+/// q6_k::codes(&block, &mut codes);
+/// assert_eq!((codes, q6_k::scales(&block), q6_k::scale(&block)), ([63; 256], &[5; 16], 0x3c00));
+/// ```
+#[must_use]
+pub fn pack(codes: &[u8; BLOCK_WEIGHTS], scales: &[u8; 16], d: u16) -> [u8; BLOCK_BYTES] {
     let mut block = [0; BLOCK_BYTES];
     let [head @ .., d0, d1] = &mut block;
     [*d0, *d1] = d.to_le_bytes();
