@@ -30,7 +30,12 @@ impl<'a> Cursor<'a> {
     pub(super) fn take(&mut self, count: u64, what: &'static str) -> Result<&'a [u8], GgufError> {
         let split = usize::try_from(count).ok().and_then(|count| self.bytes.split_at_checked(count));
         let Some((taken, rest)) = split else {
-            return Err(GgufError::Truncated { what, offset: self.offset, need: count, have: self.bytes.len() });
+            return Err(GgufError::Truncated {
+                what,
+                offset: self.offset,
+                need: count,
+                have: self.bytes.len(),
+            });
         };
         self.bytes = rest;
         self.offset += taken.len();

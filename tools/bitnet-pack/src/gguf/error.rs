@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::TensorType;
 
-/// Why a GGUF file, or a part of it, was refused. The text says what was found, what was needed, and what to do where
-/// there is something to do.
+/// Why a GGUF file, or a part of it, was refused. The text says what was found, what was needed, and what to
+/// do where there is something to do.
 ///
 /// Names from the file are escaped: a hostile one cannot write control characters to a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +155,7 @@ pub enum GgufError {
         /// What it holds.
         found: String,
         /// What it should hold.
-        needed: &'static str,
+        needed: String,
     },
 }
 
@@ -210,11 +210,9 @@ impl GgufError {
     /// Formats the errors of one metadata entry.
     fn fmt_metadata(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ValueType { key, id } => write!(
-                f,
-                "metadata `{}` has the value type {id}; GGUF defines 0 to 12",
-                key.escape_debug()
-            ),
+            Self::ValueType { key, id } => {
+                write!(f, "metadata `{}` has the value type {id}; GGUF defines 0 to 12", key.escape_debug())
+            }
             Self::Bool { key, found } => {
                 write!(f, "metadata `{}` is a bool of value {found}; it must be 0 or 1", key.escape_debug())
             }

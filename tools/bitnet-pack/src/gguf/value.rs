@@ -201,7 +201,8 @@ impl<'a> Array<'a> {
                     Value::read_as(cursor, element, key, depth + 1)?;
                 }
             }
-            // No bytes that could be wrong, and no overflow: the count was checked against the rest of the file.
+            // No bytes that could be wrong, and no overflow: the count was checked against the rest of the
+            // file.
             _ => {
                 cursor.take((len * element.least_bytes()) as u64, "array elements")?;
             }
@@ -240,7 +241,7 @@ impl<'a> Array<'a> {
 /// A Rust type that metadata values can be taken as.
 pub trait FromValue<'a>: Sized {
     /// What a value must be, for a message.
-    const NEEDED: &'static str;
+    fn needed() -> String;
 
     /// `value` as this type; `None` if it is of another kind or out of range.
     fn from_value(value: Value<'a>) -> Option<Self>;
@@ -250,7 +251,9 @@ pub trait FromValue<'a>: Sized {
 macro_rules! from_integer {
     ($($ty:ty => $needed:literal)*) => {$(
         impl FromValue<'_> for $ty {
-            const NEEDED: &'static str = $needed;
+            fn needed() -> String {
+                $needed.to_owned()
+            }
 
             fn from_value(value: Value<'_>) -> Option<Self> {
                 value.integer().and_then(|integer| Self::try_from(integer).ok())
@@ -266,7 +269,9 @@ from_integer! {
 }
 
 impl FromValue<'_> for f32 {
-    const NEEDED: &'static str = "a floating-point number";
+    fn needed() -> String {
+        "a floating-point number".to_owned()
+    }
 
     fn from_value(value: Value<'_>) -> Option<Self> {
         match value {
@@ -278,7 +283,9 @@ impl FromValue<'_> for f32 {
 }
 
 impl FromValue<'_> for bool {
-    const NEEDED: &'static str = "a bool";
+    fn needed() -> String {
+        "a bool".to_owned()
+    }
 
     fn from_value(value: Value<'_>) -> Option<Self> {
         match value {
@@ -289,7 +296,9 @@ impl FromValue<'_> for bool {
 }
 
 impl<'a> FromValue<'a> for &'a str {
-    const NEEDED: &'static str = "a UTF-8 string";
+    fn needed() -> String {
+        "a UTF-8 string".to_owned()
+    }
 
     fn from_value(value: Value<'a>) -> Option<Self> {
         match value {
@@ -327,7 +336,9 @@ impl<'a, T: FromValue<'a>> List<'a, T> {
 }
 
 impl<'a, T: FromValue<'a>> FromValue<'a> for List<'a, T> {
-    const NEEDED: &'static str = "an array whose elements are all of the kind that this entry is made of";
+    fn needed() -> String {
+        format!("an array of which every element is {}", T::needed())
+    }
 
     fn from_value(value: Value<'a>) -> Option<Self> {
         match value {
@@ -336,5 +347,52 @@ impl<'a, T: FromValue<'a>> FromValue<'a> for List<'a, T> {
             }
             _ => None,
         }
+    }
+}
+
+/// Elements, and characters of a string, that are shown before the rest is counted.
+const SHOWN_ELEMENTS: usize = 6;
+const SHOWN_CHARACTERS: usize = 80;
+
+/// Shows a value on one line, abbreviated; strings are escaped.
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::U8(value) => write!(f, "{value}"),
+            Self::I8(value) => write!(f, "{value}"),
+            Self::U16(value) => write!(f, "{value}"),
+            Self::I16(value) => write!(f, "{value}"),
+            Self::U32(value) => write!(f, "{value}"),
+            Self::I32(value) => write!(f, "{value}"),
+            Self::F32(value) => write!(f, "{value:?}"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::U64(value) => write!(f, "{value}"),
+            Self::I64(value) => write!(f, "{value}"),
+            Self::F64(value) => write!(f, "{value:?}"),
+            Self::String(bytes) => fmt_string(bytes, f),
+            Self::Array(array) => fmt_array(&array, f),
+        }
+    }
+}
+
+fn fmt_string(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let text = String::from_utf8_lossy(bytes);
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        None => write!(f, "{text:?}"),
+        Some((end, _)) => write!(f, "{:?}… ({} bytes)", text.get(..end).unwrap_or_default(), bytes.len()),
+    }
+}
+
+fn fmt_array(array: &Array<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("[")?;
+    for (index, value) in array.iter().take(SHOWN_ELEMENTS).enumerate() {
+        if index > 0 {
+            f.write_str(", ")?;
+        }
+        write!(f, "{value}")?;
+    }
+    match array.len().checked_sub(SHOWN_ELEMENTS) {
+        None | Some(0) => f.write_str("]"),
+        Some(more) => write!(f, ", … {more} more]"),
     }
 }
