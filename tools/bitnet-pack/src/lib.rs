@@ -1,1 +1,4 @@
 //! Converts GGUF models into flash images.
+
+pub mod gguf;
+pub mod inspect;
