@@ -3,3 +3,8 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod text;

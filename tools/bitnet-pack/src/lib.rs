@@ -1,1 +1,3 @@
 //! Converts GGUF models into flash images.
+
+pub mod text;
