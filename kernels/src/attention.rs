@@ -1,0 +1,301 @@
+//! Attention over one chunk of the KV cache, and the combination of chunks.
+//!
+//! A chunk is [`CHUNK`] absolute positions, so its result does not depend on how a prompt was batched. A chunk's
+//! result is a record of `2 + head_dim` f32: local maximum `m`, sum `l`, and the unnormalized output `o`.
+//! Positions that are masked are absent: a chunk is given only the positions a token may see.
+
+use crate::Error;
+use crate::math::{exp, exp1};
+use crate::quantize::{GROUP_FLOOR, abs_max, round_half_even};
+use crate::simd::{F32x16, LANES};
+
+/// Positions in a chunk.
+///
+/// ```
+/// assert_eq!(bitnet_edge_kernels::attention::CHUNK, 64);
+/// ```
+pub const CHUNK: usize = 64;
+
+/// f32 values before the output in a chunk's record: `m` and `l`.
+///
+/// ```
+/// assert_eq!(bitnet_edge_kernels::attention::RECORD_HEAD, 2);
+/// ```
+pub const RECORD_HEAD: usize = 2;
+
+/// An element of a float KV cache: `f32`, or `u16` for f16 bits.
+///
+/// ```
+/// use bitnet_edge_kernels::attention::KvElement;
+/// assert_eq!(<u16 as KvElement>::from_f32(1.0), 0x3c00);
+/// ```
+pub trait KvElement: Copy + Default {
+    /// Widens sixteen elements.
+    fn widen<V: F32x16>(x: &[Self; LANES]) -> V;
+    /// Rounds one value to the element's type, half to even.
+    fn from_f32(x: f32) -> Self;
+}
+
+impl KvElement for f32 {
+    #[inline(always)]
+    fn widen<V: F32x16>(x: &[Self; LANES]) -> V {
+        V::load(x)
+    }
+    #[inline(always)]
+    fn from_f32(x: f32) -> Self {
+        x
+    }
+}
+
+impl KvElement for u16 {
+    #[inline(always)]
+    fn widen<V: F32x16>(x: &[Self; LANES]) -> V {
+        V::from_f16(x)
+    }
+    #[inline(always)]
+    fn from_f32(x: f32) -> Self {
+        crate::format::f32_to_f16(x)
+    }
+}
+
+#[inline(always)]
+fn widen_part<E: KvElement, V: F32x16>(x: &[E]) -> V {
+    match x.first_chunk() {
+        Some(x) => E::widen(x),
+        None => {
+            let mut lanes = [E::default(); LANES];
+            for (lane, &v) in lanes.iter_mut().zip(x) {
+                *lane = v;
+            }
+            E::widen(&lanes)
+        }
+    }
+}
+
+/// The order of finite floats as integers: `a < b` exactly when `order(a) < order(b)`, with -0.0 below +0.0.
+///
+/// ```
+/// use bitnet_edge_kernels::attention::order;
+/// assert!(order(-1.0) < order(-0.5) && order(-0.0) < order(0.0) && order(2.0) < order(3.0));
+/// ```
+#[inline(always)]
+pub fn order(x: f32) -> i32 {
+    let b = x.to_bits() as i32;
+    b ^ ((b >> 31) as u32 >> 1) as i32
+}
+
+#[inline(always)]
+fn largest(scores: &[f32]) -> f32 {
+    let key = scores.iter().fold(i32::MIN, |m, &s| m.max(order(s)));
+    f32::from_bits((key ^ ((key >> 31) as u32 >> 1) as i32) as u32)
+}
+
+/// Scores become `exp(s - m)`, those beyond `n` zero; returns `m` and the sum in sixteen stripes.
+#[inline(always)]
+fn softmax_parts<V: F32x16>(scores: &mut [f32; CHUNK], n: usize) -> Result<(f32, f32), Error> {
+    let m = largest(scores.get(..n).unwrap_or(&[]));
+    let (groups, _) = scores.as_chunks_mut::<LANES>();
+    for group in groups {
+        exp(V::load(group).sub(V::splat(m))).store(group);
+    }
+    for p in scores.iter_mut().skip(n) {
+        *p = 0.0;
+    }
+    let (groups, _) = scores.as_chunks::<LANES>();
+    let l = groups.iter().fold(V::splat(0.0), |l, p| l.add(V::load(p))).fold();
+    if l.is_finite() && m.is_finite() { Ok((m, l)) } else { Err(Error::NonFinite) }
+}
+
+/// One query head over one chunk of a float KV cache.
+///
+/// `q`: `[head_dim]`; `k` and `v`: `[n][head_dim]`, n in 1..=64 positions; `c`: the score scale;
+/// `record`: `[2 + head_dim]`.
+///
+/// # Errors
+/// [`Error::NonFinite`] if a score is not finite, [`Error::Operand`] if the slices do not fit.
+///
+/// ```
+/// use bitnet_edge_kernels::{attention, simd::Scalar16};
+/// let mut record = [0.0; 4];
+/// let (q, k, v) = ([1.0, 0.0], [2.0, 0.0, 2.0, 0.0], [1.0, 2.0, 3.0, 4.0]);
+/// attention::chunk::<f32, Scalar16>(&q, &k, &v, 1.0, &mut record)?;
+/// assert_eq!(record, [2.0, 2.0, 4.0, 6.0]);
+/// # Ok::<(), bitnet_edge_kernels::Error>(())
+/// ```
+#[inline(always)]
+pub fn chunk<E: KvElement, V: F32x16>(
+    q: &[f32],
+    k: &[E],
+    v: &[E],
+    c: f32,
+    record: &mut [f32],
+) -> Result<(), Error> {
+    let hd = q.len();
+    let (n, o) = shape(hd, k.len(), v.len(), record)?;
+    let mut scores = [0.0; CHUNK];
+    for (s, k) in scores.iter_mut().zip(k.chunks_exact(hd.max(1))) {
+        let mut sum = V::splat(0.0);
+        for (q, k) in q.chunks(LANES).zip(k.chunks(LANES)) {
+            sum = sum.add(V::load_part(q).mul(widen_part::<E, V>(k)));
+        }
+        *s = sum.fold() * c;
+    }
+    let (m, l) = softmax_parts::<V>(&mut scores, n)?;
+    for (block, out) in o.1.chunks_mut(LANES).enumerate() {
+        let mut acc = V::splat(0.0);
+        for (&p, v) in scores.iter().zip(v.chunks_exact(hd.max(1))) {
+            let v = v.chunks(LANES).nth(block).unwrap_or(&[]);
+            acc = acc.add(V::splat(p).mul(widen_part::<E, V>(v)));
+        }
+        acc.store_part(out);
+    }
+    *o.0 = [m, l];
+    Ok(())
+}
+
+type Record<'a> = (&'a mut [f32; RECORD_HEAD], &'a mut [f32]);
+
+fn shape(hd: usize, k: usize, v: usize, record: &mut [f32]) -> Result<(usize, Record<'_>), Error> {
+    let n = k.checked_div(hd).unwrap_or(0);
+    if n == 0 || n > CHUNK || n.wrapping_mul(hd) != k || v != k {
+        return Err(Error::Operand("k and v are not 1 to 64 rows of a head"));
+    }
+    let o = record.split_first_chunk_mut().filter(|o| o.1.len() == hd);
+    Ok((n, o.ok_or(Error::Operand("record is not 2 + head_dim"))?))
+}
+
+/// One query head over one chunk of an int8 KV cache.
+///
+/// `q`: `[head_dim]` with scale `q_scale`; `k`, `v`: `[n][head_dim]` with a scale a row in `k_scales`, `v_scales`.
+/// Scores are exact integer sums times `(q_scale * k_scale)`, then times `c`. Probabilities times value scales are
+/// rounded to i16 by the chunk's largest, so that the weighted sum of values is an exact integer, too.
+///
+/// # Errors
+/// As [`chunk`].
+///
+/// ```
+/// use bitnet_edge_kernels::{attention, simd::Scalar16};
+/// let mut record = [0.0; 4];
+/// let row = attention::Int8Rows { q: &[127, 0], scales: &[1.0] };
+/// attention::chunk_i8::<Scalar16>(&[127, 0], 0.5, row, row, 1.0, &mut record)?;
+/// assert_eq!(record, [127.0 * 127.0 * 0.5, 1.0, 127.0, 0.0]);
+/// # Ok::<(), bitnet_edge_kernels::Error>(())
+/// ```
+#[inline(always)]
+pub fn chunk_i8<V: F32x16>(
+    q: &[i8],
+    q_scale: f32,
+    k: Int8Rows<'_>,
+    v: Int8Rows<'_>,
+    c: f32,
+    record: &mut [f32],
+) -> Result<(), Error> {
+    let hd = q.len();
+    let (n, o) = shape(hd, k.q.len(), v.q.len(), record)?;
+    let v_scales = v.scales.get(..n).ok_or(Error::Operand("a value scale a position is needed"))?;
+    if k.scales.len() < n {
+        return Err(Error::Operand("a key scale a position is needed"));
+    }
+    let mut scores = [0.0; CHUNK];
+    for ((s, k), &ka) in scores.iter_mut().zip(k.q.chunks_exact(hd.max(1))).zip(k.scales) {
+        let sum: i32 = q.iter().zip(k).fold(0, |s, (&a, &b)| s + i32::from(a) * i32::from(b));
+        *s = sum as f32 * (q_scale * ka) * c;
+    }
+    let (m, l) = softmax_parts::<V>(&mut scores, n)?;
+    for (p, &va) in scores.iter_mut().zip(v_scales) {
+        *p *= va;
+    }
+    let largest = abs_max(&scores)?;
+    let mut weights = [0i16; CHUNK];
+    let mut unit = 0.0;
+    if largest >= GROUP_FLOOR {
+        let scale = 32767.0 / largest;
+        unit = largest / 32767.0;
+        for (w, &p) in weights.iter_mut().zip(&scores) {
+            *w = round_half_even(p * scale) as i16;
+        }
+    }
+    for (block, out) in o.1.chunks_mut(LANES).enumerate() {
+        let mut acc = [0i32; LANES];
+        for (&w, v) in weights.iter().zip(v.q.chunks_exact(hd.max(1))) {
+            for (acc, &v) in acc.iter_mut().zip(v.chunks(LANES).nth(block).unwrap_or(&[])) {
+                *acc += i32::from(w) * i32::from(v);
+            }
+        }
+        for (out, acc) in out.iter_mut().zip(acc) {
+            *out = acc as f32 * unit;
+        }
+    }
+    *o.0 = [m, l];
+    Ok(())
+}
+
+/// Rows of int8 with a scale each.
+///
+/// ```
+/// let rows = bitnet_edge_kernels::attention::Int8Rows { q: &[1, 2], scales: &[0.5] };
+/// assert_eq!(rows.scales.len(), 1);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Int8Rows<'a> {
+    /// `[n][head_dim]`.
+    pub q: &'a [i8],
+    /// `[n]`: a row is `q * scale`.
+    pub scales: &'a [f32],
+}
+
+/// Combines the chunks of one head in order: weights `exp(m_c - m)`, then one division by the sum.
+///
+/// `records`: `n` records of `2 + head_dim`, `stride` f32 apart; `y`: `[head_dim]`.
+///
+/// # Errors
+/// [`Error::Operand`] if the records do not fit.
+///
+/// ```
+/// use bitnet_edge_kernels::{attention, simd::Scalar16};
+/// let mut y = [0.0];
+/// attention::combine::<Scalar16>(&[0.0, 1.0, 2.0, 0.0, 3.0, 6.0], 3, 2, &mut y)?;
+/// assert_eq!(y, [2.0]); // (2 + 6) / (1 + 3)
+/// # Ok::<(), bitnet_edge_kernels::Error>(())
+/// ```
+#[inline(always)]
+pub fn combine<V: F32x16>(records: &[f32], stride: usize, n: usize, y: &mut [f32]) -> Result<(), Error> {
+    let short = Error::Operand("records are fewer than the chunks");
+    let size = RECORD_HEAD.saturating_add(y.len());
+    let record =
+        |i: usize| records.get(i.checked_mul(stride)?..)?.get(..size)?.split_first_chunk::<RECORD_HEAD>();
+    let mut key = i32::MIN;
+    for i in 0..n {
+        let ([m, _], _) = record(i).ok_or(short)?;
+        key = key.max(order(*m));
+    }
+    let m = f32::from_bits((key ^ ((key >> 31) as u32 >> 1) as i32) as u32);
+    y.fill(0.0);
+    let mut sum = 0.0;
+    for i in 0..n {
+        let ([m_c, l_c], o) = record(i).ok_or(short)?;
+        let w = exp1(m_c - m);
+        sum += w * l_c;
+        for (y, o) in y.chunks_mut(LANES).zip(o.chunks(LANES)) {
+            V::load_part(y).add(V::splat(w).mul(V::load_part(o))).store_part(y);
+        }
+    }
+    for y in y.chunks_mut(LANES) {
+        V::load_part(y).div(V::splat(sum)).store_part(y);
+    }
+    Ok(())
+}
+
+/// Rounds a row into a float KV cache.
+///
+/// ```
+/// let mut row = [0u16; 2];
+/// bitnet_edge_kernels::attention::store(&[1.0, -2.0], &mut row);
+/// assert_eq!(row, [0x3c00, 0xc000]);
+/// ```
+#[inline(always)]
+pub fn store<E: KvElement>(x: &[f32], row: &mut [E]) {
+    for (r, &x) in row.iter_mut().zip(x) {
+        *r = E::from_f32(x);
+    }
+}

@@ -1,0 +1,255 @@
+use crate::attention::{self, Int8Rows, KvElement};
+use crate::gate::{self, Activation};
+use crate::simd::{F32x16, Scalar16};
+use crate::tile::{FloatActs, Int8Acts, TernaryScale, q4r4, q6r4, q8r4, rows, t2r4};
+use crate::{Error, norm, quantize, rope};
+
+/// What a backend for a CPU implements: the operations on slices.
+///
+/// Every default is the definition; a tier overrides what it can do faster and is right when no bit changes, which
+/// [`conformance`](crate::conformance) checks. Float operations are written once over [`F32x16`]: a tier names its
+/// lanes in [`Lanes`](Self::Lanes) and wraps the call in the instruction set it needs.
+///
+/// Operands and errors are those of the functions that the defaults call.
+///
+/// ```
+/// use bitnet_edge_kernels::{Kernels, Scalar};
+/// let mut q = [0i8; 2];
+/// assert_eq!(Scalar.quantize_token(&[1.0, -1.0], &mut q), Ok((127.0, 0)));
+/// assert_eq!(Scalar.name(), "scalar");
+/// ```
+pub trait Kernels: Copy + Sync {
+    /// The sixteen lanes of this tier.
+    type Lanes: F32x16;
+
+    /// The tier's name in reports.
+    fn name(&self) -> &'static str;
+
+    /// [`quantize::token`]
+    ///
+    /// # Errors
+    /// As there.
+    fn quantize_token(&self, x: &[f32], q: &mut [i8]) -> Result<(f32, i32), Error> {
+        quantize::token(x, q)
+    }
+
+    /// [`quantize::groups`] of 32.
+    ///
+    /// # Errors
+    /// As there.
+    fn quantize_g32(&self, x: &[f32], q: &mut [i8], a: &mut [f32], sum: &mut [i32]) -> Result<(), Error> {
+        quantize::groups::<32>(x, q, a, sum)
+    }
+
+    /// [`quantize::groups`] of 256.
+    ///
+    /// # Errors
+    /// As there.
+    fn quantize_g256(&self, x: &[f32], q: &mut [i8], a: &mut [f32], sum: &mut [i32]) -> Result<(), Error> {
+        quantize::groups::<256>(x, q, a, sum)
+    }
+
+    /// [`t2r4::matmul`]
+    ///
+    /// # Errors
+    /// As there.
+    fn matmul_t2r4_i8t(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        scale: TernaryScale<'_>,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        t2r4::matmul(w, tokens, acts, scale, out)
+    }
+
+    /// [`q8r4::matmul`]
+    ///
+    /// # Errors
+    /// As there.
+    fn matmul_q8r4_i8g32(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        q8r4::matmul(w, tokens, acts, out)
+    }
+
+    /// [`q4r4::matmul`]
+    ///
+    /// # Errors
+    /// As there.
+    fn matmul_q4r4_i8g32(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        q4r4::matmul(w, tokens, acts, out)
+    }
+
+    /// [`q4r4::matmul_minima`]
+    ///
+    /// # Errors
+    /// As there.
+    fn matmul_q4m4_i8g32(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        q4r4::matmul_minima(w, tokens, acts, out)
+    }
+
+    /// [`q6r4::matmul`]
+    ///
+    /// # Errors
+    /// As there.
+    fn matmul_q6r4_i8g256(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        q6r4::matmul(w, tokens, acts, out)
+    }
+
+    /// [`rows::matmul`] of f32 weights.
+    ///
+    /// # Errors
+    /// As there.
+    fn matmul_f32_f32(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &FloatActs<'_>,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        rows::matmul::<f32, Self::Lanes>(w, tokens, acts, out)
+    }
+
+    /// [`rows::matmul`] of f16 weights.
+    ///
+    /// # Errors
+    /// As there.
+    fn matmul_f16_f32(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &FloatActs<'_>,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        rows::matmul::<rows::F16, Self::Lanes>(w, tokens, acts, out)
+    }
+
+    /// [`rows::matmul`] of bfloat16 weights.
+    ///
+    /// # Errors
+    /// As there.
+    fn matmul_bf16_f32(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &FloatActs<'_>,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        rows::matmul::<rows::Bf16, Self::Lanes>(w, tokens, acts, out)
+    }
+
+    /// [`norm::rms_norm`]
+    ///
+    /// # Errors
+    /// As there.
+    fn rms_norm(&self, x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) -> Result<(), Error> {
+        norm::rms_norm::<Self::Lanes>(x, w, eps, y)
+    }
+
+    /// [`norm::rms_norm_in_place`]
+    ///
+    /// # Errors
+    /// As there.
+    fn rms_norm_in_place(&self, x: &mut [f32], w: &[f32], eps: f32) -> Result<(), Error> {
+        norm::rms_norm_in_place::<Self::Lanes>(x, w, eps)
+    }
+
+    /// [`rope::rotate`]
+    ///
+    /// # Errors
+    /// As there.
+    fn rope(&self, head: &mut [f32], angles: &[f32]) -> Result<(), Error> {
+        rope::rotate(head, angles)
+    }
+
+    /// [`gate::gate`]
+    ///
+    /// # Errors
+    /// As there.
+    fn gate(&self, act: Activation, g: &mut [f32], u: &[f32]) -> Result<(), Error> {
+        gate::gate::<Self::Lanes>(act, g, u)
+    }
+
+    /// [`attention::chunk`]
+    ///
+    /// # Errors
+    /// As there.
+    fn attend<E: KvElement>(
+        &self,
+        q: &[f32],
+        k: &[E],
+        v: &[E],
+        c: f32,
+        record: &mut [f32],
+    ) -> Result<(), Error> {
+        attention::chunk::<E, Self::Lanes>(q, k, v, c, record)
+    }
+
+    /// [`attention::chunk_i8`]
+    ///
+    /// # Errors
+    /// As there.
+    fn attend_i8(
+        &self,
+        q: &[i8],
+        q_scale: f32,
+        k: Int8Rows<'_>,
+        v: Int8Rows<'_>,
+        c: f32,
+        record: &mut [f32],
+    ) -> Result<(), Error> {
+        attention::chunk_i8::<Self::Lanes>(q, q_scale, k, v, c, record)
+    }
+
+    /// [`attention::combine`]
+    ///
+    /// # Errors
+    /// As there.
+    fn combine(&self, records: &[f32], stride: usize, n: usize, y: &mut [f32]) -> Result<(), Error> {
+        attention::combine::<Self::Lanes>(records, stride, n, y)
+    }
+}
+
+/// The definition: every method of [`Kernels`] as this crate writes it.
+///
+/// ```
+/// use bitnet_edge_kernels::{Kernels, Scalar, gate::Activation};
+/// let mut g = [2.0];
+/// Scalar.gate(Activation::Relu2, &mut g, &[0.5])?;
+/// assert_eq!(g, [2.0]);
+/// # Ok::<(), bitnet_edge_kernels::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scalar;
+
+impl Kernels for Scalar {
+    type Lanes = Scalar16;
+
+    fn name(&self) -> &'static str {
+        "scalar"
+    }
+}
