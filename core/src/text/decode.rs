@@ -73,7 +73,9 @@ impl Decoder {
                 let was_at_start = core::mem::replace(&mut self.at_start, false);
                 match bytes {
                     [b' ', rest @ ..]
-                        if was_at_start && tokenizer.model() == Model::Spm && tokenizer.adds_space_prefix() =>
+                        if was_at_start
+                            && tokenizer.model() == Model::Spm
+                            && tokenizer.adds_space_prefix() =>
                     {
                         rest
                     }

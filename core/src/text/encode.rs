@@ -127,12 +127,12 @@ enum Phase {
 /// # Ok::<(), bitnet_edge_core::text::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Encoder<'b, I> {
+pub struct Encoder<'b, 'p, I> {
     tokenizer: &'b Tokenizer<'b>,
     options: EncodeOptions,
     pieces: I,
     /// What is left of the piece of text at hand.
-    piece: &'b [u8],
+    piece: &'p [u8],
     /// The special token that ends the text at hand.
     special: Option<u32>,
     /// The text at hand, normalized, and how many bytes of it there are.
@@ -152,7 +152,7 @@ pub struct Encoder<'b, I> {
     count: usize,
 }
 
-impl<'b, I: Iterator<Item = Piece<'b>>> Encoder<'b, I> {
+impl<'b, 'p, I: Iterator<Item = Piece<'p>>> Encoder<'b, 'p, I> {
     /// Begins to encode `pieces`. `scratch` has [`scratch_words`] words for the longest text; `out` takes the tokens.
     ///
     /// ```
@@ -257,10 +257,13 @@ impl<'b, I: Iterator<Item = Piece<'b>>> Encoder<'b, I> {
                 self.phase = node.checked_sub(1).filter(|&node| node > 0).map_or(Phase::Merge, Phase::Tree);
                 Ok(1)
             }
-            Phase::Merge => Ok(self.with_word(|word| word.merge_best()).unwrap_or_else(|| {
-                self.phase = Phase::Emit(0);
-                1
-            })),
+            Phase::Merge => {
+                let cost = self.with_word(|word| word.merge_best().unwrap_or(0));
+                if cost == 0 {
+                    self.phase = Phase::Emit(0);
+                }
+                Ok(cost)
+            }
             Phase::Emit(at) => self.emit_symbol(at),
             Phase::Done => Ok(0),
         }
@@ -443,7 +446,8 @@ impl<'b, I: Iterator<Item = Piece<'b>>> Encoder<'b, I> {
         Ok(())
     }
 
-    fn with_word<T>(&mut self, work: impl FnOnce(&mut Word<'_>) -> T) -> T {
+    /// Lends the word at hand and its scratch memory to `work`.
+    fn with_word<T>(&mut self, work: impl for<'w> FnOnce(&mut Word<'w>) -> T) -> T {
         work(&mut Word {
             tokenizer: self.tokenizer,
             text: self.text.get(self.word.clone()).unwrap_or(&[]),

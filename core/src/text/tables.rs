@@ -56,7 +56,7 @@ pub enum PreTokenizer {
     Whole,
     /// GPT-2's.
     Gpt2,
-    /// GPT-2's, with every digit a word (`SmolLM`, StarCoder 2).
+    /// GPT-2's, with every digit a word (`SmolLM`).
     SmolLm,
     /// Llama 3's: up to three digits a word, line breaks kept together.
     Llama3,
@@ -250,7 +250,11 @@ impl<'a> Tokenizer<'a> {
         if !self.user.iter().map(word).all(is_token) {
             return malformed("user-defined tokens");
         }
-        if !self.kinds.iter().map(word).all(|kind| kind_of(kind >> 24).is_some() && is_token(kind & 0xff_ffff))
+        if !self
+            .kinds
+            .iter()
+            .map(word)
+            .all(|kind| kind_of(kind >> 24).is_some() && is_token(kind & 0xff_ffff))
             || !self.kinds.iter().map(|kind| word(kind) & 0xff_ffff).is_sorted_by(|a, b| a < b)
         {
             return malformed("kinds");
@@ -260,10 +264,14 @@ impl<'a> Tokenizer<'a> {
         }
         let count = self.sorted_count();
         let mut first = self.first.iter().map(|entry| word(entry) as usize);
-        if !first.clone().is_sorted() || first.next() != Some(0) || first.last() != Some(count) {
+        if !first.clone().is_sorted() || first.next() != Some(0) || first.next_back() != Some(count) {
             return malformed("first-byte index");
         }
-        if (0..count).all(|index| self.sorted(index).is_some_and(is_token)) { Ok(()) } else { malformed("sorted") }
+        if (0..count).all(|index| self.sorted(index).is_some_and(is_token)) {
+            Ok(())
+        } else {
+            malformed("sorted")
+        }
     }
 
     /// Checks what [`Tokenizer::new_checked`] leaves out: that the permutation is strictly sorted by the bytes of its
@@ -279,7 +287,8 @@ impl<'a> Tokenizer<'a> {
     /// # Ok::<(), bitnet_edge_core::text::Error>(())
     /// ```
     pub fn verify(&self) -> Result<(), Error> {
-        let tokens = || (0..self.sorted_count()).filter_map(|index| self.sorted(index)).map(|id| self.token_bytes(id));
+        let tokens =
+            || (0..self.sorted_count()).filter_map(|index| self.sorted(index)).map(|id| self.token_bytes(id));
         if !tokens().is_sorted_by(|a, b| a < b) {
             return Err(Error::Malformed { table: "sorted" });
         }
@@ -529,7 +538,7 @@ impl<'a> Tokenizer<'a> {
     /// ```
     pub fn control_tokens(&self) -> impl Iterator<Item = u32> + use<'a> {
         let control = |entry: &&[u8; 4]| {
-            matches!(kind_of(word(*entry) >> 24), Some(TokenKind::Control | TokenKind::Unknown))
+            matches!(kind_of(word(entry) >> 24), Some(TokenKind::Control | TokenKind::Unknown))
         };
         self.kinds.iter().filter(control).map(|entry| word(entry) & 0xff_ffff)
     }

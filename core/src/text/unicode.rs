@@ -175,7 +175,9 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_utf8_are_single_others() {
-        for text in [&b"\x80a"[..], b"\xff", b"\xc3", b"\xc3a", b"\xe2\x96", b"\xed\xa0\x80", b"\xf8\x80\x80\x80"] {
+        for text in
+            [&b"\x80a"[..], b"\xff", b"\xc3", b"\xc3a", b"\xe2\x96", b"\xed\xa0\x80", b"\xf8\x80\x80\x80"]
+        {
             let character = first_character(text).unwrap();
             assert_eq!((character.len, character.class), (1, Class::Other), "{text:?}");
         }

@@ -101,7 +101,9 @@ impl Words {
                 PreTokenizer::Llama3 => State::Numbers(2),
                 PreTokenizer::Gpt2 | PreTokenizer::Whole => State::Run(Class::Number),
             },
-            (_, Some(Class::Letter)) if is_blank || self.is_llama() && !is_break(first) => State::Run(Class::Letter),
+            (_, Some(Class::Letter)) if is_blank || self.is_llama() && !is_break(first) => {
+                State::Run(Class::Letter)
+            }
             (Class::Space, Some(Class::Other)) if is_blank => State::Run(Class::Other),
             (Class::Space, Some(Class::Number)) if is_blank && self.rules == PreTokenizer::Gpt2 => {
                 State::Run(Class::Number)

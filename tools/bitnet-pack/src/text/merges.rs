@@ -33,7 +33,8 @@ pub(crate) fn merge_tables(
     ids: &HashMap<&[u8], u32>,
 ) -> anyhow::Result<MergeTables> {
     let (list, groups) = group(merges, ids)?;
-    let mut tables = MergeTables { splits: vec![0; tokens.len()], ranks: Vec::new(), pairs: Vec::new(), list };
+    let mut tables =
+        MergeTables { splits: vec![0; tokens.len()], ranks: Vec::new(), pairs: Vec::new(), list };
     let mut ranks = vec![u32::MAX; tokens.len()];
     for (&id, group) in &groups {
         let (rank, _, left_len) = group[0];
@@ -41,7 +42,8 @@ pub(crate) fn merge_tables(
             Ok(split) if group.len() == 1 && split < SPLIT_LISTED => split,
             _ if is_every_split(&tokens[id as usize], group, ids) => SPLIT_ANY,
             _ => {
-                let pair = |&(rank, _, left_len): &(u32, u32, usize)| Ok((id, u32::try_from(left_len)?, rank));
+                let pair =
+                    |&(rank, _, left_len): &(u32, u32, usize)| Ok((id, u32::try_from(left_len)?, rank));
                 tables.pairs.extend(group.iter().map(pair).collect::<anyhow::Result<Vec<_>>>()?);
                 SPLIT_LISTED
             }
@@ -66,7 +68,8 @@ fn group(
     let mut list = Vec::new();
     for (index, (left, right)) in merges.iter().enumerate() {
         let id_of = |bytes: &[u8]| {
-            let what = || format!("merge {index} needs {:?}, which is not a token", String::from_utf8_lossy(bytes));
+            let what =
+                || format!("merge {index} needs {:?}, which is not a token", String::from_utf8_lossy(bytes));
             ids.get(bytes).copied().with_context(what)
         };
         let (left_id, right_id, id) = (id_of(left)?, id_of(right)?, id_of(&[&left[..], right].concat())?);

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use anyhow::{Context as _, bail, ensure};
 use bitnet_edge_core::text::Tokenizer;
 
-use super::merges::{MergeTables, merge_tables};
-use super::vocab::{BYTE, CONTROL, NORMAL, UNKNOWN, USER_DEFINED, Vocab, VocabModel};
 use super::byte_level;
+use super::merges::{MergeTables, merge_tables};
+use super::vocab::{BYTE, CONTROL, NORMAL, USER_DEFINED, Vocab, VocabModel};
 
 const NONE: u32 = u32::MAX;
 const MAX_TOKENS: usize = 1 << 24;
@@ -61,8 +61,9 @@ pub fn pack_tokenizer(vocab: &Vocab, options: TokenizerOptions) -> anyhow::Resul
         None => score_ranks(vocab, &sorted)?,
     };
     let ends = ends(vocab, &mut notes);
-    let bytes = Section { vocab, options, tokens: &tokens, sorted: &sorted, merges: merges.as_ref(), ranks, ends }
-        .write(&mut notes)?;
+    let bytes =
+        Section { vocab, options, tokens: &tokens, sorted: &sorted, merges: merges.as_ref(), ranks, ends }
+            .write(&mut notes)?;
     prove(&bytes, &tokens, &sorted, merges.as_ref())?;
     Ok(Packed { bytes, notes })
 }
@@ -95,7 +96,9 @@ fn token_bytes(vocab: &Vocab, notes: &mut Vec<String>) -> anyhow::Result<Vec<Vec
         bytes.push(match (vocab.model, vocab.kind(id)) {
             (_, BYTE) => {
                 let byte = byte_level::byte_token(token);
-                vec![byte.with_context(|| format!("token {id} is a byte token, but {token:?} names no byte"))?]
+                vec![
+                    byte.with_context(|| format!("token {id} is a byte token, but {token:?} names no byte"))?,
+                ]
             }
             (VocabModel::Bpe, NORMAL) => byte_level::decode(token).unwrap_or_else(|| {
                 unmapped += 1;
@@ -106,7 +109,9 @@ fn token_bytes(vocab: &Vocab, notes: &mut Vec<String>) -> anyhow::Result<Vec<Vec
         });
     }
     if unmapped > 0 {
-        notes.push(format!("{unmapped} tokens are not written in the byte-level alphabet: they are never produced from text"));
+        notes.push(format!(
+            "{unmapped} tokens are not written in the byte-level alphabet: they are never produced from text"
+        ));
     }
     Ok(bytes)
 }
@@ -124,7 +129,9 @@ fn sorted(vocab: &Vocab, tokens: &[Vec<u8>], notes: &mut Vec<String>) -> Vec<u32
         doubles += usize::from(last.insert(&tokens[id], id).is_some());
     }
     if doubles > 0 {
-        notes.push(format!("{doubles} tokens have the text of a later token: they are never produced from text"));
+        notes.push(format!(
+            "{doubles} tokens have the text of a later token: they are never produced from text"
+        ));
     }
     let mut sorted: Vec<_> = last.into_iter().collect();
     sorted.sort_unstable();
@@ -133,8 +140,9 @@ fn sorted(vocab: &Vocab, tokens: &[Vec<u8>], notes: &mut Vec<String>) -> Vec<u32
 
 fn merge_bytes((left, right): &(String, String)) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
     let decode = |half: &String| {
-        byte_level::decode(half)
-            .with_context(|| format!("the half {half:?} of a merge is not written in the byte-level alphabet"))
+        byte_level::decode(half).with_context(|| {
+            format!("the half {half:?} of a merge is not written in the byte-level alphabet")
+        })
     };
     Ok((decode(left)?, decode(right)?))
 }
@@ -249,7 +257,9 @@ impl Section<'_> {
         let mut assume = |name: &str, value: Option<bool>, default| {
             value.unwrap_or_else(|| {
                 if default {
-                    notes.push(format!("{name} is not in the file: assumed to be true, as this tokenizer usually has it"));
+                    notes.push(format!(
+                        "{name} is not in the file: assumed to be true, as this tokenizer usually has it"
+                    ));
                 }
                 default
             })
@@ -272,7 +282,10 @@ impl Section<'_> {
         let names = ["<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>"];
         let is_turn_end = |id: &u32| names.contains(&self.vocab.tokens[*id as usize].as_str());
         let id = self.of_kind(|kind| kind == CONTROL).into_iter().find(is_turn_end)?;
-        notes.push(format!("the control token {id} {:?} ends a turn, by its name", self.vocab.tokens[id as usize]));
+        notes.push(format!(
+            "the control token {id} {:?} ends a turn, by its name",
+            self.vocab.tokens[id as usize]
+        ));
         Some(id)
     }
 
@@ -288,7 +301,8 @@ impl Section<'_> {
 
     /// For every byte the number of sorted tokens that begin with a lower one; then the number of sorted tokens.
     fn first(&self) -> anyhow::Result<Vec<u32>> {
-        let below = |byte: usize| self.sorted.partition_point(|&id| usize::from(self.tokens[id as usize][0]) < byte);
+        let below =
+            |byte: usize| self.sorted.partition_point(|&id| usize::from(self.tokens[id as usize][0]) < byte);
         (0..=256).map(|byte| Ok(u32::try_from(below(byte))?)).collect()
     }
 

@@ -15,7 +15,9 @@ impl VocabModel {
         match name {
             "gpt2" => Ok(Self::Bpe),
             "llama" => Ok(Self::Spm),
-            _ => anyhow::bail!("unknown tokenizer model {name:?}: supported are \"gpt2\" (BPE) and \"llama\" (SentencePiece)"),
+            _ => anyhow::bail!(
+                "unknown tokenizer model {name:?}: supported are \"gpt2\" (BPE) and \"llama\" (SentencePiece)"
+            ),
         }
     }
 }
@@ -94,7 +96,6 @@ impl Vocab {
 }
 
 pub(crate) const NORMAL: i32 = 1;
-pub(crate) const UNKNOWN: i32 = 2;
 pub(crate) const CONTROL: i32 = 3;
 pub(crate) const USER_DEFINED: i32 = 4;
 pub(crate) const BYTE: i32 = 6;
