@@ -4,3 +4,8 @@
 #![deny(missing_docs)]
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![deny(clippy::disallowed_methods)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod text;
