@@ -57,6 +57,7 @@ pub mod text;
 
 pub use error::Error;
 pub use generate::{Event, GenerationConfig, Generator, StopReason};
+
 pub use image::{Model, ModelConfig};
 pub use memory::{KvType, Line, MemoryPlan, PlanOptions, Slot};
 pub use model::{Backend, Cpu, Session};

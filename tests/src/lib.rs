@@ -1,1 +1,3 @@
 //! What the workspace tests share.
+
+pub mod vocabulary;

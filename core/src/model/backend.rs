@@ -30,8 +30,8 @@ use crate::memory::Slot;
 ///     fn read(&mut self, slot: Slot<f32>) -> Result<&[f32], Error> {
 ///         self.0.read(slot)
 ///     }
-///     fn words(&mut self, slot: Slot<u32>) -> Option<&mut [u32]> {
-///         self.0.words(slot)
+///     fn words(&mut self, slots: [Slot<u32>; 2]) -> Option<[&mut [u32]; 2]> {
+///         self.0.words(slots)
 ///     }
 /// }
 /// ```
@@ -57,8 +57,8 @@ pub trait Backend {
     /// [`Error::Kernel`] if the slot lies outside the backend's memory.
     fn read(&mut self, slot: Slot<f32>) -> Result<&[f32], Error>;
 
-    /// Words of memory that the host side of a session uses between passes (prompt tokens, tokenizer scratch).
+    /// Two slots of words that the host side of a session uses between passes: prompt tokens, tokenizer scratch.
     ///
-    /// A backend whose memory the host cannot reach keeps them elsewhere. `None` if the slot lies outside.
-    fn words(&mut self, slot: Slot<u32>) -> Option<&mut [u32]>;
+    /// A backend whose memory the host cannot reach keeps them elsewhere. `None` if a slot lies outside.
+    fn words(&mut self, slots: [Slot<u32>; 2]) -> Option<[&mut [u32]; 2]>;
 }

@@ -132,7 +132,7 @@ impl<'a, K: Kernels, S: Split, W: Weights> Cpu<'a, K, S, W> {
         typed(self.arena.get_mut(slot.bytes()).ok_or(MISFIT)?)
     }
 
-    fn vector(&self, id: TensorId) -> Result<&'a [f32], Error> {
+    pub(super) fn vector(&self, id: TensorId) -> Result<&'a [f32], Error> {
         match self.model.tensor(id).map(|t| t.data) {
             Some(Data::Vector(v)) => Ok(v),
             _ => Err(MISFIT),
@@ -344,8 +344,9 @@ impl<K: Kernels, S: Split, W: Weights> Backend for Cpu<'_, K, S, W> {
         Ok(self.slice(slot)?)
     }
 
-    fn words(&mut self, slot: Slot<u32>) -> Option<&mut [u32]> {
-        self.slice(slot).ok()
+    fn words(&mut self, slots: [Slot<u32>; 2]) -> Option<[&mut [u32]; 2]> {
+        let [a, b] = disjoint(self.arena, slots.map(|s| s.bytes())).ok()?;
+        Some([typed(a).ok()?, typed(b).ok()?])
     }
 }
 

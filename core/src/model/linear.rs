@@ -10,7 +10,7 @@ use super::cpu::{Cpu, MISFIT, Weights, act_shape};
 use super::op::{Input, Matrix, Rows};
 use super::split::{Columns, Split};
 use crate::Error;
-use crate::image::{Data, TensorId};
+use crate::image::Data;
 use crate::memory::{disjoint, typed};
 
 /// Tokens that one kernel call takes.
@@ -49,7 +49,7 @@ impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
         let Data::Matrix { layout, row_tile_bytes, tiles, scale } = tensor.data else { return Err(MISFIT) };
         let bias = match m.bias {
             None => &[][..],
-            Some(id) => self.bias(id)?,
+            Some(id) => self.vector(id)?,
         };
         let tokens = x.of().count(self.tokens()?) as usize;
         let product = Product { layout, row_tile_bytes, scale, factor: tensor.factor, bias, tokens, add };
@@ -89,13 +89,6 @@ impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
             at = at.saturating_add(n);
         }
         Ok(())
-    }
-
-    fn bias(&self, id: TensorId) -> Result<&[f32], Error> {
-        match self.model.tensor(id).map(|t| t.data) {
-            Some(Data::Vector(v)) => Ok(v),
-            _ => Err(MISFIT),
-        }
     }
 }
 

@@ -403,7 +403,7 @@ pub struct Operands {
 impl Operands {
     fn push(list: &mut [Range<usize>], range: &Range<usize>) {
         if !range.is_empty()
-            && let Some(free) = list.iter_mut().find(|r| r.is_empty())
+            && let Some(free) = list.iter_mut().find(|r| r.start >= r.end)
         {
             *free = range.clone();
         }

@@ -82,6 +82,11 @@ impl<'m, B: Backend> Session<'m, B> {
         self.plan.options().context.saturating_sub(self.position)
     }
 
+    /// Whether a pass is under way.
+    pub const fn is_busy(&self) -> bool {
+        self.tokens != 0
+    }
+
     /// Tokens that one pass can take.
     pub fn batch(&self) -> usize {
         (self.plan.options().batch as usize).min(MAX_PASS)

@@ -1,0 +1,187 @@
+//! The classes of characters that pre-tokenizers tell apart.
+
+use super::unicode_data::{LEAVES, LETTERS, NUMBERS};
+
+/// The class of a character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// General category L.
+    Letter,
+    /// General category N.
+    Number,
+    /// The property `White_Space`.
+    Space,
+    /// Everything else, bytes that are not UTF-8 included.
+    Other,
+}
+
+/// A character of a text and the bytes that it takes there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Character {
+    /// The code point; U+FFFD for a byte that is not UTF-8.
+    pub(crate) code: u32,
+    /// Bytes, 1 to 4.
+    pub(crate) len: usize,
+    pub(crate) class: Class,
+}
+
+/// The character that `text` begins with; `None` if it is empty.
+pub(crate) fn first_character(text: &[u8]) -> Option<Character> {
+    let lead = *text.first()?;
+    if lead.is_ascii() {
+        return Some(Character { code: lead.into(), len: 1, class: ascii_class(lead) });
+    }
+    let len = utf8_len(lead);
+    let decoded = text.get(..len).and_then(|bytes| core::str::from_utf8(bytes).ok()?.chars().next());
+    Some(match decoded {
+        Some(character) => Character { code: character.into(), len, class: class(character.into()) },
+        None => Character { code: 0xfffd, len: 1, class: Class::Other },
+    })
+}
+
+/// How many bytes a character has whose first byte is `lead`; 1 for bytes that begin none.
+pub(crate) fn utf8_len(lead: u8) -> usize {
+    match lead {
+        0xc0..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xff => 4,
+        _ => 1,
+    }
+}
+
+fn ascii_class(byte: u8) -> Class {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' => Class::Letter,
+        b'0'..=b'9' => Class::Number,
+        0x09..=0x0d | b' ' => Class::Space,
+        _ => Class::Other,
+    }
+}
+
+/// The class of a code point.
+pub(crate) fn class(code: u32) -> Class {
+    if is_space(code) {
+        Class::Space
+    } else if contains(LETTERS, code) {
+        Class::Letter
+    } else if contains(NUMBERS, code) {
+        Class::Number
+    } else {
+        Class::Other
+    }
+}
+
+/// The property `White_Space`.
+fn is_space(code: u32) -> bool {
+    matches!(
+        code,
+        0x09..=0x0d | 0x20 | 0x85 | 0xa0 | 0x1680 | 0x2000..=0x200a | 0x2028 | 0x2029 | 0x202f | 0x205f | 0x3000
+    )
+}
+
+/// Looks a code point up in a two-level bitmap: a leaf of 256 bits for every 256 code points, equal leaves shared.
+fn contains(pages: &[u8], code: u32) -> bool {
+    let page = pages.get((code >> 8) as usize).copied().unwrap_or(0);
+    let leaf = LEAVES.get(usize::from(page));
+    let bits = leaf.and_then(|leaf| leaf.get((code >> 3 & 31) as usize)).copied().unwrap_or(0);
+    bits >> (code & 7) & 1 != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use regex_syntax::hir::{Class as Set, HirKind};
+    use std::collections::BTreeMap;
+    use std::fmt::Write;
+    use std::string::String;
+    use std::vec::Vec;
+
+    use super::*;
+
+    /// Every code point of a Unicode class, as `regex-syntax` has it.
+    fn members(class: &str) -> Vec<bool> {
+        let hir = regex_syntax::parse(class).unwrap();
+        let HirKind::Class(Set::Unicode(set)) = hir.kind() else { panic!("{class} is no class") };
+        let mut members = std::vec![false; 0x11_0000];
+        for range in set.ranges() {
+            members[range.start() as usize..=range.end() as usize].fill(true);
+        }
+        members
+    }
+
+    /// The text of `unicode_data.rs`.
+    fn generate() -> String {
+        let mut leaves = BTreeMap::from([([0_u8; 32], 0_usize)]);
+        let mut ordered = std::vec![[0_u8; 32]];
+        let mut out = String::from("// Made by the test `text::unicode::tests::the_tables_are_current`.\n");
+        for (name, doc, class) in
+            [("LETTERS", "letters, category L", r"\p{L}"), ("NUMBERS", "numbers, category N", r"\p{N}")]
+        {
+            let members = members(class);
+            let mut pages = Vec::new();
+            for page in members.chunks(256) {
+                let mut leaf = [0; 32];
+                for (bit, _) in page.iter().enumerate().filter(|(_, member)| **member) {
+                    leaf[bit / 8] |= 1 << (bit % 8);
+                }
+                pages.push(*leaves.entry(leaf).or_insert_with(|| {
+                    ordered.push(leaf);
+                    ordered.len() - 1
+                }));
+            }
+            while pages.last() == Some(&0) {
+                pages.pop();
+            }
+            writeln!(out, "\n/// The leaf of every 256 code points: {doc}.\n#[rustfmt::skip]").unwrap();
+            writeln!(out, "pub(super) static {name}: &[u8] = &{pages:?};").unwrap();
+        }
+        writeln!(out, "\n/// The leaves: bit `code % 256`, lowest bit first.\n#[rustfmt::skip]").unwrap();
+        writeln!(out, "pub(super) static LEAVES: &[[u8; 32]] = &[").unwrap();
+        for leaf in ordered {
+            writeln!(out, "    {leaf:?},").unwrap();
+        }
+        out + "];\n"
+    }
+
+    /// `BLESS=1` writes the file anew.
+    #[test]
+    fn the_tables_are_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/text/unicode_data.rs");
+        let generated = generate();
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(path, &generated).unwrap();
+        }
+        assert!(std::fs::read_to_string(path).unwrap() == generated, "run this test with BLESS=1");
+    }
+
+    #[test]
+    fn classes_agree_with_regex_syntax() {
+        let (letters, numbers, spaces) = (members(r"\p{L}"), members(r"\p{N}"), members(r"\s"));
+        for code in 0..0x11_0000 {
+            let at = code as usize;
+            let expected = match (letters[at], numbers[at], spaces[at]) {
+                (true, false, false) => Class::Letter,
+                (false, true, false) => Class::Number,
+                (false, false, true) => Class::Space,
+                (false, false, false) => Class::Other,
+                _ => panic!("U+{code:04X} has two classes"),
+            };
+            assert_eq!(class(code), expected, "U+{code:04X}");
+            if let Some(byte) = u8::try_from(code).ok().filter(u8::is_ascii) {
+                assert_eq!(ascii_class(byte), expected, "U+{code:04X}");
+            }
+        }
+        assert_eq!(class(u32::MAX), Class::Other);
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_are_single_others() {
+        for text in
+            [&b"\x80a"[..], b"\xff", b"\xc3", b"\xc3a", b"\xe2\x96", b"\xed\xa0\x80", b"\xf8\x80\x80\x80"]
+        {
+            let character = first_character(text).unwrap();
+            assert_eq!((character.len, character.class), (1, Class::Other), "{text:?}");
+        }
+        assert_eq!(first_character("é".as_bytes()).unwrap().len, 2);
+        assert_eq!(first_character(b""), None);
+    }
+}

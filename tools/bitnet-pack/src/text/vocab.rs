@@ -1,0 +1,101 @@
+//! A vocabulary as a model file has it.
+
+/// How the tokens of a vocabulary are written and merged (`tokenizer.ggml.model`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VocabModel {
+    /// `gpt2`: byte-level BPE with a list of merges.
+    Bpe,
+    /// `llama`: `SentencePiece`, with a score for every token.
+    Spm,
+}
+
+impl VocabModel {
+    /// The model that `tokenizer.ggml.model` names.
+    pub fn from_gguf_name(name: &str) -> anyhow::Result<Self> {
+        match name {
+            "gpt2" => Ok(Self::Bpe),
+            "llama" => Ok(Self::Spm),
+            _ => anyhow::bail!(
+                "unknown tokenizer model {name:?}: supported are \"gpt2\" (BPE) and \"llama\" (SentencePiece)"
+            ),
+        }
+    }
+}
+
+/// A vocabulary, in the terms of the GGUF keys `tokenizer.ggml.*`.
+#[derive(Clone, Debug)]
+pub struct Vocab {
+    /// `model`.
+    pub model: VocabModel,
+    /// `pre`: the pre-tokenizer's name.
+    pub pre: String,
+    /// `tokens`, as they are written there: byte-level BPE with its alphabet, `SentencePiece` with U+2581 for spaces.
+    pub tokens: Vec<String>,
+    /// `token_type`: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. Empty: all are normal.
+    pub types: Vec<i32>,
+    /// `scores`, for `SentencePiece`.
+    pub scores: Vec<f32>,
+    /// `merges`, for BPE: the two halves, which a space separates in the file.
+    pub merges: Vec<(String, String)>,
+    /// `bos_token_id`.
+    pub bos: Option<u32>,
+    /// `eos_token_id`.
+    pub eos: Option<u32>,
+    /// `eot_token_id`.
+    pub eot: Option<u32>,
+    /// `eom_token_id`.
+    pub eom: Option<u32>,
+    /// `unknown_token_id`.
+    pub unk: Option<u32>,
+    /// `padding_token_id`.
+    pub pad: Option<u32>,
+    /// `add_bos_token`; absent: as the model usually has it.
+    pub add_bos: Option<bool>,
+    /// `add_eos_token`; absent: no.
+    pub add_eos: Option<bool>,
+    /// `add_space_prefix`; absent: yes for `SentencePiece`, no for BPE.
+    pub add_space_prefix: Option<bool>,
+}
+
+impl Vocab {
+    /// A vocabulary of these tokens, without special ones.
+    pub fn new(model: VocabModel, pre: &str, tokens: Vec<String>) -> Self {
+        Self {
+            model,
+            pre: pre.to_owned(),
+            tokens,
+            types: Vec::new(),
+            scores: Vec::new(),
+            merges: Vec::new(),
+            bos: None,
+            eos: None,
+            eot: None,
+            eom: None,
+            unk: None,
+            pad: None,
+            add_bos: None,
+            add_eos: None,
+            add_space_prefix: None,
+        }
+    }
+
+    /// Splits an entry of `merges` at its space. The halves of byte-level BPE have no space of their own; the first
+    /// byte is skipped, as other readers do.
+    pub fn split_merge(entry: &str) -> anyhow::Result<(String, String)> {
+        let split = entry.char_indices().skip(1).find(|&(_, character)| character == ' ');
+        match split.and_then(|(at, _)| Some((entry.get(..at)?, entry.get(at + 1..)?))) {
+            Some((left, right)) if !right.is_empty() => Ok((left.to_owned(), right.to_owned())),
+            _ => anyhow::bail!("the merge {entry:?} is not two tokens with a space between them"),
+        }
+    }
+
+    /// The type of a token, 1 (normal) where the file has none.
+    pub(crate) fn kind(&self, id: usize) -> i32 {
+        self.types.get(id).copied().unwrap_or(NORMAL)
+    }
+}
+
+pub(crate) const NORMAL: i32 = 1;
+pub(crate) const CONTROL: i32 = 3;
+pub(crate) const USER_DEFINED: i32 = 4;
+pub(crate) const BYTE: i32 = 6;
