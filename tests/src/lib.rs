@@ -1,1 +1,4 @@
 //! What the workspace tests share.
+
+pub mod files;
+pub mod gguf_builder;
