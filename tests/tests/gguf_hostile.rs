@@ -333,6 +333,12 @@ fn codes_that_cannot_be_are_refused() {
         assert!(message.contains(name) && message.contains(part), "{message}");
     }
     assert!(file.tensor("columns").unwrap().dequantize(I2sLayout::Arm64).is_ok());
+
+    let mut text = Vec::new();
+    inspect::gguf(&file, &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!(text.matches("problem: ").count(), 4, "{text}");
+    assert!(text.contains("those that fit the data of this one: none"), "{text}");
 }
 
 #[test]
