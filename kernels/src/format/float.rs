@@ -1,8 +1,8 @@
 //! f16 and bf16, converted in software.
 //!
-//! The same bits on every machine: rounding is half-to-even, subnormals are kept, and no intermediate value is an f32
-//! subnormal, so the result does not depend on a core's flush-to-zero mode either. Hardware conversions (F16C, NEON)
-//! give the same bits and may replace these in a backend.
+//! The same bits on every machine: rounding is half-to-even, subnormals are kept, and no intermediate value
+//! is an f32 subnormal, so the result does not depend on a core's flush-to-zero mode either. Hardware
+//! conversions (F16C, NEON) give the same bits and may replace these in a backend.
 
 /// Widens an f16, given as its bits, to f32. Exact; a signalling NaN becomes quiet, as hardware does it.
 ///
@@ -35,8 +35,8 @@ pub const fn f16_to_f32(bits: u16) -> f32 {
     f32::from_bits(sign | widened)
 }
 
-/// Narrows `value` to the bits of the nearest f16, ties to even. Values past the f16 range become infinite, values
-/// below it subnormal or zero; a NaN stays a NaN, quiet, with the upper bits of its payload.
+/// Narrows `value` to the bits of the nearest f16, ties to even. Values past the f16 range become infinite,
+/// values below it subnormal or zero; a NaN stays a NaN, quiet, with the upper bits of its payload.
 ///
 /// ```
 /// use bitnet_edge_kernels::format::f32_to_f16;
@@ -65,7 +65,8 @@ pub const fn f32_to_f16(value: f32) -> u16 {
         (f32::from_bits(magnitude) + f32::from_bits(ALIGNER)).to_bits() - ALIGNER
     } else {
         let odd = (magnitude >> 13) & 1;
-        // A carry out of the significand increments the exponent, which is what rounding up needs, into infinity too.
+        // A carry out of the significand increments the exponent, which is what rounding up needs, into
+        // infinity too.
         (magnitude - ((127 - 15) << 23) + 0x0fff + odd) >> 13
     };
     sign | narrowed as u16
@@ -83,8 +84,8 @@ pub const fn bf16_to_f32(bits: u16) -> f32 {
     f32::from_bits((bits as u32) << 16)
 }
 
-/// Narrows `value` to the bits of the nearest bf16, ties to even; a NaN stays a NaN, quiet, with the upper bits of its
-/// payload.
+/// Narrows `value` to the bits of the nearest bf16, ties to even; a NaN stays a NaN, quiet, with the upper
+/// bits of its payload.
 ///
 /// ```
 /// use bitnet_edge_kernels::format::f32_to_bf16;

@@ -1,10 +1,11 @@
-//! `I2_S` (type 36 of bitnet.cpp and `ik_llama.cpp`, unknown to llama.cpp): ternary weights, 2 bits each, one scale
-//! for the tensor.
+//! `I2_S` (type 36 of bitnet.cpp and `ik_llama.cpp`, unknown to llama.cpp): ternary weights, 2 bits each, one
+//! scale for the tensor.
 //!
-//! A tensor of `rows` x `columns` weights is `rows * columns / 4` bytes of codes, the scale as an f32, and 28 bytes of
-//! padding. A weight is `scale * (code - 1)`; code 3 does not exist.
+//! A tensor of `rows` x `columns` weights is `rows * columns / 4` bytes of codes, the scale as an f32, and 28
+//! bytes of padding. A weight is `scale * (code - 1)`; code 3 does not exist.
 //!
-//! Three byte orders are in use under this one type, and nothing in a file tells which one it has: [`I2sLayout`].
+//! Three byte orders are in use under this one type, and nothing in a file tells which one it has:
+//! [`I2sLayout`].
 
 use core::fmt;
 
@@ -23,16 +24,16 @@ pub const TAIL_BYTES: usize = 32;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum I2sLayout {
-    /// Blocks of 128 weights of a row in 32 bytes: byte `p` holds weights `p`, `32 + p`, `64 + p`, `96 + p` from the
-    /// highest bits down. What bitnet.cpp's converter and its x86 builds write, and its ARM builds did until
-    /// November 2025.
+    /// Blocks of 128 weights of a row in 32 bytes: byte `p` holds weights `p`, `32 + p`, `64 + p`, `96 + p`
+    /// from the highest bits down. What bitnet.cpp's converter and its x86 builds write, and its ARM builds
+    /// did until November 2025.
     #[default]
     X86_128,
-    /// Blocks of 64 weights of a row in 16 bytes: byte `p` holds weights `p`, `16 + p`, `32 + p`, `48 + p` from the
-    /// highest bits down. What ARM builds of bitnet.cpp have written since November 2025.
+    /// Blocks of 64 weights of a row in 16 bytes: byte `p` holds weights `p`, `16 + p`, `32 + p`, `48 + p`
+    /// from the highest bits down. What ARM builds of bitnet.cpp have written since November 2025.
     Arm64,
-    /// Four rows side by side: byte `c` of a group holds column `c` of its rows 0, 1, 2, 3 from the highest bits
-    /// down. What bitnet.cpp writes if built without `ACT_PARALLEL`.
+    /// Four rows side by side: byte `c` of a group holds column `c` of its rows 0, 1, 2, 3 from the highest
+    /// bits down. What bitnet.cpp writes if built without `ACT_PARALLEL`.
     Interleaved4,
 }
 
@@ -88,7 +89,8 @@ impl fmt::Display for I2sLayout {
     }
 }
 
-/// The bytes of a tensor of that shape, codes and tail; `None` if it has no whole number of bytes or too many.
+/// The bytes of a tensor of that shape, codes and tail; `None` if it has no whole number of bytes or too
+/// many.
 ///
 /// ```
 /// use bitnet_edge_kernels::format::i2_s;
@@ -133,8 +135,8 @@ impl<'a> I2s<'a> {
     ///
     /// # Errors
     /// [`Error::Shape`] if `layout` cannot hold the shape, [`Error::Length`] if `data` is not as long as
-    /// [`tensor_bytes`] says, [`Error::Scale`] if the scale is not finite, and [`Error::Code`] if a code is 3. All layouts hold
-    /// the same 2-bit fields at different places, so a wrong `layout` is *not* an error.
+    /// [`tensor_bytes`] says, [`Error::Scale`] if the scale is not finite, and [`Error::Code`] if a code is
+    /// 3. All layouts hold the same 2-bit fields at different places, so a wrong `layout` is *not* an error.
     ///
     /// ```
     /// use bitnet_edge_kernels::{Error, format::i2_s::{I2s, I2sLayout}};

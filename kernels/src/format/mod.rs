@@ -1,10 +1,10 @@
 //! The weight formats of GGUF files: their byte layouts, and the conversion of a block to and from f32.
 //!
 //! One file a format. A *block* is the unit a format repeats along the columns of a matrix: `BLOCK_WEIGHTS`
-//! consecutive weights of a row in `BLOCK_BYTES` bytes, little-endian, without padding. Every block format offers
-//! `dequantize`, the exact f32 values that ggml computes from the block, and accessors to its parts, which is what
-//! a lossless change of layout needs. Where the project writes a format itself there is `quantize`, which gives the
-//! bytes that ggml's reference quantizer gives.
+//! consecutive weights of a row in `BLOCK_BYTES` bytes, little-endian, without padding. Every block format
+//! offers `dequantize`, the exact f32 values that ggml computes from the block, and accessors to its parts,
+//! which is what a lossless change of layout needs. Where the project writes a format itself there is
+//! `quantize`, which gives the bytes that ggml's reference quantizer gives.
 //!
 //! `I2_S` has no blocks of its own: [`i2_s`] views a whole tensor.
 //!
@@ -51,8 +51,8 @@ const fn half<const START: usize, const BYTES: usize>(block: &[u8; BYTES]) -> u1
 
 /// `x` rounded to the nearest integer, ties to even, for |x| <= 2^22: what ggml calls `nearest_int`.
 const fn nearest_even(x: f32) -> i32 {
-    // Adding 1.5 * 2^23 leaves a float whose unit in the last place is 1: the addition itself does the rounding, and
-    // the integer stands in the low 23 bits of the sum, offset by 2^22.
+    // Adding 1.5 * 2^23 leaves a float whose unit in the last place is 1: the addition itself does the
+    // rounding, and the integer stands in the low 23 bits of the sum, offset by 2^22.
     ((x + 12_582_912.0).to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
 }
 

@@ -57,8 +57,8 @@ pub fn dequantize(block: &[u8; BLOCK_BYTES], out: &mut [f32; BLOCK_WEIGHTS]) {
     }
 }
 
-/// Quantizes 32 weights as ggml's reference quantizer does: the weight of largest magnitude becomes quant 0 (that is
-/// -8), the others are rounded half up and limited to 15.
+/// Quantizes 32 weights as ggml's reference quantizer does: the weight of largest magnitude becomes quant 0
+/// (that is -8), the others are rounded half up and limited to 15.
 ///
 /// ```
 /// use bitnet_edge_kernels::format::q4_0;
@@ -71,7 +71,8 @@ pub fn dequantize(block: &[u8; BLOCK_BYTES], out: &mut [f32; BLOCK_WEIGHTS]) {
 pub fn quantize(weights: &[f32; BLOCK_WEIGHTS]) -> [u8; BLOCK_BYTES] {
     let d = signed_abs_max(weights) / -8.0;
     let inverse = if d == 0.0 { 0.0 } else { 1.0 / d };
-    // Never negative for finite weights, since |weight * inverse| <= 8: the cast truncates, + 0.5 makes that rounding.
+    // Never negative for finite weights, since |weight * inverse| <= 8: the cast truncates, + 0.5 makes that
+    // rounding.
     let quant = |weight: f32| ((weight * inverse + 8.5) as i8).min(15) as u8 & 15;
     let (low, high) = weights.split_at(BLOCK_WEIGHTS / 2);
 

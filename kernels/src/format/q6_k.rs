@@ -7,8 +7,8 @@
 //! | 192..208 | the scales of the 16 groups, i8 |
 //! | 208..210 | the scale `d` of the block, f16 |
 //!
-//! The block has two halves of 128 weights, each with 64 bytes `low`, 32 bytes `high` and 8 scales. For `l` in 0..32
-//! the codes of a half are
+//! The block has two halves of 128 weights, each with 64 bytes `low`, 32 bytes `high` and 8 scales. For `l`
+//! in 0..32 the codes of a half are
 //!
 //! | weight | low 4 bits | high 2 bits |
 //! |---|---|---|
@@ -49,7 +49,8 @@ pub const fn scale(block: &[u8; BLOCK_BYTES]) -> u16 {
     half::<208, BLOCK_BYTES>(block)
 }
 
-/// The scales of the groups: i8 in two's complement, as bytes; group `g` has the weights `16 * g..16 * g + 16`.
+/// The scales of the groups: i8 in two's complement, as bytes; group `g` has the weights `16 * g..16 * g +
+/// 16`.
 ///
 /// ```
 /// use bitnet_edge_kernels::format::q6_k;
@@ -63,7 +64,8 @@ pub const fn scales(block: &[u8; BLOCK_BYTES]) -> &[u8; BLOCK_WEIGHTS / GROUP_WE
     field::<192, 16, BLOCK_BYTES>(block)
 }
 
-/// Writes the codes of `block`, 0 to 63 (a weight's code less 32 is its quant), to `out` in the order of the weights.
+/// Writes the codes of `block`, 0 to 63 (a weight's code less 32 is its quant), to `out` in the order of the
+/// weights.
 ///
 /// ```
 /// use bitnet_edge_kernels::format::q6_k;
@@ -78,8 +80,8 @@ pub fn codes(block: &[u8; BLOCK_BYTES], out: &mut [u8; BLOCK_WEIGHTS]) {
     let lows = field::<0, 128, BLOCK_BYTES>(block).as_chunks::<{ HALF / 2 }>().0;
     let highs = field::<128, 64, BLOCK_BYTES>(block).as_chunks::<QUARTER>().0;
     for ((out, low), high) in out.as_chunks_mut::<HALF>().0.iter_mut().zip(lows).zip(highs) {
-        // The high bits of quarter `i` stand at 2 * i. Quarters 0 and 1 have the low nibbles of the two runs of low
-        // bytes, quarters 2 and 3 the high ones.
+        // The high bits of quarter `i` stand at 2 * i. Quarters 0 and 1 have the low nibbles of the two runs
+        // of low bytes, quarters 2 and 3 the high ones.
         let runs = low.as_chunks::<QUARTER>().0.iter().cycle();
         for ((quarter, out), run) in out.as_chunks_mut::<QUARTER>().0.iter_mut().enumerate().zip(runs) {
             for ((code, low), high) in out.iter_mut().zip(run).zip(high) {
@@ -115,9 +117,10 @@ pub fn dequantize(block: &[u8; BLOCK_BYTES], out: &mut [f32; BLOCK_WEIGHTS]) {
 
 /// Quantizes 256 weights as ggml's reference quantizer does.
 ///
-/// Each group's scale is searched for near the one that maps its largest weight to -32, to minimize the squared error
-/// weighted by the squared weights; then the scales are rounded to 8 bits and the codes are chosen for what remains.
-/// Weights whose magnitude is past what f16 scales can express give a block that is not finite, as in ggml.
+/// Each group's scale is searched for near the one that maps its largest weight to -32, to minimize the
+/// squared error weighted by the squared weights; then the scales are rounded to 8 bits and the codes are
+/// chosen for what remains. Weights whose magnitude is past what f16 scales can express give a block that is
+/// not finite, as in ggml.
 ///
 /// ```
 /// use bitnet_edge_kernels::format::q6_k;
@@ -147,7 +150,8 @@ pub fn quantize(weights: &[f32; BLOCK_WEIGHTS]) -> [u8; BLOCK_BYTES] {
     }
     for ((group, codes), &scale) in groups(weights).zip(groups_mut(&mut codes)).zip(&scales) {
         let group_scale = f16_to_f32(d) * f32::from(scale.cast_signed());
-        // A scale that rounded to zero makes zeros of its group, whatever the codes: those of the search stay.
+        // A scale that rounded to zero makes zeros of its group, whatever the codes: those of the search
+        // stay.
         if group_scale != 0.0 {
             for (code, &weight) in codes.iter_mut().zip(group) {
                 *code = (nearest_even(weight / group_scale).clamp(-32, 31) + 32) as u8;
@@ -199,8 +203,8 @@ fn quant(weight: f32, inverse: f32) -> i32 {
     nearest_even(inverse * weight).clamp(-32, 31)
 }
 
-/// The two sums of a weighted least-squares fit of quants to the weights of a group; the importance of a weight is its
-/// square. The best scale for these quants is `cross / quants`.
+/// The two sums of a weighted least-squares fit of quants to the weights of a group; the importance of a
+/// weight is its square. The best scale for these quants is `cross / quants`.
 struct Fit {
     /// The sum of importance x weight x quant.
     cross: f32,

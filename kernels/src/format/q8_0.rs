@@ -55,8 +55,8 @@ pub fn dequantize(block: &[u8; BLOCK_BYTES], out: &mut [f32; BLOCK_WEIGHTS]) {
     }
 }
 
-/// Quantizes 32 weights as ggml's reference quantizer does: `d` is the largest magnitude over 127, quants are rounded
-/// with ties away from zero.
+/// Quantizes 32 weights as ggml's reference quantizer does: `d` is the largest magnitude over 127, quants are
+/// rounded with ties away from zero.
 ///
 /// ```
 /// use bitnet_edge_kernels::format::q8_0;

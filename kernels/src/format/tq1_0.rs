@@ -7,8 +7,8 @@
 //! | 48..52 | byte `j`: weights `240 + j`, `244 + j`, `248 + j`, `252 + j` |
 //! | 52..54 | the scale `d`, f16 |
 //!
-//! A byte is a fraction of 256: read in base 3, its first digit after the point is the first code. Multiplying by
-//! 3 moves the next code there. A weight is `d * (code - 1)`.
+//! A byte is a fraction of 256: read in base 3, its first digit after the point is the first code.
+//! Multiplying by 3 moves the next code there. A weight is `d * (code - 1)`.
 
 use super::{f16_to_f32, field, half};
 
@@ -31,7 +31,8 @@ pub const fn scale(block: &[u8; BLOCK_BYTES]) -> u16 {
     half::<52, BLOCK_BYTES>(block)
 }
 
-/// Writes the codes of `block`, 0 to 2 (a weight's code less 1 is its sign), to `out` in the order of the weights.
+/// Writes the codes of `block`, 0 to 2 (a weight's code less 1 is its sign), to `out` in the order of the
+/// weights.
 ///
 /// Every byte decodes to codes in range, also the 13 values that no writer produces.
 ///
@@ -83,7 +84,8 @@ pub fn dequantize(block: &[u8; BLOCK_BYTES], out: &mut [f32; BLOCK_WEIGHTS]) {
 mod tests {
     use super::*;
 
-    /// The byte of the given digits, most significant first, by the rounding that the format's definition states.
+    /// The byte of the given digits, most significant first, by the rounding that the format's definition
+    /// states.
     fn encode(digits: [u8; 5]) -> u8 {
         let value = digits.iter().fold(0_u16, |value, &digit| value * 3 + u16::from(digit));
         (value * 256).div_ceil(243) as u8

@@ -29,8 +29,9 @@ pub const fn scale(block: &[u8; BLOCK_BYTES]) -> u16 {
     half::<64, BLOCK_BYTES>(block)
 }
 
-/// Writes the codes of `block` (a weight's code less 1 is its sign) to `out` in the order of the weights, and returns
-/// whether all are ternary. If not, `out` holds 3 wherever the block does, and the block must be refused.
+/// Writes the codes of `block` (a weight's code less 1 is its sign) to `out` in the order of the weights, and
+/// returns whether all are ternary. If not, `out` holds 3 wherever the block does, and the block must be
+/// refused.
 ///
 /// ```
 /// use bitnet_edge_kernels::format::tq2_0;

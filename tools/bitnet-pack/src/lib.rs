@@ -1,3 +1,5 @@
 //! Converts GGUF models into flash images.
 
+pub mod gguf;
+pub mod inspect;
 pub mod text;

@@ -1,0 +1,136 @@
+//! Describes a model file for a person.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use bitnet_edge_kernels::format::i2_s::I2sLayout;
+
+use crate::gguf::{Gguf, Tensor, TensorType};
+
+/// Writes what is in a GGUF file: metadata, tensors, totals by type, what would be assumed on import, and
+/// what stands against it.
+///
+/// Names and strings of the file are escaped.
+///
+/// # Errors
+/// Only those of `out`: a tensor that cannot be read is part of the description.
+pub fn gguf(file: &Gguf<'_>, out: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "GGUF version {}, {} bytes, tensor data aligned to {}",
+        file.version(),
+        grouped(file.file_bytes() as u64),
+        file.alignment()
+    )?;
+    metadata(file, out)?;
+    tensors(file.tensors(), out)?;
+    totals(file.tensors(), out)?;
+    import(file.tensors(), out)
+}
+
+fn metadata(file: &Gguf<'_>, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "\nmetadata: {} entries", file.metadata().len())?;
+    let width = file.metadata().map(|(key, _)| key.len()).max().unwrap_or(0).min(60);
+    for (key, value) in file.metadata() {
+        let ty = match value {
+            crate::gguf::Value::Array(array) => format!("{}[{}]", array.element_type(), array.len()),
+            _ => value.value_type().to_string(),
+        };
+        writeln!(out, "  {:width$}  {ty:<11} {value}", key.escape_debug().to_string())?;
+    }
+    Ok(())
+}
+
+fn tensors(tensors: &[Tensor<'_>], out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "\ntensors: {} (shape: columns, the contiguous dimension, first)", tensors.len())?;
+    let width = tensors.iter().map(|tensor| tensor.name().len()).max().unwrap_or(0).min(60);
+    for tensor in tensors {
+        let shape = tensor.dims().iter().map(u64::to_string).collect::<Vec<_>>().join(" x ");
+        let bytes = match tensor.data() {
+            Ok(data) => format!("{} bytes", grouped(data.len() as u64)),
+            Err(_) => "unknown size".to_owned(),
+        };
+        let name = tensor.name().escape_debug().to_string();
+        writeln!(out, "  {name:width$}  {:<6} {shape:>16}  {bytes:>18}", tensor.ty().to_string())?;
+    }
+    Ok(())
+}
+
+fn totals(tensors: &[Tensor<'_>], out: &mut impl Write) -> io::Result<()> {
+    #[derive(Default)]
+    struct Total {
+        tensors: usize,
+        weights: u128,
+        bytes: u64,
+    }
+    let mut by_type: BTreeMap<TensorType, Total> = BTreeMap::new();
+    for tensor in tensors {
+        let total = by_type.entry(tensor.ty()).or_default();
+        total.tensors += 1;
+        // 128 bits: tensors of unknown types are not limited by the file, and there may be many.
+        total.weights += u128::from(tensor.columns()) * u128::from(tensor.row_count());
+        total.bytes += tensor.data().map_or(0, |data| data.len() as u64);
+    }
+    writeln!(out, "\ntotals by type")?;
+    for (ty, total) in &by_type {
+        let Total { tensors, weights, bytes } = total;
+        write!(out, "  {:<6} {tensors:>5} tensors  {:>15} weights", ty.to_string(), grouped(*weights))?;
+        match ty {
+            TensorType::Unsupported(_) => writeln!(out, "       unknown size")?,
+            _ => writeln!(out, "  {:>15} bytes", grouped(*bytes))?,
+        }
+    }
+    Ok(())
+}
+
+/// What a conversion would assume, and what would stop it.
+fn import(tensors: &[Tensor<'_>], out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "\non import")?;
+    let layout = I2sLayout::default();
+    let i2_s = tensors.iter().filter(|tensor| tensor.ty() == TensorType::I2_S);
+    let (count, mut fitting) = (i2_s.clone().count(), I2sLayout::ALL.to_vec());
+    if count > 0 {
+        fitting.retain(|&layout| i2_s.clone().all(|tensor| tensor.rows(layout).is_ok()));
+        let names: Vec<_> = fitting.iter().map(|layout| layout.name()).collect();
+        writeln!(
+            out,
+            "  assumed: the {count} I2_S tensors are in byte order `{layout}` (--i2s-layout changes this).\n    \
+             Nothing in a file tells the order; those that fit the data of this one: {}.",
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        )?;
+    }
+    let mut problems = 0;
+    for tensor in tensors {
+        if let Err(error) = tensor.rows(layout) {
+            problems += 1;
+            writeln!(out, "  problem: {error}")?;
+        }
+    }
+    if count == 0 && problems == 0 {
+        writeln!(out, "  nothing needs to be assumed about the tensors")?;
+    }
+    Ok(())
+}
+
+/// A number with its digits in groups of three.
+fn grouped(number: impl Into<u128>) -> String {
+    let digits = number.into().to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn digits_are_grouped_from_the_right() {
+        assert_eq!(["0", "999", "1,000", "12,345,678"], [0_u64, 999, 1000, 12_345_678].map(grouped)[..]);
+    }
+}
