@@ -22,7 +22,9 @@ pub fn in_workspace(path: &str) -> PathBuf {
 
 /// Where `cargo xtask fetch` puts what it obtains.
 pub fn fetched(path: &str) -> PathBuf {
-    std::env::var_os("BITNET_EDGE_FETCHED").map_or_else(|| in_workspace("target/fetched"), PathBuf::from).join(path)
+    std::env::var_os("BITNET_EDGE_FETCHED")
+        .map_or_else(|| in_workspace("target/fetched"), PathBuf::from)
+        .join(path)
 }
 
 /// The tokens of `text`, without marks at its ends.

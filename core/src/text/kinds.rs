@@ -64,7 +64,7 @@ pub enum TokenKind {
     Byte,
 }
 
-fn model(value: u8) -> Result<Model, Error> {
+pub(super) fn model(value: u8) -> Result<Model, Error> {
     match value {
         1 => Ok(Model::Bpe),
         2 => Ok(Model::Spm),
@@ -72,7 +72,7 @@ fn model(value: u8) -> Result<Model, Error> {
     }
 }
 
-fn pre_tokenizer(value: u8) -> Result<PreTokenizer, Error> {
+pub(super) fn pre_tokenizer(value: u8) -> Result<PreTokenizer, Error> {
     match value {
         0 => Ok(PreTokenizer::Whole),
         1 => Ok(PreTokenizer::Gpt2),
@@ -83,7 +83,7 @@ fn pre_tokenizer(value: u8) -> Result<PreTokenizer, Error> {
     }
 }
 
-fn kind_of(value: u32) -> Option<TokenKind> {
+pub(super) fn kind_of(value: u32) -> Option<TokenKind> {
     Some(match value {
         1 => TokenKind::Normal,
         2 => TokenKind::Unknown,

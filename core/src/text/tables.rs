@@ -1,43 +1,44 @@
 //! A checked view over the packed tables of a tokenizer: `docs/tokenizer-format.md` specifies every byte.
 
-use super::Error;
 use super::cursor::{Cursor, word};
+use super::kinds::{kind_of, model, pre_tokenizer};
+use super::{Error, Model, PreTokenizer};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"BTOK");
 const VERSION: u16 = 1;
 /// In a field that holds a token id: there is none.
-pub(crate) const NONE: u32 = u32::MAX;
+pub(super) const NONE: u32 = u32::MAX;
 /// Ids fit the three bytes that the sorted permutation has for them.
 const MAX_TOKENS: u32 = 1 << 24;
 /// In the length table: the length is 255 or more and stands in the table of long tokens.
-const LONG: u8 = 0xff;
+pub(super) const LONG: u8 = 0xff;
 /// In the split table: any two tokens that make up the token may be merged.
-const SPLIT_ANY: u8 = 0xff;
+pub(super) const SPLIT_ANY: u8 = 0xff;
 /// In the split table: the pairs that may be merged are listed.
-const SPLIT_LISTED: u8 = 0xfe;
+pub(super) const SPLIT_LISTED: u8 = 0xfe;
 
-const FLAG_ADD_BOS: u32 = 1;
-const FLAG_ADD_EOS: u32 = 1 << 1;
-const FLAG_SPACE_PREFIX: u32 = 1 << 2;
-const FLAG_WHOLE_WORDS: u32 = 1 << 3;
-const FLAG_LOWERCASE: u32 = 1 << 4;
+pub(super) const FLAG_ADD_BOS: u32 = 1;
+pub(super) const FLAG_ADD_EOS: u32 = 1 << 1;
+pub(super) const FLAG_SPACE_PREFIX: u32 = 1 << 2;
+pub(super) const FLAG_WHOLE_WORDS: u32 = 1 << 3;
+pub(super) const FLAG_LOWERCASE: u32 = 1 << 4;
 const FLAG_RANKS: u32 = 1 << 5;
 const FLAG_SPLITS: u32 = 1 << 6;
 const FLAG_BYTE_TOKENS: u32 = 1 << 7;
 const KNOWN_FLAGS: u32 = (1 << 8) - 1;
 
 #[derive(Clone, Copy, Debug)]
-struct Header {
-    model: Model,
-    pre: PreTokenizer,
-    flags: u32,
-    tokens: u32,
-    longest: u32,
-    bos: u32,
-    eos: u32,
-    eot: u32,
-    unk: u32,
-    pad: u32,
+pub(super) struct Header {
+    pub(super) model: Model,
+    pub(super) pre: PreTokenizer,
+    pub(super) flags: u32,
+    pub(super) tokens: u32,
+    pub(super) longest: u32,
+    pub(super) bos: u32,
+    pub(super) eos: u32,
+    pub(super) eot: u32,
+    pub(super) unk: u32,
+    pub(super) pad: u32,
 }
 
 /// A tokenizer over its packed tables, which stay where they are (flash, a mapped file).
@@ -52,20 +53,20 @@ struct Header {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Tokenizer<'a> {
-    header: Header,
-    starts: &'a [[u8; 4]],
-    first: &'a [[u8; 4]],
-    long: &'a [[u8; 8]],
-    pairs: &'a [[u8; 12]],
-    ranks: &'a [[u8; 4]],
-    byte_tokens: &'a [[u8; 4]],
-    ends: &'a [[u8; 4]],
-    user: &'a [[u8; 4]],
-    kinds: &'a [[u8; 4]],
-    sorted: &'a [u8],
-    lengths: &'a [u8],
-    splits: &'a [u8],
-    bytes: &'a [u8],
+    pub(super) header: Header,
+    pub(super) starts: &'a [[u8; 4]],
+    pub(super) first: &'a [[u8; 4]],
+    pub(super) long: &'a [[u8; 8]],
+    pub(super) pairs: &'a [[u8; 12]],
+    pub(super) ranks: &'a [[u8; 4]],
+    pub(super) byte_tokens: &'a [[u8; 4]],
+    pub(super) ends: &'a [[u8; 4]],
+    pub(super) user: &'a [[u8; 4]],
+    pub(super) kinds: &'a [[u8; 4]],
+    pub(super) sorted: &'a [u8],
+    pub(super) lengths: &'a [u8],
+    pub(super) splits: &'a [u8],
+    pub(super) bytes: &'a [u8],
 }
 
 impl<'a> Tokenizer<'a> {
@@ -246,12 +247,12 @@ impl<'a> Tokenizer<'a> {
 }
 
 /// The bytes of an id in the sorted permutation.
-fn id_bytes(tokens: u32) -> usize {
+pub(super) fn id_bytes(tokens: u32) -> usize {
     if tokens <= 1 << 16 { 2 } else { 3 }
 }
 
 /// The first two words of a table entry.
-fn pair_of_words<const N: usize>(entry: &[u8; N]) -> (u32, u32) {
+pub(super) fn pair_of_words<const N: usize>(entry: &[u8; N]) -> (u32, u32) {
     let second = entry.split_at_checked(4).and_then(|(_, rest)| rest.first_chunk());
     (word(entry), second.map_or(0, |bytes| u32::from_le_bytes(*bytes)))
 }

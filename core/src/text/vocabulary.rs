@@ -1,9 +1,11 @@
 //! What a tokenizer's tables say.
 
 use super::cursor::word;
-use super::tables::{
-    FLAG_ADD_BOS, FLAG_ADD_EOS, FLAG_LOWERCASE, FLAG_SPACE_PREFIX, FLAG_WHOLE_WORDS, LONG, NONE, SPLIT_ANY, SPLIT_LISTED, id_bytes, pair_of_words};
 use super::kinds::kind_of;
+use super::tables::{
+    FLAG_ADD_BOS, FLAG_ADD_EOS, FLAG_LOWERCASE, FLAG_SPACE_PREFIX, FLAG_WHOLE_WORDS, LONG, NONE, SPLIT_ANY,
+    SPLIT_LISTED, id_bytes, pair_of_words,
+};
 use super::{Model, PreTokenizer, TokenKind, Tokenizer};
 
 impl<'a> Tokenizer<'a> {
@@ -261,7 +263,7 @@ impl<'a> Tokenizer<'a> {
         (at(byte.into()), at(usize::from(byte) + 1))
     }
 
-    fn sorted_count(&self) -> usize {
+    pub(super) fn sorted_count(&self) -> usize {
         self.sorted.len() / id_bytes(self.header.tokens).max(1)
     }
 
