@@ -1,3 +1,5 @@
 //! What the workspace tests share.
 
+pub mod files;
+pub mod gguf_builder;
 pub mod vocabulary;

@@ -1,1 +1,2 @@
 //! The std platform.
+#![deny(clippy::disallowed_methods)]

@@ -1,2 +1,43 @@
 //! Developer tasks: `cargo xtask --help`.
-fn main() {}
+
+mod command;
+mod fetch;
+mod no_panic;
+mod paths;
+mod stages;
+mod toolchain;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Developer tasks of bitnet-edge")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run every test, and set up what they need
+    Test(stages::Args),
+    /// Obtain models and vocabularies that the repository does not contain
+    Fetch(fetch::Args),
+    /// Link a firmware for each board target and look for panic paths in it
+    NoPanic(no_panic::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Test(args) => stages::run(&args),
+        Task::Fetch(args) => fetch::run(&args),
+        Task::NoPanic(args) => no_panic::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

