@@ -112,7 +112,11 @@ impl<'a> ChatTemplate<'a> {
         if !cursor.0.is_empty() {
             return Err(Error::Malformed { table: "section length" });
         }
-        if !template.segments.iter().all(|entry| word(entry) == NONE || range(template.pieces, entry).is_some()) {
+        if !template
+            .segments
+            .iter()
+            .all(|entry| word(entry) == NONE || range(template.pieces, entry).is_some())
+        {
             return Err(Error::Malformed { table: "segments" });
         }
         if !template.pieces.iter().all(|entry| word(entry) == NONE || range(template.text, entry).is_some()) {
@@ -169,8 +173,15 @@ impl<'a> ChatTemplate<'a> {
         if self.segment(before, ending_column(ending)).is_none() {
             return Err(Error::RoleNotAllowed { message: u32::try_from(messages.len()).unwrap_or(u32::MAX) });
         }
-        let mut pieces =
-            ChatPieces { template: *self, ending, messages, segment: &[], content: None, previous, is_over: false };
+        let mut pieces = ChatPieces {
+            template: *self,
+            ending,
+            messages,
+            segment: &[],
+            content: None,
+            previous,
+            is_over: false,
+        };
         pieces.next_segment();
         Ok(pieces)
     }
@@ -293,7 +304,8 @@ mod tests {
 
     #[test]
     fn trims_unicode_white_space() {
-        for text in ["", " ", "a", "  a b \n", "\u{3000}a\u{a0}\u{2003}", "\u{2003}\u{85}", "é\t", "\u{200b}"] {
+        for text in ["", " ", "a", "  a b \n", "\u{3000}a\u{a0}\u{2003}", "\u{2003}\u{85}", "é\t", "\u{200b}"]
+        {
             assert_eq!(trim(text.as_bytes()), text.trim().as_bytes(), "{text:?}");
         }
         assert_eq!(trim(b" \xff\xa0 "), b"\xff\xa0");
