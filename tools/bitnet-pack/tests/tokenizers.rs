@@ -149,6 +149,36 @@ fn bpe_is_exact_whatever_the_merges_are() {
     assert!(listed > 1000, "{listed} listed pairs");
 }
 
+/// Ids in any order, most splits legal: merges of the same token overlap all the time.
+#[test]
+fn overlapping_merges_of_one_token_are_exact() {
+    let mut draw = Draw(4);
+    for _ in 0..2000 {
+        let mut tokens = owned(&["a", "b"]);
+        for _ in 0..draw.below(12) {
+            let token = draw.text(&["a", "b"], 6);
+            if !token.is_empty() && !tokens.contains(&token) {
+                tokens.push(token);
+            }
+        }
+        draw.shuffle(&mut tokens);
+        let mut merges = every_split(&tokens);
+        merges.retain(|_| draw.below(8) > 0);
+        let mut vocab = Vocab::new(VocabModel::Bpe, "gpt-2", tokens);
+        vocab.merges = merges;
+        let packed = pack(&vocab);
+        for _ in 0..40 {
+            let text = draw.text(&["a", "b"], 24);
+            assert_eq!(
+                ids(&packed.bytes, text.as_bytes()),
+                Ok(bpe(&vocab, &text)),
+                "{text} {:?}",
+                vocab.tokens
+            );
+        }
+    }
+}
+
 /// SPM by its definition: of all adjacent pairs that make a token, the one with the highest score goes first, the
 /// leftmost of equal ones.
 fn spm(vocab: &Vocab, text: &str) -> Vec<u32> {
