@@ -1,0 +1,345 @@
+//! From a prompt to a stream of tokens.
+
+use sha2::{Digest, Sha256};
+
+use super::config::GenerationConfig;
+use super::sampler::sample;
+use crate::Error;
+use crate::image::Model;
+use crate::memory::MemoryPlan;
+use crate::model::{Backend, Progress, Session};
+use crate::text::{self, Decoder, EncodeOptions, Encoder, Piece, Tokenizer};
+
+/// Why a generation ended.
+///
+/// ```
+/// use bitnet_edge_core::StopReason;
+/// assert_eq!(StopReason::MaxTokens.to_string(), "the token limit was reached");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// The vocabulary's end token, or a stop token, was sampled. It is not part of the output.
+    Stop(u32),
+    /// [`GenerationConfig::max_tokens`] were generated.
+    MaxTokens,
+    /// The last token does not fit the context.
+    ContextFull,
+}
+
+impl core::fmt::Display for StopReason {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Stop(id) => write!(f, "stop token {id}"),
+            Self::MaxTokens => f.write_str("the token limit was reached"),
+            Self::ContextFull => f.write_str("the context is full"),
+        }
+    }
+}
+
+/// What a step of a generation brought.
+///
+/// ```
+/// use bitnet_edge_core::{Event, StopReason};
+/// assert_ne!(Event::Working, Event::Done(StopReason::MaxTokens));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'m> {
+    /// The budget is spent; call again.
+    Working,
+    /// A token was generated.
+    Token {
+        /// Its id.
+        id: u32,
+        /// Its bytes, not always whole characters: [`Utf8Stream`](crate::text::Utf8Stream) makes those.
+        bytes: &'m [u8],
+    },
+    /// The generation has ended. A further prompt continues the context.
+    Done(StopReason),
+}
+
+/// SHA-256 over the little-endian f32 bits of the logits of every sampled step, in order.
+///
+/// Two runs with one digest sampled from the same logits, bit for bit.
+///
+/// ```
+/// let digest = bitnet_edge_core::generate::LogitDigest::default();
+/// assert_eq!(digest.value()[0], 0xe3); // SHA-256 of nothing
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct LogitDigest(Sha256);
+
+impl LogitDigest {
+    /// Adds the logits of a step.
+    pub fn update(&mut self, logits: &[f32]) {
+        for l in logits {
+            self.0.update(l.to_bits().to_le_bytes());
+        }
+    }
+
+    /// The digest of what was added so far.
+    pub fn value(&self) -> [u8; 32] {
+        self.0.clone().finalize().into()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing to do: a prompt is needed.
+    Idle,
+    /// Tokens of the prompt, in the plan's slot, from `next` to `end`.
+    Prompt { next: u32, end: u32 },
+    /// A pass over one generated token.
+    Decode,
+    /// The token to feed before anything else.
+    Pending(u32),
+    /// As `Pending`, after a stop token: only a prompt goes on.
+    Stopped(u32),
+}
+
+/// Generates text from prompts. See the [crate](crate) for a whole example.
+///
+/// ```no_run
+/// # use bitnet_edge_core::{Cpu, Error, Event, GenerationConfig, Generator, Line, MemoryPlan, Model};
+/// # fn f(model: &Model<'_>, plan: &MemoryPlan, arena: &mut [Line]) -> Result<(), Error> {
+/// let cpu = Cpu::scalar(model, plan, arena)?;
+/// let mut generator = Generator::new(model, plan, cpu, GenerationConfig::default())?;
+/// generator.prompt("once upon a time")?;
+/// while let Event::Token { bytes, .. } = generator.step(u32::MAX)? {
+///     # let _ = bytes;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Generator<'m, B> {
+    session: Session<'m, B>,
+    tokenizer: Option<Tokenizer<'m>>,
+    config: GenerationConfig,
+    decoder: Decoder,
+    state: State,
+    sampled: u64,
+    generated: u32,
+    digest: LogitDigest,
+}
+
+impl<'m, B: Backend> Generator<'m, B> {
+    /// A generator with an empty context.
+    ///
+    /// # Errors
+    /// As [`Session::new`]; [`Error::PlanOption`] for a temperature that is negative or not finite.
+    pub fn new(
+        model: &'m Model<'m>,
+        plan: &'m MemoryPlan,
+        backend: B,
+        config: GenerationConfig,
+    ) -> Result<Self, Error> {
+        if !config.temperature.is_finite() || config.temperature < 0.0 {
+            return Err(Error::PlanOption("temperature must be finite and not negative"));
+        }
+        Ok(Self {
+            session: Session::new(model, plan, backend)?,
+            tokenizer: model.tokenizer(),
+            config,
+            decoder: Decoder::at_start(),
+            state: State::Idle,
+            sampled: 0,
+            generated: 0,
+            digest: LogitDigest::default(),
+        })
+    }
+
+    /// The session.
+    pub const fn session(&mut self) -> &mut Session<'m, B> {
+        &mut self.session
+    }
+
+    /// The digest of the logits sampled so far, if the configuration asks for it.
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        self.config.digest.then(|| self.digest.value())
+    }
+
+    /// Gives text to the model, with the token that begins a text before it where the vocabulary asks for one.
+    /// Returns its number of tokens.
+    ///
+    /// # Errors
+    /// As [`pieces`](Self::pieces).
+    pub fn prompt(&mut self, text: &str) -> Result<u32, Error> {
+        let first = self.session.position() == 0;
+        self.pieces([Piece::from(text)].into_iter(), first, u32::MAX, &mut || {})
+    }
+
+    /// Gives pieces of text and special tokens to the model: a rendered conversation. `begin` marks the beginning as the
+    /// vocabulary asks for. The text is encoded in steps of `budget` units, with a call of `between` after each, where
+    /// firmware feeds its watchdog. Returns the number of tokens.
+    ///
+    /// # Errors
+    /// [`Error::ContextFull`] if they do not fit, [`Error::EmptyPrompt`], the tokenizer's [`Error::Text`],
+    /// [`Error::Order`] without tokenizer or while a generation is under way.
+    pub fn pieces<'p>(
+        &mut self,
+        pieces: impl Iterator<Item = Piece<'p>>,
+        begin: bool,
+        budget: u32,
+        between: &mut dyn FnMut(),
+    ) -> Result<u32, Error> {
+        let tokenizer = self.tokenizer.ok_or(Error::Order("the image has no tokenizer: give token ids"))?;
+        let pending = self.begin()?;
+        let (room, position) = (self.session.room(), self.session.position());
+        let have = self.session.plan().options().context;
+        let plan = self.session.plan();
+        let full = |need: u32| Error::ContextFull { need: position.saturating_add(need), have };
+        let [ids, scratch] = self.session.backend().words([plan.tokens, plan.text]).ok_or(Error::Order(
+            "the backend has no memory for the tokens of a prompt",
+        ))?;
+        let ids = ids.get_mut(..room as usize).ok_or(full(0))?;
+        let (head, ids) = ids.split_at_mut_checked(pending.iter().len()).ok_or(full(1))?;
+        if let (Some(slot), Some(id)) = (head.first_mut(), pending) {
+            *slot = id;
+        }
+        let options = EncodeOptions { mark_ends: begin, lossy: self.config.lossy };
+        let mut encoder = Encoder::new(&tokenizer, pieces, scratch, ids, options);
+        let tokens = loop {
+            match encoder.step(budget) {
+                Ok(text::Progress::More) => between(),
+                Ok(text::Progress::Done { tokens }) => break tokens,
+                Err(text::Error::OutputTooSmall { need, .. }) => return Err(full(need)),
+                Err(e) => return Err(e.into()),
+            }
+        };
+        let end = tokens.saturating_add(head.len()) as u32;
+        if tokens == 0 {
+            return Err(Error::EmptyPrompt);
+        }
+        self.state = State::Prompt { next: 0, end };
+        Ok(end)
+    }
+
+    /// Gives token ids to the model.
+    ///
+    /// # Errors
+    /// [`Error::ContextFull`], [`Error::EmptyPrompt`]; [`Error::Order`] while a generation is under way.
+    pub fn tokens(&mut self, given: &[u32]) -> Result<(), Error> {
+        let pending = self.begin()?;
+        if given.is_empty() {
+            return Err(Error::EmptyPrompt);
+        }
+        let need = given.len().saturating_add(pending.iter().len());
+        let full = Error::ContextFull {
+            need: self.session.position().saturating_add(need as u32),
+            have: self.session.plan().options().context,
+        };
+        if need > self.session.room() as usize {
+            return Err(full);
+        }
+        let plan = self.session.plan();
+        let [ids, _] = self.session.backend().words([plan.tokens, plan.text]).ok_or(full)?;
+        for (to, id) in ids.iter_mut().zip(pending.into_iter().chain(given.iter().copied())) {
+            *to = id;
+        }
+        self.state = State::Prompt { next: 0, end: need as u32 };
+        Ok(())
+    }
+
+    /// Starts over for a new prompt; the token that the last generation left unfed, if any.
+    fn begin(&mut self) -> Result<Option<u32>, Error> {
+        let pending = match self.state {
+            State::Idle => None,
+            State::Pending(id) | State::Stopped(id) => Some(id),
+            State::Prompt { .. } | State::Decode => return Err(Error::Order("a generation is under way")),
+        };
+        self.generated = 0;
+        self.decoder = if self.session.position() == 0 { Decoder::at_start() } else { Decoder::continuing() };
+        Ok(pending)
+    }
+
+    /// Abandons the generation under way. What the model has seen stays; a further prompt continues behind it.
+    pub fn cancel(&mut self) {
+        self.session.rewind(self.session.position());
+        self.state = State::Idle;
+    }
+
+    /// Works until a token comes, or the budget (multiply-accumulates) is spent; see [`Session::step`]. Sampling, four
+    /// reads of the logits, comes on top.
+    ///
+    /// # Errors
+    /// As [`Session::step`]; [`Error::Order`] without a prompt. After an error the generation is abandoned.
+    pub fn step(&mut self, budget: u32) -> Result<Event<'m>, Error> {
+        let result = self.advance(budget);
+        if result.is_err() {
+            self.cancel();
+        }
+        result
+    }
+
+    fn advance(&mut self, budget: u32) -> Result<Event<'m>, Error> {
+        if !self.session.is_busy()
+            && let Some(reason) = self.start_pass()?
+        {
+            return Ok(Event::Done(reason));
+        }
+        if self.session.step(budget)? == Progress::Working {
+            return Ok(Event::Working);
+        }
+        if let State::Prompt { next, end } = self.state
+            && next < end
+        {
+            return Ok(Event::Working);
+        }
+        self.emit()
+    }
+
+    /// Begins the next pass, or says why there is none.
+    fn start_pass(&mut self) -> Result<Option<StopReason>, Error> {
+        match self.state {
+            State::Prompt { next, end } => {
+                let n = end.saturating_sub(next).min(self.session.batch() as u32);
+                let mut batch = [0; 64];
+                let plan = self.session.plan();
+                let memory = self.session.backend().words([plan.tokens, plan.text]);
+                let ids = memory.as_ref().and_then(|[ids, _]| ids.get(next as usize..)).unwrap_or(&[]);
+                for (to, id) in batch.iter_mut().zip(ids.iter().take(n as usize)) {
+                    *to = *id;
+                }
+                self.session.begin(batch.get(..n as usize).unwrap_or(&[]), next + n == end)?;
+                self.state = State::Prompt { next: next + n, end };
+                Ok(None)
+            }
+            State::Pending(_) if self.generated >= self.config.max_tokens => Ok(Some(StopReason::MaxTokens)),
+            State::Pending(_) if self.session.room() == 0 => Ok(Some(StopReason::ContextFull)),
+            State::Pending(id) => {
+                self.session.begin(&[id], true)?;
+                self.state = State::Decode;
+                Ok(None)
+            }
+            State::Idle | State::Decode | State::Stopped(_) => Err(Error::Order("give a prompt first")),
+        }
+    }
+
+    /// Samples from the logits of the pass that has just ended.
+    fn emit(&mut self) -> Result<Event<'m>, Error> {
+        if self.config.max_tokens == 0 {
+            self.state = State::Idle;
+            return Ok(Event::Done(StopReason::MaxTokens));
+        }
+        let logits = self.session.logits()?;
+        if self.config.digest {
+            self.digest.update(logits);
+        }
+        let id = sample(logits, &self.config, self.sampled);
+        self.sampled = self.sampled.saturating_add(1);
+        self.generated = self.generated.saturating_add(1);
+        let end = self.tokenizer.is_some_and(|t| t.is_end(id)) && !self.config.ignore_end;
+        if end || self.config.stop_tokens.contains(&id) {
+            // Fed with the next prompt: a conversation's turns end with it.
+            self.state = State::Stopped(id);
+            return Ok(Event::Done(StopReason::Stop(id)));
+        }
+        self.state = State::Pending(id);
+        let bytes = match &self.tokenizer {
+            Some(tokenizer) => self.decoder.bytes(tokenizer, id),
+            None => &[],
+        };
+        Ok(Event::Token { id, bytes })
+    }
+}

@@ -1,0 +1,333 @@
+//! Header and section table.
+
+use crc::{CRC_32_ISO_HDLC, Crc, Table};
+use sha2::{Digest, Sha256};
+
+use super::bytes::{range, u16_at, u32_at, u64_at};
+use crate::Error;
+
+/// The first eight bytes of an image.
+///
+/// ```
+/// assert_eq!(&bitnet_edge_core::image::MAGIC[1..4], b"BPK");
+/// ```
+pub const MAGIC: [u8; 8] = *b"\x89BPK\r\n\x1a\n";
+/// Major version that this reader reads and the writer writes.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::image::MAJOR, 1);
+/// ```
+pub const MAJOR: u16 = 1;
+/// Minor version that the writer writes; a reader accepts any.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::image::MINOR, 0);
+/// ```
+pub const MINOR: u16 = 0;
+/// Bytes of the header that the writer writes.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::image::HEADER_LEN, 64);
+/// ```
+pub const HEADER_LEN: usize = 64;
+/// Bytes of a section table entry that the writer writes.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::image::ENTRY_LEN, 64);
+/// ```
+pub const ENTRY_LEN: usize = 64;
+/// Most sections of an image.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::image::MAX_SECTIONS, 64);
+/// ```
+pub const MAX_SECTIONS: u32 = 64;
+
+const CRC_AT: usize = 60;
+static CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+
+/// The CRC-32 of an image's sections.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::image::crc32(b"123456789"), 0xcbf4_3926);
+/// ```
+pub fn crc32(bytes: &[u8]) -> u32 {
+    CRC.checksum(bytes)
+}
+
+/// The kind of a section; the discriminant is its number in an image.
+///
+/// ```
+/// use bitnet_edge_core::image::SectionKind;
+/// assert_eq!(SectionKind::Tensors.name(), "tensors");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[repr(u32)]
+pub enum SectionKind {
+    /// Model configuration.
+    Config = 1,
+    /// `RoPE` frequencies.
+    Rope = 2,
+    /// Tokenizer tables.
+    Tokenizer = 3,
+    /// Chat template segments.
+    Chat = 4,
+    /// Tensor table.
+    TensorTable = 5,
+    /// Tensor data.
+    Tensors = 6,
+    /// Where the image comes from.
+    Provenance = 7,
+}
+
+impl SectionKind {
+    /// All kinds that this version knows.
+    pub const ALL: [Self; 7] = [
+        Self::Config,
+        Self::Rope,
+        Self::Tokenizer,
+        Self::Chat,
+        Self::TensorTable,
+        Self::Tensors,
+        Self::Provenance,
+    ];
+
+    /// The name in reports and errors.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Config => "configuration",
+            Self::Rope => "RoPE",
+            Self::Tokenizer => "tokenizer",
+            Self::Chat => "chat template",
+            Self::TensorTable => "tensor table",
+            Self::Tensors => "tensors",
+            Self::Provenance => "provenance",
+        }
+    }
+}
+
+/// One entry of the section table, with its bytes.
+///
+/// ```no_run
+/// # fn f(image: bitnet_edge_core::image::Image<'_>) {
+/// for section in image.sections() {
+///     let _ = (section.kind, section.bytes.len());
+/// }
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Section<'a> {
+    /// Number of the kind.
+    pub kind: u32,
+    /// Version of the kind's own format.
+    pub encoding: u16,
+    /// The section starts at a multiple of this.
+    pub alignment: u32,
+    /// CRC-32 of the bytes.
+    pub crc: u32,
+    /// Offset in the image.
+    pub offset: u64,
+    /// SHA-256 of the bytes.
+    pub sha256: &'a [u8; 32],
+    /// The bytes.
+    pub bytes: &'a [u8],
+}
+
+impl Section<'_> {
+    /// Name of the kind, or "unknown".
+    pub fn name(&self) -> &'static str {
+        SectionKind::ALL.iter().find(|k| **k as u32 == self.kind).map_or("unknown", |k| k.name())
+    }
+}
+
+/// An image whose header and section table are right.
+///
+/// ```
+/// use bitnet_edge_core::{Error, image::Image};
+/// assert_eq!(Image::new_checked(b"GGUF....").err(), Some(Error::NotAnImage));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Image<'a> {
+    bytes: &'a [u8],
+    header_len: usize,
+    entry_len: usize,
+    count: u32,
+}
+
+impl<'a> Image<'a> {
+    /// Checks header and section table: versions, lengths, order, alignment, CRC. Reads nothing else.
+    ///
+    /// # Errors
+    /// What is wrong, as an [`Error`] of an image.
+    pub fn new_checked(bytes: &'a [u8]) -> Result<Self, Error> {
+        let image = Self::open(bytes)?;
+        if !bytes.as_ptr().addr().is_multiple_of(64) {
+            return Err(Error::ImageMisaligned);
+        }
+        if image.header_crc() != u32_at(bytes, CRC_AT).unwrap_or(0) {
+            return Err(Error::ImageDamaged("the checksum of header and section table is wrong"));
+        }
+        let mut end = image.table_end() as u64;
+        for (i, section) in (0..image.count).map(|i| (i, image.section_at(i))) {
+            let section = section.ok_or(Error::ImageDamaged("a section lies outside the image"))?;
+            let aligned = section.alignment.is_power_of_two()
+                && (4..=4096).contains(&section.alignment)
+                && section.offset.is_multiple_of(u64::from(section.alignment));
+            if !aligned || section.offset < end {
+                return Err(Error::ImageDamaged("sections overlap or are not aligned"));
+            }
+            if (0..i).any(|j| image.section_at(j).is_some_and(|s| s.kind == section.kind)) {
+                return Err(Error::ImageDamaged("a section kind occurs twice"));
+            }
+            if SectionKind::ALL.iter().any(|k| *k as u32 == section.kind) && section.encoding != 1 {
+                return Err(Error::SectionEncoding { kind: section.kind, encoding: section.encoding });
+            }
+            end = section.offset + section.bytes.len() as u64;
+        }
+        Ok(image)
+    }
+
+    /// The checks that a `const fn` can make: enough to find a section without panicking.
+    pub(super) const fn open(bytes: &'a [u8]) -> Result<Self, Error> {
+        let (Some(magic), Some(major), Some(header_len), Some(total), Some(count), Some(entry_len)) = (
+            u64_at(bytes, 0),
+            u16_at(bytes, 8),
+            u32_at(bytes, 12),
+            u64_at(bytes, 16),
+            u32_at(bytes, 24),
+            u32_at(bytes, 28),
+        ) else {
+            return Err(Error::NotAnImage);
+        };
+        if magic != u64::from_le_bytes(MAGIC) {
+            return Err(Error::NotAnImage);
+        }
+        if major != MAJOR {
+            return Err(Error::ImageVersion { found: major, supported: MAJOR });
+        }
+        if total != bytes.len() as u64 {
+            return Err(Error::ImageTruncated { need: total, have: bytes.len() as u64 });
+        }
+        if header_len < HEADER_LEN as u32 || entry_len < ENTRY_LEN as u32 || count > MAX_SECTIONS {
+            return Err(Error::ImageDamaged("a length in the header is impossible"));
+        }
+        if header_len as u64 + entry_len as u64 * count as u64 > total {
+            return Err(Error::ImageDamaged("the section table lies outside the image"));
+        }
+        match u32_at(bytes, 32) {
+            Some(bitnet_edge_kernels::ARITHMETIC_VERSION) => {}
+            Some(found) => {
+                let supported = bitnet_edge_kernels::ARITHMETIC_VERSION;
+                return Err(Error::ArithmeticVersion { found, supported });
+            }
+            None => return Err(Error::NotAnImage),
+        }
+        Ok(Self { bytes, header_len: header_len as usize, entry_len: entry_len as usize, count })
+    }
+
+    const fn table_end(&self) -> usize {
+        self.header_len + self.entry_len * self.count as usize
+    }
+
+    fn header_crc(&self) -> u32 {
+        let mut digest = CRC.digest();
+        let head = self.bytes.get(..self.table_end()).unwrap_or(&[]);
+        let (before, rest) = head.split_at_checked(CRC_AT).unwrap_or((&[], &[]));
+        digest.update(before);
+        digest.update(&[0; 4]);
+        digest.update(rest.get(4..).unwrap_or(&[]));
+        digest.finalize()
+    }
+
+    /// Section `i` of the table, or `None` where it is not inside the image.
+    pub(super) const fn section_at(&self, i: u32) -> Option<Section<'a>> {
+        if i >= self.count {
+            return None;
+        }
+        let at = self.header_len + self.entry_len * i as usize;
+        let (Some(entry), Some(kind), Some(encoding), Some(alignment), Some(crc), Some(offset), Some(len)) = (
+            range(self.bytes, at as u64, ENTRY_LEN as u64),
+            u32_at(self.bytes, at),
+            u16_at(self.bytes, at + 4),
+            u32_at(self.bytes, at + 8),
+            u32_at(self.bytes, at + 12),
+            u64_at(self.bytes, at + 16),
+            u64_at(self.bytes, at + 24),
+        ) else {
+            return None;
+        };
+        match (range(self.bytes, offset, len), entry.last_chunk()) {
+            (Some(bytes), Some(sha256)) => {
+                Some(Section { kind, encoding, alignment, crc, offset, sha256, bytes })
+            }
+            _ => None,
+        }
+    }
+
+    /// All sections, in order.
+    pub fn sections(&self) -> impl Iterator<Item = Section<'a>> + use<'a> {
+        let image = *self;
+        (0..image.count).filter_map(move |i| image.section_at(i))
+    }
+
+    /// The bytes of the section of this kind.
+    pub const fn section(&self, kind: SectionKind) -> Option<&'a [u8]> {
+        let mut i = 0;
+        while i < self.count {
+            if let Some(section) = self.section_at(i)
+                && section.kind == kind as u32
+            {
+                return Some(section.bytes);
+            }
+            i += 1;
+        }
+        None
+    }
+
+    /// As [`section`](Self::section), for one that every image has.
+    ///
+    /// # Errors
+    /// [`Error::SectionMissing`]
+    pub const fn required(&self, kind: SectionKind) -> Result<&'a [u8], Error> {
+        match self.section(kind) {
+            Some(bytes) => Ok(bytes),
+            None => Err(Error::SectionMissing(kind.name())),
+        }
+    }
+
+    /// All bytes of the image.
+    pub const fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The image digest: SHA-256 of header and section table, which holds the digest of every section.
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.bytes.get(..self.table_end()).unwrap_or(&[])).into()
+    }
+
+    /// Checks every byte: CRC-32 and SHA-256 of each section, and that padding is zero.
+    ///
+    /// # Errors
+    /// [`Error::ImageDamaged`] with the section's name.
+    pub fn verify(&self) -> Result<(), Error> {
+        let mut end = self.table_end() as u64;
+        for section in self.sections() {
+            self.check_padding(end, section.offset)?;
+            if crc32(section.bytes) != section.crc || Sha256::digest(section.bytes).as_slice() != section.sha256 {
+                return Err(Error::ImageDamaged(section.name()));
+            }
+            end = section.offset + section.bytes.len() as u64;
+        }
+        self.check_padding(end, self.bytes.len() as u64)
+    }
+
+    fn check_padding(&self, from: u64, to: u64) -> Result<(), Error> {
+        let padding = range(self.bytes, from, to.saturating_sub(from)).unwrap_or(&[]);
+        if padding.iter().all(|&b| b == 0) {
+            Ok(())
+        } else {
+            Err(Error::ImageDamaged("padding between sections is not zero"))
+        }
+    }
+}

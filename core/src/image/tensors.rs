@@ -1,0 +1,326 @@
+//! The tensor table, and the model as a whole.
+
+use bitnet_edge_kernels::tile::{Layout, TILE_ROWS, TernaryScale};
+use zerocopy::FromBytes;
+
+use super::bytes::{f32_at, range, u16_at, u32_at, u64_at};
+use super::config::ModelConfig;
+use super::container::{Image, SectionKind};
+use crate::Error;
+use crate::text::Tokenizer;
+
+/// Entries of the table that belong to the model as a whole.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::image::GLOBAL_ROLES, 8);
+/// ```
+pub const GLOBAL_ROLES: u32 = 8;
+/// Entries of the table a layer has.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::image::LAYER_ROLES, 24);
+/// ```
+pub const LAYER_ROLES: u32 = 24;
+/// Bytes of an entry of the table.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::image::TABLE_ENTRY_LEN, 48);
+/// ```
+pub const TABLE_ENTRY_LEN: usize = 48;
+/// The layout number of a vector.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::image::VECTOR_LAYOUT, 256);
+/// ```
+pub const VECTOR_LAYOUT: u16 = 256;
+
+/// Index in the tensor table.
+///
+/// ```
+/// use bitnet_edge_core::image::{Role, TensorId};
+/// assert_eq!(TensorId::of(2, Role::Q).0, 8 + 2 * 24 + 1);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TensorId(pub u32);
+
+impl TensorId {
+    /// The token embedding, `vocab` rows.
+    pub const EMBEDDING: Self = Self(0);
+    /// The output head, `vocab` rows.
+    pub const HEAD: Self = Self(1);
+    /// The norm before the head.
+    pub const FINAL_NORM: Self = Self(2);
+
+    /// The tensor of a role in a layer.
+    pub const fn of(layer: u32, role: Role) -> Self {
+        Self(GLOBAL_ROLES.saturating_add(LAYER_ROLES.saturating_mul(layer)).saturating_add(role as u32))
+    }
+}
+
+/// What a tensor is in its layer; the discriminant is its place in the layer's part of the table.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::image::Role::Down as u32, 19);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+#[allow(missing_docs)] // The names are those of docs/image-format.md, which gives each one's shape.
+pub enum Role {
+    AttnNorm = 0,
+    Q,
+    K,
+    V,
+    QBias,
+    KBias,
+    VBias,
+    QNorm,
+    KNorm,
+    AttnSubNorm,
+    AttnOut,
+    AttnOutBias,
+    AttnPostNorm,
+    FfnNorm,
+    Gate,
+    Up,
+    GateBias,
+    UpBias,
+    FfnSubNorm,
+    Down,
+    DownBias,
+    FfnPostNorm,
+}
+
+impl Role {
+    /// All roles, in the table's order.
+    pub const ALL: [Self; 22] = [
+        Self::AttnNorm,
+        Self::Q,
+        Self::K,
+        Self::V,
+        Self::QBias,
+        Self::KBias,
+        Self::VBias,
+        Self::QNorm,
+        Self::KNorm,
+        Self::AttnSubNorm,
+        Self::AttnOut,
+        Self::AttnOutBias,
+        Self::AttnPostNorm,
+        Self::FfnNorm,
+        Self::Gate,
+        Self::Up,
+        Self::GateBias,
+        Self::UpBias,
+        Self::FfnSubNorm,
+        Self::Down,
+        Self::DownBias,
+        Self::FfnPostNorm,
+    ];
+
+    /// Rows and columns (rows 1 for a vector) in a model of this configuration.
+    pub const fn shape(self, c: &ModelConfig) -> (u32, u32) {
+        match self {
+            Self::Q => (c.q_dim(), c.dim),
+            Self::K | Self::V => (c.kv_dim(), c.dim),
+            Self::AttnOut => (c.dim, c.q_dim()),
+            Self::Gate | Self::Up => (c.ffn, c.dim),
+            Self::Down => (c.dim, c.ffn),
+            Self::QBias | Self::AttnSubNorm => (1, c.q_dim()),
+            Self::KBias | Self::VBias => (1, c.kv_dim()),
+            Self::QNorm | Self::KNorm => (1, c.head_dim),
+            Self::GateBias | Self::UpBias | Self::FfnSubNorm => (1, c.ffn),
+            _ => (1, c.dim),
+        }
+    }
+
+    /// Whether this is a matrix; the others are vectors.
+    pub const fn is_matrix(self) -> bool {
+        matches!(self, Self::Q | Self::K | Self::V | Self::AttnOut | Self::Gate | Self::Up | Self::Down)
+    }
+}
+
+/// What a tensor's bytes are.
+///
+/// ```
+/// use bitnet_edge_core::image::Data;
+/// assert!(matches!(Data::Vector(&[1.0]), Data::Vector([1.0])));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub enum Data<'a> {
+    /// f32 values.
+    Vector(&'a [f32]),
+    /// Row tiles of a matrix.
+    Matrix {
+        /// How the weights lie.
+        layout: Layout,
+        /// Bytes of a row tile.
+        row_tile_bytes: usize,
+        /// The row tiles.
+        tiles: &'a [u8],
+        /// Scale of ternary weights.
+        scale: TernaryScale<'a>,
+    },
+}
+
+/// One tensor of an image.
+///
+/// ```no_run
+/// # use bitnet_edge_core::{Model, image::TensorId};
+/// # fn f(model: Model<'_>) {
+/// let embedding = model.tensor(TensorId::EMBEDDING).unwrap();
+/// assert_eq!(embedding.rows, model.config().vocab);
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Tensor<'a> {
+    /// Rows; 1 for a vector.
+    pub rows: u32,
+    /// Columns.
+    pub cols: u32,
+    /// Factor on the product.
+    pub factor: f32,
+    /// Offset of the data in the image.
+    pub offset: u64,
+    /// Bytes of the data.
+    pub len: u64,
+    /// The data.
+    pub data: Data<'a>,
+}
+
+/// A model in a flash image: everything that the runtime reads, checked once.
+///
+/// ```
+/// use bitnet_edge_core::{Error, Model};
+/// assert_eq!(Model::new_checked(&[]).err(), Some(Error::NotAnImage));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Model<'a> {
+    image: Image<'a>,
+    config: ModelConfig,
+    turns: &'a [u64],
+    table: &'a [u8],
+    tokenizer: Option<Tokenizer<'a>>,
+}
+
+impl<'a> Model<'a> {
+    /// Checks header, tables and every tensor's place and shape. Weights themselves are not read:
+    /// [`Image::verify`] does that.
+    ///
+    /// # Errors
+    /// What is wrong, as an [`Error`] of an image.
+    pub fn new_checked(bytes: &'a [u8]) -> Result<Self, Error> {
+        let image = Image::new_checked(bytes)?;
+        let config = ModelConfig::decode(image.required(SectionKind::Config)?)?;
+        let damaged = Error::ImageDamaged("the RoPE section has the wrong length");
+        let turns = <[u64]>::ref_from_bytes(image.required(SectionKind::Rope)?).map_err(|_| damaged)?;
+        if turns.len() != config.rope_pairs as usize {
+            return Err(damaged);
+        }
+        let table = image.required(SectionKind::TensorTable)?;
+        let entries = u64::from(GLOBAL_ROLES) + u64::from(LAYER_ROLES) * u64::from(config.layers);
+        if table.len() as u64 != entries * TABLE_ENTRY_LEN as u64 {
+            return Err(Error::ImageDamaged("the tensor table has the wrong length"));
+        }
+        image.required(SectionKind::Tensors)?;
+        let tokenizer = image.section(SectionKind::Tokenizer).map(Tokenizer::new_checked).transpose()?;
+        let model = Self { image, config, turns, table, tokenizer };
+        model.check_tensors()?;
+        Ok(model)
+    }
+
+    fn check_tensors(&self) -> Result<(), Error> {
+        let c = &self.config;
+        self.check(TensorId::EMBEDDING, (c.vocab, c.dim), true, true)?;
+        self.check(TensorId::HEAD, (c.vocab, c.dim), true, true)?;
+        self.check(TensorId::FINAL_NORM, (1, c.dim), false, true)?;
+        for layer in 0..c.layers {
+            for role in Role::ALL {
+                self.check(TensorId::of(layer, role), role.shape(c), role.is_matrix(), role.is_matrix())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, id: TensorId, shape: (u32, u32), matrix: bool, required: bool) -> Result<(), Error> {
+        let wrong = Error::TensorShape { tensor: id.0 };
+        let Some(tensor) = self.read(id)? else {
+            return if required { Err(wrong) } else { Ok(()) };
+        };
+        let kind = matches!(tensor.data, Data::Matrix { .. }) == matrix;
+        if kind && (tensor.rows, tensor.cols) == shape { Ok(()) } else { Err(wrong) }
+    }
+
+    /// Reads an entry of the table; `None` if it is absent.
+    fn read(&self, id: TensorId) -> Result<Option<Tensor<'a>>, Error> {
+        const DAMAGED: Error = Error::ImageDamaged("a tensor lies outside its section or has an impossible size");
+        let at = (id.0 as usize).checked_mul(TABLE_ENTRY_LEN).ok_or(DAMAGED)?;
+        let entry = range(self.table, at as u64, TABLE_ENTRY_LEN as u64).ok_or(DAMAGED)?;
+        let word = |at| u32_at(entry, at).unwrap_or(0);
+        let long = |at| u64_at(entry, at).unwrap_or(0);
+        let float = |at| f32_at(entry, at).unwrap_or(0.0);
+        let layout = u16_at(entry, 0).unwrap_or(0);
+        if layout == 0 {
+            return Ok(None);
+        }
+        let (rows, cols, offset, len) = (word(4), word(8), long(24), long(32));
+        let bytes = self.data(offset, len).ok_or(DAMAGED)?;
+        let data = if layout == VECTOR_LAYOUT {
+            let values = <[f32]>::ref_from_bytes(bytes).map_err(|_| DAMAGED)?;
+            Data::Vector(values.get(..cols as usize).ok_or(DAMAGED)?)
+        } else {
+            let known = Layout::from_id(layout).ok_or(Error::UnknownLayout { tensor: id.0, layout })?;
+            let row_tile_bytes = known.row_tile_bytes(cols as usize).ok_or(DAMAGED)?;
+            if known.matrix_bytes(rows as usize, cols as usize).ok_or(DAMAGED)? != bytes.len() {
+                return Err(DAMAGED);
+            }
+            let scale = match long(40) {
+                0 => TernaryScale::Tensor(float(12)),
+                at => {
+                    let padded = u64::from(rows).next_multiple_of(TILE_ROWS as u64);
+                    let bytes = self.data(at, padded * 4).ok_or(DAMAGED)?;
+                    TernaryScale::Rows(<[f32]>::ref_from_bytes(bytes).map_err(|_| DAMAGED)?)
+                }
+            };
+            Data::Matrix { layout: known, row_tile_bytes, tiles: bytes, scale }
+        };
+        Ok(Some(Tensor { rows, cols, factor: float(16), offset, len, data }))
+    }
+
+    /// Bytes inside the tensor section, at a multiple of 64.
+    fn data(&self, offset: u64, len: u64) -> Option<&'a [u8]> {
+        let section = self.image.sections().find(|s| s.kind == SectionKind::Tensors as u32)?;
+        let within = offset.checked_sub(section.offset)?;
+        if !offset.is_multiple_of(64) { None } else { range(section.bytes, within, len) }
+    }
+
+    /// The tensor of this id, or `None` if the model does not have it.
+    pub fn tensor(&self, id: TensorId) -> Option<Tensor<'a>> {
+        self.read(id).ok().flatten()
+    }
+
+    /// Whether the model has this tensor.
+    pub fn has(&self, id: TensorId) -> bool {
+        let at = (id.0 as usize).saturating_mul(TABLE_ENTRY_LEN);
+        u16_at(self.table, at).is_some_and(|layout| layout != 0)
+    }
+
+    /// Dimensions and constants.
+    pub const fn config(&self) -> ModelConfig {
+        self.config
+    }
+
+    /// `RoPE` frequencies: turns a position, a pair each, as fractions of 2^64.
+    pub const fn turns(&self) -> &'a [u64] {
+        self.turns
+    }
+
+    /// The tokenizer, if the image has one.
+    pub const fn tokenizer(&self) -> Option<Tokenizer<'a>> {
+        self.tokenizer
+    }
+
+    /// The image itself.
+    pub const fn image(&self) -> Image<'a> {
+        self.image
+    }
+}

@@ -1,0 +1,480 @@
+//! The plan: every buffer, its bytes, its lifetime.
+
+use bitnet_edge_kernels::attention::{CHUNK, RECORD_HEAD};
+
+use super::slot::Slot;
+use crate::Error;
+use crate::image::ModelConfig;
+
+/// Largest context of a plan.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::memory::MAX_CONTEXT, 1 << 24);
+/// ```
+pub const MAX_CONTEXT: u32 = 1 << 24;
+
+/// Type of the KV cache.
+///
+/// ```
+/// use bitnet_edge_core::KvType;
+/// assert_eq!(KvType::F16.name(), "f16");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KvType {
+    /// 4 bytes an element, no rounding.
+    F32,
+    /// 2 bytes an element.
+    F16,
+    /// 1 byte an element and a scale a row: what a core without an FPU wants.
+    I8,
+}
+
+impl KvType {
+    /// The name in options and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::I8 => "int8",
+        }
+    }
+}
+
+/// What a backend needs for itself: [`PlanOptions::needs`] takes it, so that a host can plan for a board.
+///
+/// ```
+/// use bitnet_edge_core::memory::Needs;
+/// assert_eq!(Needs::NONE.bytes, 0);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Bytes, whatever the model.
+    pub bytes: u32,
+    /// Bytes for each column of the widest activation.
+    pub bytes_per_column: u32,
+}
+
+impl Needs {
+    /// Nothing: what the scalar backend needs.
+    pub const NONE: Self = Self { bytes: 0, bytes_per_column: 0 };
+}
+
+/// What a plan is made for.
+///
+/// ```
+/// use bitnet_edge_core::{KvType, ModelConfig, PlanOptions};
+/// fn small(config: &ModelConfig) -> PlanOptions {
+///     PlanOptions { context: 128, kv: KvType::I8, batch: 1, ..PlanOptions::new(config) }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlanOptions {
+    /// Positions of the KV cache.
+    pub context: u32,
+    /// Type of the KV cache.
+    pub kv: KvType,
+    /// Tokens of a prompt that go through the model together.
+    pub batch: u32,
+    /// Longest text, in bytes, that can be turned into tokens at once.
+    pub prompt_bytes: u32,
+    /// What the backend needs for itself.
+    pub needs: Needs,
+}
+
+impl PlanOptions {
+    /// The model's own context, an f16 KV cache, batches of 8, and text of four bytes a position.
+    pub const fn new(config: &ModelConfig) -> Self {
+        Self {
+            context: config.context,
+            kv: KvType::F16,
+            batch: 8,
+            prompt_bytes: config.context.saturating_mul(4),
+            needs: Needs::NONE,
+        }
+    }
+}
+
+/// When a buffer is in use. Buffers of different phases share memory.
+///
+/// ```
+/// use bitnet_edge_core::memory::Lifetime;
+/// assert_eq!(Lifetime::Session.name(), "session");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// As long as the session.
+    Session,
+    /// One pass through the model.
+    Pass,
+    /// The attention half of a layer.
+    Attention,
+    /// The feed-forward half of a layer.
+    FeedForward,
+    /// From the last layer to the sampled token.
+    Head,
+    /// While text is turned into tokens.
+    Text,
+}
+
+impl Lifetime {
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Pass => "pass",
+            Self::Attention => "attention",
+            Self::FeedForward => "feed-forward",
+            Self::Head => "head",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// One buffer of a plan.
+///
+/// ```no_run
+/// # fn f(plan: bitnet_edge_core::MemoryPlan) {
+/// let bytes: usize = plan.buffers().iter().map(|b| b.bytes).sum();
+/// assert!(bytes >= plan.bytes()); // buffers of different phases share memory
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// What it holds, with its shape.
+    pub name: &'static str,
+    /// Offset in the arena.
+    pub at: usize,
+    /// Bytes.
+    pub bytes: usize,
+    /// When it is in use.
+    pub lifetime: Lifetime,
+}
+
+/// Number of buffers of a plan.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::memory::BUFFERS, 21);
+/// ```
+pub const BUFFERS: usize = 21;
+
+/// Word of the step block: tokens of the pass.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::memory::STEP_TOKENS, 0);
+/// ```
+pub const STEP_TOKENS: usize = 0;
+/// Word of the step block: position of the first token.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::memory::STEP_POSITION, 1);
+/// ```
+pub const STEP_POSITION: usize = 1;
+/// Word of the step block: the token whose logits are wanted.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::memory::STEP_OUT_ROW, 2);
+/// ```
+pub const STEP_OUT_ROW: usize = 2;
+/// First of the step block's token ids.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::memory::STEP_IDS, 4);
+/// ```
+pub const STEP_IDS: usize = 4;
+
+/// Quantized activations: `[batch][columns]` with scales and sums.
+///
+/// ```
+/// use bitnet_edge_core::{Slot, memory::ActSlots};
+/// let acts = ActSlots { q: Slot::at(0, 64), scales: Slot::at(64, 2), sums: Slot::at(128, 2) };
+/// assert_eq!(acts.q.len(), 64);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActSlots {
+    /// int8 values.
+    pub q: Slot<i8>,
+    /// Scales of tokens or groups.
+    pub scales: Slot<f32>,
+    /// Sums of tokens or groups.
+    pub sums: Slot<i32>,
+}
+
+/// The KV cache of one layer: `[kv_heads][context][head_dim]` for keys and for values.
+///
+/// ```
+/// use bitnet_edge_core::{Slot, memory::KvSlots};
+/// let kv = KvSlots::F16 { k: Slot::at(0, 64), v: Slot::at(128, 64) };
+/// assert!(matches!(kv, KvSlots::F16 { .. }));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // k and v are keys and values; their scales are `[kv_heads][context]`.
+pub enum KvSlots {
+    /// f32 elements.
+    F32 { k: Slot<f32>, v: Slot<f32> },
+    /// f16 elements.
+    F16 { k: Slot<u16>, v: Slot<u16> },
+    /// int8 elements with a scale a row.
+    I8 { k: Slot<i8>, k_scales: Slot<f32>, v: Slot<i8>, v_scales: Slot<f32> },
+}
+
+/// Where every buffer lies.
+///
+/// ```
+/// use bitnet_edge_core::{Error, MemoryPlan, ModelConfig, PlanOptions};
+/// # fn config() -> ModelConfig {
+/// #     let mut words = [0u8; 64];
+/// #     for (i, v) in [256u32, 3, 4, 1, 64, 512, 512, 256, 32].iter().enumerate() {
+/// #         words[4 * i..4 * i + 4].copy_from_slice(&v.to_le_bytes());
+/// #     }
+/// #     ModelConfig::decode(&words).unwrap()
+/// # }
+/// let config = config(); // of an image
+/// let plan = MemoryPlan::new(&config, &PlanOptions { batch: 1, ..PlanOptions::new(&config) })?;
+/// assert!(plan.bytes() < 300 * 1024);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    options: PlanOptions,
+    bytes: usize,
+    kv_at: usize,
+    kv_rows: usize,
+    head_dim: usize,
+    layers: u32,
+    /// Counts, position and token ids of a pass.
+    pub step: Slot<u32>,
+    /// The residual stream, `[batch][dim]`.
+    pub x: Slot<f32>,
+    /// Input of a matrix, `[batch][widest]`.
+    pub h: Slot<f32>,
+    /// Quantized input of a matrix.
+    pub acts: ActSlots,
+    /// Cosines and sines, `[batch][rope_pairs][2]`.
+    pub angles: Slot<f32>,
+    /// What the backend needs for itself.
+    pub scratch: Slot<u8>,
+    /// Queries, `[batch][q_dim]`; later the attention output.
+    pub q: Slot<f32>,
+    /// Keys, `[batch][kv_dim]`.
+    pub k: Slot<f32>,
+    /// Values, `[batch][kv_dim]`.
+    pub v: Slot<f32>,
+    /// Partial results of attention, `[batch][kv_heads][chunks][group][2 + head_dim]`.
+    pub partial: Slot<f32>,
+    /// Output of a half layer before its post-norm, `[batch][dim]`.
+    pub out: Slot<f32>,
+    /// The gate, `[batch][ffn]`.
+    pub gate: Slot<f32>,
+    /// Up projection, `[batch][ffn]`; later the sub-normed gate.
+    pub up: Slot<f32>,
+    /// The last hidden state of one token, `[dim]`.
+    pub hidden: Slot<f32>,
+    /// The same after the final norm.
+    pub normed: Slot<f32>,
+    /// Logits, `[vocab]`.
+    pub logits: Slot<f32>,
+    /// Tokens of a prompt.
+    pub tokens: Slot<u32>,
+    /// Scratch of the tokenizer.
+    pub text: Slot<u32>,
+}
+
+/// Places slots one behind the other.
+struct Cursor(u64);
+
+impl Cursor {
+    const fn place<T>(&mut self, len: u64) -> Slot<T> {
+        let at = self.0;
+        self.0 = at.saturating_add(len.saturating_mul(size_of::<T>() as u64).div_ceil(64).saturating_mul(64));
+        // `as` cannot lose bits of a plan that is used: `new` refuses one that does not fit usize.
+        Slot::at(at as usize, len as usize)
+    }
+}
+
+const fn max(a: u64, b: u64) -> u64 {
+    if a > b { a } else { b }
+}
+
+const fn product(a: u64, b: u64, c: u64) -> u64 {
+    a.saturating_mul(b).saturating_mul(c)
+}
+
+const fn rows4(n: u32) -> u64 {
+    (n as u64).next_multiple_of(4)
+}
+
+impl MemoryPlan {
+    /// Plans the buffers of a model.
+    ///
+    /// # Errors
+    /// [`Error::PlanOption`] for options out of bounds, [`Error::PlanTooLarge`] if the plan does not fit the address
+    /// space.
+    pub const fn new(c: &ModelConfig, o: &PlanOptions) -> Result<Self, Error> {
+        if o.context == 0 || o.context > MAX_CONTEXT {
+            return Err(Error::PlanOption("context must be at least 1 and at most 16777216 positions"));
+        }
+        if o.batch == 0 || o.batch > 4096 {
+            return Err(Error::PlanOption("batch must be at least 1 and at most 4096 tokens"));
+        }
+        if o.prompt_bytes > 1 << 30 {
+            return Err(Error::PlanOption("prompt_bytes must be at most 1 GiB"));
+        }
+        let b = o.batch as u64;
+        let widest = (c.widest() as u64).next_multiple_of(64);
+        let chunks = (o.context as u64).div_ceil(CHUNK as u64);
+        let record = (RECORD_HEAD as u64) + c.head_dim as u64;
+
+        let mut at = Cursor(0);
+        let kv_rows = (o.context as u64).saturating_mul(c.kv_heads as u64);
+        let kv_layer = Self::kv_layer_bytes(o.kv, kv_rows, c.head_dim as u64);
+        at.0 = kv_layer.saturating_mul(c.layers as u64);
+        let tokens = at.place(o.context as u64);
+        let pass_at = at.0;
+        let step = at.place(STEP_IDS as u64 + b);
+        let x = at.place(b * rows4(c.dim));
+        let h = at.place(b.saturating_mul(widest));
+        let groups = widest.div_ceil(32);
+        let acts = ActSlots {
+            q: at.place(b.saturating_mul(widest)),
+            scales: at.place(b.saturating_mul(groups)),
+            sums: at.place(b.saturating_mul(groups)),
+        };
+        let angles = at.place(b.saturating_mul(2 * c.rope_pairs as u64));
+        let need = (o.needs.bytes as u64).saturating_add((o.needs.bytes_per_column as u64).saturating_mul(widest));
+        let scratch = at.place(need);
+        let out = at.place(b * rows4(c.dim));
+
+        let phase_at = at.0;
+        let q = at.place(b * rows4(c.q_dim()));
+        let k = at.place(b * rows4(c.kv_dim()));
+        let v = at.place(b * rows4(c.kv_dim()));
+        let partial = at.place(product(b, chunks, (c.heads as u64).saturating_mul(record)));
+        let mut end = at.0;
+
+        at.0 = phase_at;
+        let gate = at.place(b * rows4(c.ffn));
+        let up = at.place(b * rows4(c.ffn));
+        end = max(end, at.0);
+
+        at.0 = phase_at;
+        let hidden = at.place(rows4(c.dim));
+        let normed = at.place(rows4(c.dim));
+        let logits = at.place(rows4(c.vocab));
+        end = max(end, at.0);
+
+        // Text becomes tokens between passes: its scratch may take everything but the KV cache.
+        at.0 = pass_at;
+        let text = at.place(crate::text::scratch_words(o.prompt_bytes as usize) as u64);
+        end = max(end, at.0);
+
+        if end > isize::MAX as u64 {
+            return Err(Error::PlanTooLarge);
+        }
+        Ok(Self {
+            options: *o,
+            bytes: end as usize,
+            kv_at: kv_layer as usize,
+            kv_rows: kv_rows as usize,
+            head_dim: c.head_dim as usize,
+            layers: c.layers,
+            step,
+            x,
+            h,
+            acts,
+            angles,
+            scratch,
+            q,
+            k,
+            v,
+            partial,
+            out,
+            gate,
+            up,
+            hidden,
+            normed,
+            logits,
+            tokens,
+            text,
+        })
+    }
+
+    const fn kv_layer_bytes(kv: KvType, rows: u64, head_dim: u64) -> u64 {
+        let elements = rows.saturating_mul(head_dim);
+        let mut at = Cursor(0);
+        match kv {
+            KvType::F32 => {
+                let _: [Slot<f32>; 2] = [at.place(elements), at.place(elements)];
+            }
+            KvType::F16 => {
+                let _: [Slot<u16>; 2] = [at.place(elements), at.place(elements)];
+            }
+            KvType::I8 => {
+                let _: [Slot<i8>; 2] = [at.place(elements), at.place(elements)];
+                let _: [Slot<f32>; 2] = [at.place(rows), at.place(rows)];
+            }
+        }
+        at.0
+    }
+
+    /// The KV cache of a layer.
+    pub const fn kv(&self, layer: u32) -> KvSlots {
+        let rows = self.kv_rows as u64;
+        let elements = rows.saturating_mul(self.head_dim as u64);
+        let mut at = Cursor((self.kv_at as u64).saturating_mul(layer as u64));
+        match self.options.kv {
+            KvType::F32 => KvSlots::F32 { k: at.place(elements), v: at.place(elements) },
+            KvType::F16 => KvSlots::F16 { k: at.place(elements), v: at.place(elements) },
+            KvType::I8 => {
+                let (k, v) = (at.place(elements), at.place(elements));
+                KvSlots::I8 { k, v, k_scales: at.place(rows), v_scales: at.place(rows) }
+            }
+        }
+    }
+
+    /// Bytes of the arena.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What the plan was made for.
+    pub const fn options(&self) -> PlanOptions {
+        self.options
+    }
+
+    /// Every buffer, in the order of a session's life.
+    pub fn buffers(&self) -> [Buffer; BUFFERS] {
+        use Lifetime::{Attention, FeedForward, Head, Pass, Session, Text};
+        fn b<T>(name: &'static str, slot: Slot<T>, lifetime: Lifetime) -> Buffer {
+            Buffer { name, at: slot.bytes().start, bytes: slot.bytes().len(), lifetime }
+        }
+        let kv = self.kv_at.saturating_mul(self.layers as usize);
+        [
+            Buffer {
+                name: "KV cache [layers][k, v][kv_heads][context][head_dim]",
+                at: 0,
+                bytes: kv,
+                lifetime: Session,
+            },
+            b("prompt tokens [context]", self.tokens, Session),
+            b("text scratch", self.text, Text),
+            b("step block", self.step, Pass),
+            b("residual stream [batch][dim]", self.x, Pass),
+            b("matrix input [batch][widest]", self.h, Pass),
+            b("int8 activations [batch][widest]", self.acts.q, Pass),
+            b("activation scales", self.acts.scales, Pass),
+            b("activation sums", self.acts.sums, Pass),
+            b("RoPE angles [batch][pairs][2]", self.angles, Pass),
+            b("backend scratch", self.scratch, Pass),
+            b("half-layer output [batch][dim]", self.out, Pass),
+            b("queries [batch][heads][head_dim]", self.q, Attention),
+            b("keys [batch][kv_heads][head_dim]", self.k, Attention),
+            b("values [batch][kv_heads][head_dim]", self.v, Attention),
+            b("attention chunks", self.partial, Attention),
+            b("gate [batch][ffn]", self.gate, FeedForward),
+            b("up [batch][ffn]", self.up, FeedForward),
+            b("last hidden state [dim]", self.hidden, Head),
+            b("normed hidden state [dim]", self.normed, Head),
+            b("logits [vocab]", self.logits, Head),
+        ]
+    }
+}

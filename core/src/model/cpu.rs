@@ -1,0 +1,533 @@
+//! The backend of every CPU tier.
+
+use core::ops::Range;
+
+use bitnet_edge_kernels::attention::{self, CHUNK, Int8Rows, KvElement, RECORD_HEAD};
+use bitnet_edge_kernels::quantize;
+use bitnet_edge_kernels::tile::Activations;
+use bitnet_edge_kernels::{Kernels, Scalar};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::backend::Backend;
+use super::op::{AttendShape, Matrix, Op, Rows, chunks};
+use super::split::{OneThread, Split};
+use crate::Error;
+use crate::image::{Data, Model, TensorId};
+use crate::memory::{
+    ActSlots, KvSlots, Line, MemoryPlan, STEP_IDS, STEP_OUT_ROW, STEP_POSITION, STEP_TOKENS, Slot, disjoint, typed,
+};
+
+/// A shape that does not fit: an operation of another plan.
+pub(super) const MISFIT: Error =
+    Error::Kernel(bitnet_edge_kernels::Error::Operand("an operation does not fit the model or the plan"));
+
+/// Where weight rows come from.
+///
+/// ```
+/// use bitnet_edge_core::model::{InPlace, Weights};
+/// let tiles = [0u8; 256];
+/// assert_eq!(InPlace.rows(&tiles, 64, 1..3)?, (2, &tiles[64..192]));
+/// # Ok::<(), bitnet_edge_core::Error>(())
+/// ```
+pub trait Weights {
+    /// Row tiles from `tiles.start` on, as many of the range as are in reach and at least one, with their number.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`] beyond the matrix; a source's own trouble.
+    fn rows<'s>(&'s mut self, matrix: &'s [u8], row_tile_bytes: usize, tiles: Range<u32>)
+    -> Result<(u32, &'s [u8]), Error>;
+}
+
+/// Weights in memory, flash or a file mapping: all of them are in reach.
+///
+/// ```
+/// use bitnet_edge_core::model::{InPlace, Weights};
+/// assert!(InPlace.rows(&[0; 64], 64, 0..2).is_err());
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InPlace;
+
+impl Weights for InPlace {
+    fn rows<'s>(
+        &'s mut self,
+        matrix: &'s [u8],
+        row_tile_bytes: usize,
+        tiles: Range<u32>,
+    ) -> Result<(u32, &'s [u8]), Error> {
+        let at = (tiles.start as usize).checked_mul(row_tile_bytes).ok_or(MISFIT)?;
+        let n = tiles.end.saturating_sub(tiles.start);
+        let len = (n as usize).checked_mul(row_tile_bytes).ok_or(MISFIT)?;
+        Ok((n, matrix.get(at..).and_then(|m| m.get(..len)).ok_or(MISFIT)?))
+    }
+}
+
+/// The CPU backend: a tier's kernels, a way to spread work, a source of weights, and the arena.
+///
+/// See the [crate](crate) for its use.
+///
+/// ```
+/// use bitnet_edge_core::Cpu;
+/// # use bitnet_edge_core::{Error, Line, MemoryPlan, Model};
+/// # fn f<'a>(model: &'a Model<'a>, plan: &MemoryPlan, arena: &'a mut [Line]) -> Result<(), Error> {
+/// let cpu = Cpu::scalar(model, plan, arena)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Cpu<'a, K = Scalar, S = OneThread, W = InPlace> {
+    pub(super) model: &'a Model<'a>,
+    pub(super) kernels: K,
+    pub(super) split: S,
+    pub(super) weights: W,
+    pub(super) arena: &'a mut [u8],
+    step: Slot<u32>,
+}
+
+impl<'a> Cpu<'a> {
+    /// The definition: scalar kernels on one thread, weights in place.
+    ///
+    /// # Errors
+    /// [`Error::ArenaTooSmall`]
+    pub fn scalar(model: &'a Model<'a>, plan: &MemoryPlan, arena: &'a mut [Line]) -> Result<Self, Error> {
+        Cpu::new(model, plan, arena, Scalar, OneThread, InPlace)
+    }
+}
+
+impl<'a, K: Kernels, S: Split, W: Weights> Cpu<'a, K, S, W> {
+    /// A backend over the first [`MemoryPlan::bytes`] of an arena.
+    ///
+    /// # Errors
+    /// [`Error::ArenaTooSmall`]
+    pub fn new(
+        model: &'a Model<'a>,
+        plan: &MemoryPlan,
+        arena: &'a mut [Line],
+        kernels: K,
+        split: S,
+        weights: W,
+    ) -> Result<Self, Error> {
+        let have = size_of_val(arena);
+        let short = Error::ArenaTooSmall { need: plan.bytes(), have };
+        let arena = arena.as_mut_bytes().get_mut(..plan.bytes()).ok_or(short)?;
+        Ok(Self { model, kernels, split, weights, arena, step: plan.step })
+    }
+
+    fn step_word(&self, i: usize) -> Result<u32, Error> {
+        let block = self.arena.get(self.step.bytes()).ok_or(MISFIT)?;
+        block.as_chunks().0.get(i).copied().map(u32::from_le_bytes).ok_or(MISFIT)
+    }
+
+    pub(super) fn tokens(&self) -> Result<u32, Error> {
+        self.step_word(STEP_TOKENS)
+    }
+
+    fn position(&self) -> Result<u32, Error> {
+        self.step_word(STEP_POSITION)
+    }
+
+    fn slice<T>(&mut self, slot: Slot<T>) -> Result<&mut [T], Error>
+    where
+        T: FromBytes + IntoBytes + KnownLayout + Immutable,
+    {
+        typed(self.arena.get_mut(slot.bytes()).ok_or(MISFIT)?)
+    }
+
+    pub(super) fn vector(&self, id: TensorId) -> Result<&'a [f32], Error> {
+        match self.model.tensor(id).map(|t| t.data) {
+            Some(Data::Vector(v)) => Ok(v),
+            _ => Err(MISFIT),
+        }
+    }
+
+    fn embed(&mut self, m: Matrix, factor: f32, y: Rows, units: Range<u32>) -> Result<(), Error> {
+        let tensor = self.model.tensor(m.tensor).ok_or(MISFIT)?;
+        let Data::Matrix { layout, row_tile_bytes, tiles, scale } = tensor.data else { return Err(MISFIT) };
+        for t in units {
+            let id = self.step_word(STEP_IDS.saturating_add(t as usize))?;
+            let (_, tile) = self.weights.rows(tiles, row_tile_bytes, id / 4..id / 4 + 1)?;
+            let out = typed(self.arena.get_mut(y.slot.bytes()).ok_or(MISFIT)?)?;
+            let out = row(out, y, t)?;
+            layout.dequantize_row(tile, (id % 4) as usize, scale.row(id as usize), out)?;
+            for v in out {
+                *v *= factor;
+            }
+        }
+        Ok(())
+    }
+
+    fn angles(&mut self, y: Rows, factor: f32, units: Range<u32>) -> Result<(), Error> {
+        let (turns, position) = (self.model.turns(), self.position()?);
+        let out = self.slice(y.slot)?;
+        for t in units {
+            let angles = row(out, y, t)?;
+            bitnet_edge_kernels::rope::angles(turns, position.wrapping_add(t), factor, angles)?;
+        }
+        Ok(())
+    }
+
+    fn norm(&mut self, w: TensorId, eps: f32, x: Rows, y: Rows, units: Range<u32>) -> Result<(), Error> {
+        let (w, k) = (self.vector(w)?, self.kernels);
+        let [xs, ys] = two(self.arena, x, y)?;
+        for t in units {
+            k.rms_norm(row(xs, x, t)?, w, eps, row(ys, y, t)?)?;
+        }
+        Ok(())
+    }
+
+    fn head_norm(&mut self, w: TensorId, eps: f32, x: Rows, hd: u32, units: Range<u32>) -> Result<(), Error> {
+        let (w, k) = (self.vector(w)?, self.kernels);
+        let xs = self.slice(x.slot)?;
+        for t in units {
+            for head in row(xs, x, t)?.chunks_exact_mut(hd.max(1) as usize) {
+                k.rms_norm_in_place(head, w, eps)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn quant(&mut self, x: Rows, acts: ActSlots, form: Activations, units: Range<u32>) -> Result<(), Error> {
+        let k = self.kernels;
+        let (stride, groups) = act_shape(x.cols, form);
+        let ranges = [x.slot.bytes(), acts.q.bytes(), acts.scales.bytes(), acts.sums.bytes()];
+        let [xs, qs, scales, sums] = disjoint(self.arena, ranges)?;
+        let (xs, qs) = (typed(xs)?, typed::<i8>(qs)?);
+        let (scales, sums) = (typed::<f32>(scales)?, typed::<i32>(sums)?);
+        for t in units {
+            let i = t as usize;
+            let x: &[f32] = row(xs, x, t)?;
+            let q = nth(qs, i, stride)?;
+            let (a, sum) = (nth(scales, i, groups)?, nth(sums, i, groups)?);
+            match (form, a.first_mut(), sum.first_mut()) {
+                (Activations::Token, Some(s), Some(sum)) => (*s, *sum) = k.quantize_token(x, q)?,
+                (Activations::Group32, ..) => k.quantize_g32(x, q, a, sum)?,
+                (Activations::Group256, ..) => k.quantize_g256(x, q, a, sum)?,
+                _ => return Err(MISFIT),
+            }
+        }
+        Ok(())
+    }
+
+    fn rope(&mut self, x: Rows, hd: u32, angles: Rows, units: Range<u32>) -> Result<(), Error> {
+        let k = self.kernels;
+        let [xs, all] = two(self.arena, x, angles)?;
+        for t in units {
+            let angles: &[f32] = row(all, angles, t)?;
+            for head in row(xs, x, t)?.chunks_exact_mut(hd.max(1) as usize) {
+                k.rope(head, angles)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn store(&mut self, kv: KvSlots, rows: [Rows; 2], hd: u32, ctx: u32, units: Range<u32>) -> Result<(), Error> {
+        let position = self.position()?;
+        let place = Place { position, hd: hd as usize, ctx: ctx as usize };
+        match kv {
+            KvSlots::F32 { k, v } => {
+                for (slot, from) in [k, v].into_iter().zip(rows) {
+                    store_float(self.arena, slot, from, place, units.clone())?;
+                }
+            }
+            KvSlots::F16 { k, v } => {
+                for (slot, from) in [k, v].into_iter().zip(rows) {
+                    store_float(self.arena, slot, from, place, units.clone())?;
+                }
+            }
+            KvSlots::I8 { k, k_scales, v, v_scales } => {
+                for (slots, from) in [(k, k_scales), (v, v_scales)].into_iter().zip(rows) {
+                    store_i8(self.arena, slots, from, place, units.clone())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn attend(
+        &mut self,
+        kv: KvSlots,
+        q: Rows,
+        partial: Slot<f32>,
+        shape: AttendShape,
+        units: Range<u32>,
+    ) -> Result<(), Error> {
+        let (tokens, position) = (self.tokens()?, self.position()?);
+        let job = Attend { q, partial, shape, position, chunks: chunks(position.saturating_add(tokens)) };
+        match kv {
+            KvSlots::F32 { k, v } => job.float(self.arena, self.kernels, k, v, units),
+            KvSlots::F16 { k, v } => job.float(self.arena, self.kernels, k, v, units),
+            KvSlots::I8 { k, k_scales, v, v_scales } => {
+                job.int8(self.arena, self.kernels, [k, v], [k_scales, v_scales], units)
+            }
+        }
+    }
+
+    fn combine(&mut self, partial: Slot<f32>, y: Rows, s: AttendShape, units: Range<u32>) -> Result<(), Error> {
+        let (tokens, position, k) = (self.tokens()?, self.position()?, self.kernels);
+        let record = RECORD_HEAD + s.head_dim as usize;
+        let stride = record * s.group as usize;
+        let n = chunks(position.saturating_add(tokens)) as usize;
+        let [partial, ys] = disjoint(self.arena, [partial.bytes(), y.slot.bytes()])?;
+        let (partial, ys) = (typed::<f32>(partial)?, typed::<f32>(ys)?);
+        for t in units {
+            let mine = chunks(position.saturating_add(t).saturating_add(1)) as usize;
+            for (h, out) in row(ys, y, t)?.chunks_exact_mut(s.head_dim.max(1) as usize).enumerate() {
+                let (kv_head, member) = (h / s.group.max(1) as usize, h % s.group.max(1) as usize);
+                let unit = (t as usize * s.kv_heads as usize + kv_head) * n;
+                let records = partial.get(unit * stride + member * record..).ok_or(MISFIT)?;
+                k.combine(records, stride, mine, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn gate(&mut self, op: bitnet_edge_kernels::gate::Activation, g: Rows, u: Rows, units: Range<u32>) -> Result<(), Error> {
+        let k = self.kernels;
+        let [gs, us] = two(self.arena, g, u)?;
+        for t in units {
+            k.gate(op, row(gs, g, t)?, row(us, u, t)?)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, x: Rows, y: Rows, units: Range<u32>) -> Result<(), Error> {
+        let [xs, ys] = two(self.arena, x, y)?;
+        for t in units {
+            for (y, x) in row(ys, y, t)?.iter_mut().zip(row(xs, x, t)?) {
+                *y += *x;
+            }
+        }
+        Ok(())
+    }
+
+    fn select(&mut self, x: Rows, y: Rows) -> Result<(), Error> {
+        let wanted = self.step_word(STEP_OUT_ROW)?;
+        let [xs, ys] = two(self.arena, x, y)?;
+        for (y, x) in row(ys, y, 0)?.iter_mut().zip(row(xs, x, wanted)?) {
+            *y = *x;
+        }
+        Ok(())
+    }
+}
+
+impl<K: Kernels, S: Split, W: Weights> Backend for Cpu<'_, K, S, W> {
+    fn name(&self) -> &'static str {
+        self.kernels.name()
+    }
+
+    fn run(&mut self, op: &Op, units: Range<u32>) -> Result<(), Error> {
+        match *op {
+            Op::Embed { m, factor, y } => self.embed(m, factor, y, units),
+            Op::Angles { y, factor } => self.angles(y, factor, units),
+            Op::Norm { w, eps, x, y } => self.norm(w, eps, x, y, units),
+            Op::HeadNorm { w, eps, x, head_dim } => self.head_norm(w, eps, x, head_dim, units),
+            Op::Quant { x, acts, form } => self.quant(x, acts, form, units),
+            Op::Linear { m, x, y, add } => self.linear(m, x, y, add, units),
+            Op::Rope { x, head_dim, angles } => self.rope(x, head_dim, angles, units),
+            Op::Store { kv, k, v, head_dim, context } => self.store(kv, [k, v], head_dim, context, units),
+            Op::Attend { kv, q, partial, shape } => self.attend(kv, q, partial, shape, units),
+            Op::Combine { partial, y, shape } => self.combine(partial, y, shape, units),
+            Op::Gate { act, g, u } => self.gate(act, g, u, units),
+            Op::Add { x, y } => self.add(x, y, units),
+            Op::Select { x, y } => self.select(x, y),
+        }
+    }
+
+    fn write(&mut self, slot: Slot<u32>, words: &[u32]) -> Result<(), Error> {
+        let to = self.slice(slot)?.get_mut(..words.len()).ok_or(MISFIT)?;
+        for (to, &word) in to.iter_mut().zip(words) {
+            *to = word;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, slot: Slot<f32>) -> Result<&[f32], Error> {
+        Ok(self.slice(slot)?)
+    }
+
+    fn words(&mut self, slots: [Slot<u32>; 2]) -> Option<[&mut [u32]; 2]> {
+        let [a, b] = disjoint(self.arena, slots.map(|s| s.bytes())).ok()?;
+        Some([typed(a).ok()?, typed(b).ok()?])
+    }
+}
+
+/// Padded columns and groups of int8 activations.
+pub(super) fn act_shape(cols: u32, form: Activations) -> (usize, usize) {
+    ((cols as usize).next_multiple_of(64), form.groups(cols as usize))
+}
+
+/// Row `t` of rows in memory.
+pub(super) fn row(all: &mut [f32], rows: Rows, t: u32) -> Result<&mut [f32], Error> {
+    let at = (t as usize).saturating_mul(rows.stride as usize);
+    all.get_mut(at..).and_then(|r| r.get_mut(..rows.cols as usize)).ok_or(MISFIT)
+}
+
+/// Element `i` of an array of slices of `len`.
+fn nth<T>(all: &mut [T], i: usize, len: usize) -> Result<&mut [T], Error> {
+    all.get_mut(i.saturating_mul(len)..).and_then(|r| r.get_mut(..len)).ok_or(MISFIT)
+}
+
+fn two(arena: &mut [u8], x: Rows, y: Rows) -> Result<[&mut [f32]; 2], Error> {
+    let [x, y] = disjoint(arena, [x.slot.bytes(), y.slot.bytes()])?;
+    Ok([typed(x)?, typed(y)?])
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    position: u32,
+    hd: usize,
+    ctx: usize,
+}
+
+impl Place {
+    /// Row of the cache, `[kv_heads][context]`, for head `h` of token `t`.
+    fn row(&self, h: usize, t: u32) -> Result<usize, Error> {
+        let position = self.position.saturating_add(t) as usize;
+        if position < self.ctx { Ok(h * self.ctx + position) } else { Err(MISFIT) }
+    }
+}
+
+fn store_float<E>(arena: &mut [u8], slot: Slot<E>, from: Rows, at: Place, units: Range<u32>) -> Result<(), Error>
+where
+    E: KvElement + FromBytes + IntoBytes + KnownLayout + Immutable,
+{
+    let [cache, rows] = disjoint(arena, [slot.bytes(), from.slot.bytes()])?;
+    let (cache, rows) = (typed::<E>(cache)?, typed(rows)?);
+    for t in units {
+        for (h, head) in row(rows, from, t)?.chunks_exact(at.hd.max(1)).enumerate() {
+            attention::store(head, nth(cache, at.row(h, t)?, at.hd)?);
+        }
+    }
+    Ok(())
+}
+
+fn store_i8(
+    arena: &mut [u8],
+    slots: (Slot<i8>, Slot<f32>),
+    from: Rows,
+    at: Place,
+    units: Range<u32>,
+) -> Result<(), Error> {
+    let [cache, scales, rows] = disjoint(arena, [slots.0.bytes(), slots.1.bytes(), from.slot.bytes()])?;
+    let (cache, scales, rows) = (typed::<i8>(cache)?, typed::<f32>(scales)?, typed(rows)?);
+    for t in units {
+        for (h, head) in row(rows, from, t)?.chunks_exact(at.hd.max(1)).enumerate() {
+            let i = at.row(h, t)?;
+            let (scale, _) = quantize::group(head, nth(cache, i, at.hd)?)?;
+            *scales.get_mut(i).ok_or(MISFIT)? = scale;
+        }
+    }
+    Ok(())
+}
+
+/// One call of attention: what its units share.
+struct Attend {
+    q: Rows,
+    partial: Slot<f32>,
+    shape: AttendShape,
+    position: u32,
+    chunks: u32,
+}
+
+/// A unit of attention: where its cache rows begin, how many there are, and which queries and records it has.
+struct Unit {
+    cache_row: usize,
+    n: usize,
+    token: u32,
+    queries: Range<usize>,
+    records: Range<usize>,
+}
+
+impl Attend {
+    /// Unit `u`; `None` if the chunk lies behind what its token may see.
+    fn unit(&self, u: u32) -> Option<Unit> {
+        let s = &self.shape;
+        let (pair, chunk) = (u.checked_div(self.chunks)?, u.checked_rem(self.chunks)?);
+        let (token, kv_head) = (pair.checked_div(s.kv_heads)?, pair.checked_rem(s.kv_heads)?);
+        let first = chunk.checked_mul(CHUNK as u32)?;
+        let visible = self.position.checked_add(token)?.checked_add(1)?.checked_sub(first)?;
+        let n = visible.min(CHUNK as u32) as usize;
+        let group = s.group as usize;
+        let (q, record) = (group * s.head_dim as usize, group * (RECORD_HEAD + s.head_dim as usize));
+        let cache_row = kv_head as usize * s.context as usize + first as usize;
+        let (kv_head, u) = (kv_head as usize, u as usize);
+        (n > 0).then_some(Unit {
+            cache_row,
+            n,
+            token,
+            queries: kv_head * q..(kv_head + 1) * q,
+            records: u * record..(u + 1) * record,
+        })
+    }
+
+    fn float<E, K>(
+        &self,
+        arena: &mut [u8],
+        kernels: K,
+        k: Slot<E>,
+        v: Slot<E>,
+        units: Range<u32>,
+    ) -> Result<(), Error>
+    where
+        E: KvElement + FromBytes + IntoBytes + KnownLayout + Immutable,
+        K: Kernels,
+    {
+        let hd = self.shape.head_dim as usize;
+        let ranges = [self.q.slot.bytes(), self.partial.bytes(), k.bytes(), v.bytes()];
+        let [q, partial, k, v] = disjoint(arena, ranges)?;
+        let (q, partial) = (typed::<f32>(q)?, typed::<f32>(partial)?);
+        let (k, v) = (typed::<E>(k)?, typed::<E>(v)?);
+        for unit in units.filter_map(|u| self.unit(u)) {
+            let (at, len) = (unit.cache_row * hd, unit.n * hd);
+            let k = k.get(at..).and_then(|k| k.get(..len)).ok_or(MISFIT)?;
+            let v = v.get(at..).and_then(|v| v.get(..len)).ok_or(MISFIT)?;
+            let q = row(q, self.q, unit.token)?.get(unit.queries).ok_or(MISFIT)?;
+            let records = partial.get_mut(unit.records).ok_or(MISFIT)?;
+            for (q, record) in q.chunks_exact(hd.max(1)).zip(records.chunks_exact_mut(RECORD_HEAD + hd)) {
+                kernels.attend(q, k, v, self.shape.scale, record)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn int8<K: Kernels>(
+        &self,
+        arena: &mut [u8],
+        kernels: K,
+        kv: [Slot<i8>; 2],
+        scales: [Slot<f32>; 2],
+        units: Range<u32>,
+    ) -> Result<(), Error> {
+        let hd = self.shape.head_dim as usize;
+        let [k, v] = kv.map(|s| s.bytes());
+        let [ka, va] = scales.map(|s| s.bytes());
+        let [q, partial, k, v, ka, va] =
+            disjoint(arena, [self.q.slot.bytes(), self.partial.bytes(), k, v, ka, va])?;
+        let (q, partial) = (typed::<f32>(q)?, typed::<f32>(partial)?);
+        let (k, v, ka, va) = (typed::<i8>(k)?, typed::<i8>(v)?, typed::<f32>(ka)?, typed::<f32>(va)?);
+        for unit in units.filter_map(|u| self.unit(u)) {
+            let rows = |q: &'_ [i8]| -> Option<Range<usize>> {
+                let at = unit.cache_row.checked_mul(hd)?;
+                let end = at.checked_add(unit.n.checked_mul(hd)?)?;
+                (end <= q.len()).then_some(at..end)
+            };
+            let span = unit.cache_row..unit.cache_row + unit.n;
+            let k = Int8Rows {
+                q: rows(k).and_then(|r| k.get(r)).ok_or(MISFIT)?,
+                scales: ka.get(span.clone()).ok_or(MISFIT)?,
+            };
+            let v = Int8Rows {
+                q: rows(v).and_then(|r| v.get(r)).ok_or(MISFIT)?,
+                scales: va.get(span).ok_or(MISFIT)?,
+            };
+            let q = row(q, self.q, unit.token)?.get(unit.queries.clone()).ok_or(MISFIT)?;
+            let records = partial.get_mut(unit.records.clone()).ok_or(MISFIT)?;
+            for (q, record) in q.chunks_exact(hd.max(1)).zip(records.chunks_exact_mut(RECORD_HEAD + hd)) {
+                let mut q8 = [0; 256];
+                let q8 = q8.get_mut(..hd).ok_or(MISFIT)?;
+                let (scale, _) = quantize::group(q, q8)?;
+                kernels.attend_i8(q8, scale, k, v, self.shape.scale, record)?;
+            }
+        }
+        Ok(())
+    }
+}

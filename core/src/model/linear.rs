@@ -1,0 +1,191 @@
+//! Products with packed weights: the part of the CPU backend that spreads its work.
+
+use core::ops::Range;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use bitnet_edge_kernels::Kernels;
+use bitnet_edge_kernels::tile::{FloatActs, Int8Acts, Layout, TILE_ROWS, TernaryScale};
+
+use super::cpu::{Cpu, MISFIT, Weights, act_shape};
+use super::op::{Input, Matrix, Rows};
+use super::split::{Columns, Split};
+use crate::Error;
+use crate::image::Data;
+use crate::memory::{disjoint, typed};
+
+/// Tokens that one kernel call takes.
+const TOKENS: usize = 16;
+/// f32 results of one kernel call, kept on the stack.
+const RESULTS: usize = 256;
+
+/// A matrix within one operation.
+#[derive(Clone, Copy)]
+struct Product<'a> {
+    layout: Layout,
+    row_tile_bytes: usize,
+    scale: TernaryScale<'a>,
+    factor: f32,
+    bias: &'a [f32],
+    tokens: usize,
+    add: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Acts<'a> {
+    Int8(Int8Acts<'a>),
+    Float(FloatActs<'a>),
+}
+
+impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
+    pub(super) fn linear(
+        &mut self,
+        m: Matrix,
+        x: Input,
+        y: Rows,
+        add: bool,
+        units: Range<u32>,
+    ) -> Result<(), Error> {
+        let tensor = self.model.tensor(m.tensor).ok_or(MISFIT)?;
+        let Data::Matrix { layout, row_tile_bytes, tiles, scale } = tensor.data else { return Err(MISFIT) };
+        let bias = match m.bias {
+            None => &[][..],
+            Some(id) => self.vector(id)?,
+        };
+        let tokens = x.of().count(self.tokens()?) as usize;
+        let product = Product { layout, row_tile_bytes, scale, factor: tensor.factor, bias, tokens, add };
+        let (acts, out) = match x {
+            Input::Float(rows) => {
+                let [x, out] = disjoint(self.arena, [rows.slot.bytes(), y.slot.bytes()])?;
+                let (stride, cols) = (rows.stride as usize, rows.cols as usize);
+                (Acts::Float(FloatActs { x: typed(x)?, stride, cols }), out)
+            }
+            Input::Int8 { acts, form, .. } => {
+                let ranges = [acts.q.bytes(), acts.scales.bytes(), acts.sums.bytes(), y.slot.bytes()];
+                let [q, scales, sums, out] = disjoint(self.arena, ranges)?;
+                let (stride, groups) = act_shape(m.cols, form);
+                let (q, scales, sums) = (typed(q)?, typed(scales)?, typed(sums)?);
+                (Acts::Int8(Int8Acts { q, stride, scales, sums, groups }), out)
+            }
+        };
+        let out = typed(out)?;
+        let mut at = units.start;
+        while at < units.end {
+            let (n, rows) = self.weights.rows(tiles, row_tile_bytes, at..units.end)?;
+            if n == 0 {
+                return Err(MISFIT);
+            }
+            let first = at as usize * TILE_ROWS;
+            let columns = first..first + n as usize * TILE_ROWS;
+            let failed = AtomicBool::new(false);
+            let k = self.kernels;
+            self.split.columns(out, y.stride as usize, columns, TILE_ROWS, &|part: &mut dyn Columns| {
+                if product.run(k, rows, first, &acts, part).is_err() {
+                    failed.store(true, Ordering::Relaxed);
+                }
+            });
+            if failed.into_inner() {
+                return Err(MISFIT);
+            }
+            at = at.saturating_add(n);
+        }
+        Ok(())
+    }
+}
+
+impl Product<'_> {
+    /// Computes the columns of `part`; `rows` are row tiles from output `first` on.
+    fn run<K: Kernels>(
+        &self,
+        k: K,
+        rows: &[u8],
+        first: usize,
+        acts: &Acts<'_>,
+        part: &mut dyn Columns,
+    ) -> Result<(), Error> {
+        let range = part.range();
+        let mut results = [0.0; RESULTS];
+        let mut token = 0;
+        while token < self.tokens {
+            let tokens = (self.tokens - token).min(TOKENS);
+            let step = RESULTS / (TILE_ROWS * tokens.max(1)) * TILE_ROWS;
+            let mut at = range.start;
+            while at < range.end {
+                let end = range.end.min(at + step.max(TILE_ROWS));
+                let tiles = (end - at).div_ceil(TILE_ROWS);
+                let skip = at.checked_sub(first).ok_or(MISFIT)? / TILE_ROWS * self.row_tile_bytes;
+                let w = rows.get(skip..).and_then(|w| w.get(..tiles * self.row_tile_bytes)).ok_or(MISFIT)?;
+                let out = results.get_mut(..tiles * tokens * TILE_ROWS).ok_or(MISFIT)?;
+                self.matmul(k, w, at, token, tokens, acts, out)?;
+                self.finish(out, at, range.start, token, tokens, part);
+                at = end;
+            }
+            token += tokens;
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)] // one call site; a struct would only rename them
+    fn matmul<K: Kernels>(
+        &self,
+        k: K,
+        w: &[u8],
+        row: usize,
+        token: usize,
+        n: usize,
+        acts: &Acts<'_>,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        match acts {
+            Acts::Float(a) => {
+                let x = a.x.get(token * a.stride..).ok_or(MISFIT)?;
+                let a = FloatActs { x, ..*a };
+                match self.layout {
+                    Layout::F32 => k.matmul_f32_f32(w, n, &a, out)?,
+                    Layout::F16 => k.matmul_f16_f32(w, n, &a, out)?,
+                    Layout::Bf16 => k.matmul_bf16_f32(w, n, &a, out)?,
+                    _ => return Err(MISFIT),
+                }
+            }
+            Acts::Int8(a) => {
+                let a = Int8Acts {
+                    q: a.q.get(token * a.stride..).ok_or(MISFIT)?,
+                    scales: a.scales.get(token * a.groups..).ok_or(MISFIT)?,
+                    sums: a.sums.get(token * a.groups..).ok_or(MISFIT)?,
+                    ..*a
+                };
+                match self.layout {
+                    Layout::T2r4 => {
+                        let scale = match self.scale {
+                            TernaryScale::Rows(all) => TernaryScale::Rows(all.get(row..).unwrap_or(&[])),
+                            tensor => tensor,
+                        };
+                        k.matmul_t2r4_i8t(w, n, &a, scale, out)?;
+                    }
+                    Layout::Q8r4 => k.matmul_q8r4_i8g32(w, n, &a, out)?,
+                    Layout::Q4r4 => k.matmul_q4r4_i8g32(w, n, &a, out)?,
+                    Layout::Q4m4 => k.matmul_q4m4_i8g32(w, n, &a, out)?,
+                    Layout::Q6r4 => k.matmul_q6r4_i8g256(w, n, &a, out)?,
+                    _ => return Err(MISFIT),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `y = out * factor + bias`, added to what is there if asked for. `out`: `[row tiles][tokens][4]`.
+    fn finish(&self, out: &[f32], row: usize, start: usize, token: usize, n: usize, part: &mut dyn Columns) {
+        for (i, tile) in out.chunks_exact(n.max(1) * TILE_ROWS).enumerate() {
+            let row = row + i * TILE_ROWS;
+            for (t, values) in tile.as_chunks::<TILE_ROWS>().0.iter().enumerate() {
+                let y = part.row(token + t).iter_mut().skip(row - start);
+                for (r, (y, &v)) in y.zip(values).enumerate() {
+                    let mut v = v * self.factor;
+                    if let Some(bias) = self.bias.get(row + r) {
+                        v += bias;
+                    }
+                    *y = if self.add { *y + v } else { v };
+                }
+            }
+        }
+    }
+}

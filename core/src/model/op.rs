@@ -1,0 +1,436 @@
+//! The operations of a pass.
+
+use core::ops::Range;
+
+use bitnet_edge_kernels::attention::CHUNK;
+use bitnet_edge_kernels::gate::Activation;
+use bitnet_edge_kernels::tile::{Activations, TILE_ROWS};
+
+use crate::image::TensorId;
+use crate::memory::{ActSlots, KvSlots, Slot};
+
+/// Which tokens an operation works on.
+///
+/// ```
+/// use bitnet_edge_core::model::RowsOf;
+/// assert_eq!((RowsOf::Batch.count(7), RowsOf::One.count(7)), (7, 1));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowsOf {
+    /// All tokens of the pass.
+    Batch,
+    /// One row: the token whose logits are wanted.
+    One,
+}
+
+impl RowsOf {
+    /// Rows in a pass of this many tokens.
+    pub const fn count(self, tokens: u32) -> u32 {
+        match self {
+            Self::Batch => tokens,
+            Self::One => 1,
+        }
+    }
+}
+
+/// f32 rows in a slot: row `t` is elements `t * stride .. t * stride + cols`.
+///
+/// ```
+/// use bitnet_edge_core::{Slot, model::{Rows, RowsOf}};
+/// let x = Rows { slot: Slot::at(0, 512), stride: 256, cols: 256, of: RowsOf::Batch };
+/// assert_eq!(x.slot.len() / x.stride as usize, 2);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rows {
+    /// The memory.
+    pub slot: Slot<f32>,
+    /// Elements from one row to the next.
+    pub stride: u32,
+    /// Elements of a row.
+    pub cols: u32,
+    /// Which tokens.
+    pub of: RowsOf,
+}
+
+/// A matrix and its shape.
+///
+/// ```
+/// use bitnet_edge_core::{image::TensorId, model::Matrix};
+/// let m = Matrix { tensor: TensorId::HEAD, bias: None, rows: 10, cols: 64 };
+/// assert_eq!(m.row_tiles(), 3);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matrix {
+    /// The weights.
+    pub tensor: TensorId,
+    /// A vector added to the product.
+    pub bias: Option<TensorId>,
+    /// Outputs.
+    pub rows: u32,
+    /// Inputs.
+    pub cols: u32,
+}
+
+impl Matrix {
+    /// Row tiles: the units of a product.
+    pub const fn row_tiles(&self) -> u32 {
+        self.rows.div_ceil(TILE_ROWS as u32)
+    }
+}
+
+/// The input of a matrix, in the form that its layout takes.
+///
+/// ```
+/// use bitnet_edge_core::{Slot, model::{Input, Rows, RowsOf}};
+/// let x = Rows { slot: Slot::at(0, 64), stride: 64, cols: 64, of: RowsOf::One };
+/// assert_eq!(Input::Float(x).of(), RowsOf::One);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// f32 rows.
+    Float(Rows),
+    /// Rows that an [`Op::Quant`] wrote.
+    Int8 {
+        /// Where they are.
+        acts: ActSlots,
+        /// Their form.
+        form: Activations,
+        /// Which tokens.
+        of: RowsOf,
+    },
+}
+
+impl Input {
+    /// Which tokens.
+    pub const fn of(&self) -> RowsOf {
+        match self {
+            Self::Float(rows) => rows.of,
+            Self::Int8 { of, .. } => *of,
+        }
+    }
+}
+
+/// An operation. Position, token ids and counts are in the step block, never here.
+///
+/// ```
+/// use bitnet_edge_core::{Slot, model::{Op, Rows, RowsOf}};
+/// let x = Rows { slot: Slot::at(0, 128), stride: 64, cols: 64, of: RowsOf::Batch };
+/// let y = Rows { slot: Slot::at(512, 128), ..x };
+/// assert_eq!(Op::Add { x, y }.units(2, 10), 2); // a unit a token
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Op {
+    /// `y[t] = embedding[id[t]] * factor`. Unit: a token.
+    Embed {
+        /// The embedding matrix.
+        m: Matrix,
+        /// Factor on the row.
+        factor: f32,
+        /// `[tokens][dim]`
+        y: Rows,
+    },
+    /// Cosines and sines of each token's position. Unit: a token.
+    Angles {
+        /// `[tokens][2 * rope_pairs]`
+        y: Rows,
+        /// Factor on both.
+        factor: f32,
+    },
+    /// `RMSNorm`. Unit: a token.
+    Norm {
+        /// The weight.
+        w: TensorId,
+        /// Epsilon.
+        eps: f32,
+        /// Input rows.
+        x: Rows,
+        /// Output rows, in other memory.
+        y: Rows,
+    },
+    /// `RMSNorm` of each head, in place. Unit: a token.
+    HeadNorm {
+        /// The weight, `[head_dim]`.
+        w: TensorId,
+        /// Epsilon.
+        eps: f32,
+        /// `[tokens][heads][head_dim]`
+        x: Rows,
+        /// Width of a head.
+        head_dim: u32,
+    },
+    /// Quantizes activations to int8. Unit: a token.
+    Quant {
+        /// Input rows.
+        x: Rows,
+        /// Output.
+        acts: ActSlots,
+        /// Output form.
+        form: Activations,
+    },
+    /// `y = W x`, `+ bias`; with `add`, `y += W x + bias`. Unit: a row tile (four outputs, all tokens).
+    Linear {
+        /// Weights and bias.
+        m: Matrix,
+        /// Input.
+        x: Input,
+        /// Output.
+        y: Rows,
+        /// Add to what is there.
+        add: bool,
+    },
+    /// Rotates all heads of a row, in place. Unit: a token.
+    Rope {
+        /// `[tokens][heads][head_dim]`
+        x: Rows,
+        /// Width of a head.
+        head_dim: u32,
+        /// What [`Op::Angles`] wrote.
+        angles: Rows,
+    },
+    /// Stores keys and values of the tokens in the cache. Unit: a token.
+    Store {
+        /// The layer's cache.
+        kv: KvSlots,
+        /// `[tokens][kv_heads][head_dim]`
+        k: Rows,
+        /// As `k`.
+        v: Rows,
+        /// Width of a head.
+        head_dim: u32,
+        /// Positions of the cache.
+        context: u32,
+    },
+    /// One chunk of positions for the query heads of one KV head. Unit: (token x KV head x chunk).
+    Attend {
+        /// The layer's cache.
+        kv: KvSlots,
+        /// `[tokens][heads][head_dim]`
+        q: Rows,
+        /// Records `[units][group][2 + head_dim]`.
+        partial: Slot<f32>,
+        /// Shape.
+        shape: AttendShape,
+    },
+    /// Combines the chunks of each head. Unit: a token.
+    Combine {
+        /// What [`Op::Attend`] wrote.
+        partial: Slot<f32>,
+        /// `[tokens][heads][head_dim]`
+        y: Rows,
+        /// Shape.
+        shape: AttendShape,
+    },
+    /// `g = act(g) * u`. Unit: a token.
+    Gate {
+        /// The activation.
+        act: Activation,
+        /// Gate rows, overwritten.
+        g: Rows,
+        /// Up rows.
+        u: Rows,
+    },
+    /// `y += x`. Unit: a token.
+    Add {
+        /// Input rows.
+        x: Rows,
+        /// Rows added to.
+        y: Rows,
+    },
+    /// Copies the row whose logits are wanted. Unit: 1.
+    Select {
+        /// `[tokens][dim]`
+        x: Rows,
+        /// One row.
+        y: Rows,
+    },
+}
+
+/// The shape of an attention.
+///
+/// ```
+/// # use bitnet_edge_core::model::Op;
+/// # fn f(op: Op) {
+/// if let Op::Attend { shape, .. } = op {
+///     assert!(shape.kv_heads >= 1);
+/// }
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AttendShape {
+    /// KV heads.
+    pub kv_heads: u32,
+    /// Query heads a KV head serves.
+    pub group: u32,
+    /// Width of a head.
+    pub head_dim: u32,
+    /// Positions of the cache.
+    pub context: u32,
+    /// Scale of the scores.
+    pub scale: f32,
+}
+
+/// Chunks of a pass that ends before position `end`.
+pub(crate) const fn chunks(end: u32) -> u32 {
+    end.div_ceil(CHUNK as u32)
+}
+
+impl Op {
+    /// Units of the operation in a pass of `tokens` tokens from `position`.
+    pub const fn units(&self, tokens: u32, position: u32) -> u32 {
+        match self {
+            Self::Linear { m, .. } => m.row_tiles(),
+            Self::Attend { shape, .. } => tokens
+                .saturating_mul(shape.kv_heads)
+                .saturating_mul(chunks(position.saturating_add(tokens))),
+            Self::Select { .. } => 1,
+            Self::Embed { y, .. } | Self::Angles { y, .. } | Self::Combine { y, .. } => y.of.count(tokens),
+            Self::Norm { x, .. }
+            | Self::HeadNorm { x, .. }
+            | Self::Quant { x, .. }
+            | Self::Rope { x, .. }
+            | Self::Add { x, .. }
+            | Self::Store { k: x, .. }
+            | Self::Gate { g: x, .. } => x.of.count(tokens),
+        }
+    }
+
+    /// Cost of a unit in multiply-accumulates, what a budget is counted in. At least 1.
+    pub const fn cost(&self, tokens: u32, position: u32) -> u32 {
+        let cost = match self {
+            Self::Linear { m, x, .. } => {
+                m.cols.saturating_mul(TILE_ROWS as u32).saturating_mul(x.of().count(tokens))
+            }
+            Self::Attend { shape, .. } => shape.group.saturating_mul(shape.head_dim).saturating_mul(2 * CHUNK as u32),
+            Self::Combine { y, .. } => y.cols.saturating_mul(chunks(position.saturating_add(tokens))),
+            Self::Embed { y, .. } | Self::Angles { y, .. } | Self::Select { y, .. } => y.cols,
+            Self::Store { k, .. } => k.cols.saturating_mul(2),
+            Self::Norm { x, .. }
+            | Self::HeadNorm { x, .. }
+            | Self::Quant { x, .. }
+            | Self::Rope { x, .. }
+            | Self::Add { x, .. }
+            | Self::Gate { g: x, .. } => x.cols.saturating_mul(2),
+        };
+        if cost == 0 { 1 } else { cost }
+    }
+
+    /// The slots that the operation reads and writes, as byte ranges of the arena, without the step block.
+    ///
+    /// A backend with memory of its own moves exactly these, or finds dependencies by them.
+    pub fn operands(&self) -> Operands {
+        let mut o = Operands::default();
+        match *self {
+            Self::Embed { y, .. } | Self::Angles { y, .. } => o.writes(&[y.slot.bytes()]),
+            Self::Norm { x, y, .. } | Self::Select { x, y } => {
+                o.reads(&[x.slot.bytes()]);
+                o.writes(&[y.slot.bytes()]);
+            }
+            Self::HeadNorm { x, .. } => o.both(x.slot.bytes()),
+            Self::Quant { x, acts, .. } => {
+                o.reads(&[x.slot.bytes()]);
+                o.writes(&[acts.q.bytes(), acts.scales.bytes(), acts.sums.bytes()]);
+            }
+            Self::Linear { x, y, .. } => {
+                match x {
+                    Input::Float(rows) => o.reads(&[rows.slot.bytes()]),
+                    Input::Int8 { acts, .. } => {
+                        o.reads(&[acts.q.bytes(), acts.scales.bytes(), acts.sums.bytes()]);
+                    }
+                }
+                o.both(y.slot.bytes());
+            }
+            Self::Rope { x, angles, .. } => {
+                o.reads(&[angles.slot.bytes()]);
+                o.both(x.slot.bytes());
+            }
+            Self::Store { kv, k, v, .. } => {
+                o.reads(&[k.slot.bytes(), v.slot.bytes()]);
+                for range in kv.ranges() {
+                    o.both(range);
+                }
+            }
+            Self::Attend { kv, q, partial, .. } => {
+                o.reads(&[q.slot.bytes()]);
+                o.reads(&kv.ranges());
+                o.both(partial.bytes());
+            }
+            Self::Combine { partial, y, .. } => {
+                o.reads(&[partial.bytes()]);
+                o.both(y.slot.bytes());
+            }
+            Self::Gate { g, u, .. } => {
+                o.reads(&[u.slot.bytes()]);
+                o.both(g.slot.bytes());
+            }
+            Self::Add { x, y } => {
+                o.reads(&[x.slot.bytes()]);
+                o.both(y.slot.bytes());
+            }
+        }
+        o
+    }
+}
+
+impl KvSlots {
+    /// The byte ranges of the cache; empty ones where there are no scales.
+    pub fn ranges(&self) -> [Range<usize>; 4] {
+        match self {
+            Self::F32 { k, v } => [k.bytes(), v.bytes(), 0..0, 0..0],
+            Self::F16 { k, v } => [k.bytes(), v.bytes(), 0..0, 0..0],
+            Self::I8 { k, k_scales, v, v_scales } => {
+                [k.bytes(), v.bytes(), k_scales.bytes(), v_scales.bytes()]
+            }
+        }
+    }
+}
+
+/// Byte ranges of the arena that an operation touches. See [`Op::operands`].
+///
+/// ```
+/// use bitnet_edge_core::{Slot, model::{Op, Rows, RowsOf}};
+/// let x = Rows { slot: Slot::at(0, 16), stride: 16, cols: 16, of: RowsOf::One };
+/// let y = Rows { slot: Slot::at(64, 16), ..x };
+/// let operands = Op::Add { x, y }.operands();
+/// assert!(operands.read().eq([0..64, 64..128]));
+/// assert!(operands.written().eq([64..128]));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Operands {
+    read: [Range<usize>; 6],
+    written: [Range<usize>; 4],
+}
+
+impl Operands {
+    fn push(list: &mut [Range<usize>], range: &Range<usize>) {
+        if !range.is_empty()
+            && let Some(free) = list.iter_mut().find(|r| r.start >= r.end)
+        {
+            *free = range.clone();
+        }
+    }
+    fn reads(&mut self, ranges: &[Range<usize>]) {
+        for range in ranges {
+            Self::push(&mut self.read, range);
+        }
+    }
+    fn writes(&mut self, ranges: &[Range<usize>]) {
+        for range in ranges {
+            Self::push(&mut self.written, range);
+        }
+    }
+    /// A range of which only a part may be written: the rest stays as it was.
+    fn both(&mut self, range: Range<usize>) {
+        Self::push(&mut self.read, &range);
+        Self::push(&mut self.written, &range);
+    }
+
+    /// Ranges whose content the operation depends on.
+    pub fn read(&self) -> impl Iterator<Item = Range<usize>> {
+        self.read.iter().filter(|r| !r.is_empty()).cloned()
+    }
+
+    /// Ranges that the operation writes in.
+    pub fn written(&self) -> impl Iterator<Item = Range<usize>> {
+        self.written.iter().filter(|r| !r.is_empty()).cloned()
+    }
+}

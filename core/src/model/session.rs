@@ -1,0 +1,255 @@
+//! A session: a model, a plan, a backend, and where the pass stands.
+
+use super::backend::Backend;
+use super::op::RowsOf;
+use super::program::{Next, Program};
+use crate::Error;
+use crate::image::Model;
+use crate::memory::{MemoryPlan, STEP_IDS};
+
+/// How far a step came.
+///
+/// ```
+/// use bitnet_edge_core::model::Progress;
+/// assert_ne!(Progress::Working, Progress::Done);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The budget is spent; call again.
+    Working,
+    /// What was begun is complete.
+    Done,
+}
+
+/// Tokens that one pass takes at most: what fits the block written at its start.
+const MAX_PASS: usize = 64;
+
+/// A model running in an arena.
+///
+/// ```no_run
+/// # use bitnet_edge_core::{Cpu, Error, Line, MemoryPlan, Model, Session};
+/// # fn f(model: &Model<'_>, plan: &MemoryPlan, arena: &mut [Line]) -> Result<(), Error> {
+/// let mut session = Session::new(model, plan, Cpu::scalar(model, plan, arena)?)?;
+/// let logits = session.decode(1)?;
+/// assert_eq!(logits.len(), model.config().vocab as usize);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Session<'m, B> {
+    model: &'m Model<'m>,
+    plan: &'m MemoryPlan,
+    backend: B,
+    position: u32,
+    /// Tokens of the pass under way; 0 when none is.
+    tokens: u32,
+    pc: u32,
+    unit: u32,
+    want_logits: bool,
+}
+
+impl<'m, B: Backend> Session<'m, B> {
+    /// A session with an empty context.
+    ///
+    /// # Errors
+    /// None today; a backend may come to check the plan here.
+    pub fn new(model: &'m Model<'m>, plan: &'m MemoryPlan, backend: B) -> Result<Self, Error> {
+        Ok(Self { model, plan, backend, position: 0, tokens: 0, pc: 0, unit: 0, want_logits: false })
+    }
+
+    /// The model.
+    pub const fn model(&self) -> &'m Model<'m> {
+        self.model
+    }
+
+    /// The plan.
+    pub const fn plan(&self) -> &'m MemoryPlan {
+        self.plan
+    }
+
+    /// The backend.
+    pub const fn backend(&mut self) -> &mut B {
+        &mut self.backend
+    }
+
+    /// Positions in use.
+    pub const fn position(&self) -> u32 {
+        self.position
+    }
+
+    /// Positions of the context that are free.
+    pub const fn room(&self) -> u32 {
+        self.plan.options().context.saturating_sub(self.position)
+    }
+
+    /// Whether a pass is under way.
+    pub const fn is_busy(&self) -> bool {
+        self.tokens != 0
+    }
+
+    /// Tokens that one pass can take.
+    pub fn batch(&self) -> usize {
+        (self.plan.options().batch as usize).min(MAX_PASS)
+    }
+
+    /// Forgets all positions from `position` on. A pass under way is abandoned.
+    pub fn rewind(&mut self, position: u32) {
+        self.position = self.position.min(position);
+        self.tokens = 0;
+    }
+
+    /// Begins a pass over `ids`, at most [`batch`](Self::batch) of them; [`step`](Self::step) runs it. With
+    /// `want_logits` it ends with the logits behind the last of them.
+    ///
+    /// # Errors
+    /// [`Error::ContextFull`], [`Error::EmptyPrompt`], [`Error::TokenOutOfRange`]; [`Error::Order`] if a pass is under
+    /// way or `ids` are too many.
+    pub fn begin(&mut self, ids: &[u32], want_logits: bool) -> Result<(), Error> {
+        if self.tokens != 0 {
+            return Err(Error::Order("a pass is under way"));
+        }
+        if ids.is_empty() {
+            return Err(Error::EmptyPrompt);
+        }
+        if ids.len() > self.batch() {
+            return Err(Error::Order("more tokens than a batch of the plan"));
+        }
+        let tokens = ids.len() as u32;
+        if tokens > self.room() {
+            return Err(Error::ContextFull {
+                need: self.position.saturating_add(tokens),
+                have: self.plan.options().context,
+            });
+        }
+        let vocab = self.model.config().vocab;
+        if let Some(&id) = ids.iter().find(|&&id| id >= vocab) {
+            return Err(Error::TokenOutOfRange { id, vocab });
+        }
+        let mut block = [0; STEP_IDS + MAX_PASS];
+        let head = [tokens, self.position, tokens - 1, 0];
+        for (to, &word) in block.iter_mut().zip(head.iter().chain(ids)) {
+            *to = word;
+        }
+        let block = block.get(..STEP_IDS + ids.len()).unwrap_or(&[]);
+        self.backend.write(self.plan.step, block)?;
+        (self.tokens, self.pc, self.unit, self.want_logits) = (tokens, 0, 0, want_logits);
+        Ok(())
+    }
+
+    /// Runs units of the pass until `budget` multiply-accumulates are spent; the sum of what ran never exceeds it,
+    /// unless a single unit does, which then runs alone.
+    ///
+    /// # Errors
+    /// [`Error::Order`] if no pass is under way; the backend's. After an error the pass is abandoned.
+    pub fn step(&mut self, budget: u32) -> Result<Progress, Error> {
+        if self.tokens == 0 {
+            return Err(Error::Order("no pass is under way"));
+        }
+        let result = self.advance(budget);
+        match result {
+            Ok(Progress::Done) => {
+                self.position = self.position.saturating_add(self.tokens);
+                self.tokens = 0;
+            }
+            Ok(Progress::Working) => {}
+            Err(_) => self.tokens = 0,
+        }
+        result
+    }
+
+    fn advance(&mut self, budget: u32) -> Result<Progress, Error> {
+        let program = Program::new(self.model, self.plan);
+        let end = if self.want_logits { u32::MAX } else { program.tail() };
+        let mut left = budget;
+        while self.pc < end {
+            let op = match program.at(self.pc) {
+                Next::Op(op) => op,
+                Next::Absent => {
+                    self.pc = self.pc.saturating_add(1);
+                    continue;
+                }
+                Next::End => break,
+            };
+            let units = op.units(self.tokens, self.position);
+            let cost = op.cost(self.tokens, self.position).max(1);
+            let fit = match left / cost {
+                // A unit is the smallest step there is: with the whole budget left it runs even if it costs more.
+                0 if left == budget => 1,
+                n => n,
+            };
+            let n = fit.min(units.saturating_sub(self.unit));
+            if fit == 0 {
+                return Ok(Progress::Working);
+            }
+            self.backend.run(&op, self.unit..self.unit.saturating_add(n))?;
+            left = left.saturating_sub(n.saturating_mul(cost));
+            self.unit = self.unit.saturating_add(n);
+            if self.unit >= units {
+                (self.pc, self.unit) = (self.pc.saturating_add(1), 0);
+            }
+        }
+        Ok(Progress::Done)
+    }
+
+    /// Runs a whole pass over any number of tokens, in batches; logits behind the last one if wanted.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin) and [`step`](Self::step).
+    pub fn prefill(&mut self, ids: &[u32], want_logits: bool) -> Result<(), Error> {
+        if ids.is_empty() {
+            return Err(Error::EmptyPrompt);
+        }
+        let mut rest = ids;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at_checked(self.batch()).unwrap_or((rest, &[]));
+            self.begin(now, want_logits && later.is_empty())?;
+            while self.step(u32::MAX)? == Progress::Working {}
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Runs one token and gives the logits behind it, `[vocab]`.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin) and [`step`](Self::step); [`Error::Kernel`] if a logit is not finite.
+    pub fn decode(&mut self, id: u32) -> Result<&[f32], Error> {
+        self.prefill(&[id], true)?;
+        self.logits()
+    }
+
+    /// The logits of the last pass that was asked for them, `[vocab]`.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`] if a logit is not finite; the backend's.
+    pub fn logits(&mut self) -> Result<&[f32], Error> {
+        let vocab = self.model.config().vocab as usize;
+        let logits = self.backend.read(self.plan.logits)?;
+        let logits = logits.get(..vocab).unwrap_or(logits);
+        if logits.iter().all(|l| l.is_finite()) {
+            Ok(logits)
+        } else {
+            Err(Error::Kernel(bitnet_edge_kernels::Error::NonFinite))
+        }
+    }
+
+    /// The logits behind each token of the last pass: selects another row of it and runs the head again.
+    ///
+    /// Only right after a pass that wanted logits; `row` counts its tokens from 0.
+    ///
+    /// # Errors
+    /// As [`logits`](Self::logits).
+    pub fn logits_of(&mut self, row: u32) -> Result<&[f32], Error> {
+        self.backend.write(self.plan.step, &[1, self.position, row])?;
+        let program = Program::new(self.model, self.plan);
+        let mut pc = program.tail();
+        loop {
+            match program.at(pc) {
+                Next::Op(op) => self.backend.run(&op, 0..op.units(RowsOf::One.count(1), self.position))?,
+                Next::Absent => {}
+                Next::End => return self.logits(),
+            }
+            pc = pc.saturating_add(1);
+        }
+    }
+}
