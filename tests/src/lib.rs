@@ -1,3 +1,6 @@
 //! What the workspace tests share.
 
+pub mod files;
+pub mod gguf_builder;
+pub mod golden;
 pub mod vocabulary;

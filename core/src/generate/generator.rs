@@ -189,9 +189,11 @@ impl<'m, B: Backend> Generator<'m, B> {
         let have = self.session.plan().options().context;
         let plan = self.session.plan();
         let full = |need: u32| Error::ContextFull { need: position.saturating_add(need), have };
-        let [ids, scratch] = self.session.backend().words([plan.tokens, plan.text]).ok_or(Error::Order(
-            "the backend has no memory for the tokens of a prompt",
-        ))?;
+        let [ids, scratch] = self
+            .session
+            .backend()
+            .words([plan.tokens, plan.text])
+            .ok_or(Error::Order("the backend has no memory for the tokens of a prompt"))?;
         let ids = ids.get_mut(..room as usize).ok_or(full(0))?;
         let (head, ids) = ids.split_at_mut_checked(pending.iter().len()).ok_or(full(1))?;
         if let (Some(slot), Some(id)) = (head.first_mut(), pending) {

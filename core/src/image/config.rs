@@ -87,13 +87,20 @@ impl ModelConfig {
             }
             i += 1;
         }
-        let (Some(activation), Some(rms_eps), Some(attention_scale), Some(embedding_scale), Some(rope_factor)) = (
+        let (
+            Some(activation),
+            Some(rms_eps),
+            Some(attention_scale),
+            Some(embedding_scale),
+            Some(rope_factor),
+        ) = (
             u32_at(section, 36),
             f32_at(section, 40),
             f32_at(section, 44),
             f32_at(section, 48),
             f32_at(section, 52),
-        ) else {
+        )
+        else {
             return Err(SHORT);
         };
         if section.len() < Self::LEN {
@@ -136,7 +143,8 @@ impl ModelConfig {
             }
             i += 1;
         }
-        let counts = self.vocab > 0 && self.vocab <= MAX_COUNT && self.context > 0 && self.context <= MAX_COUNT;
+        let counts =
+            self.vocab > 0 && self.vocab <= MAX_COUNT && self.context > 0 && self.context <= MAX_COUNT;
         let heads = self.head_dim <= MAX_HEAD_DIM
             && self.rope_pairs <= self.head_dim / 2
             && self.heads.is_multiple_of(self.kv_heads)

@@ -252,7 +252,8 @@ impl<'a> Model<'a> {
 
     /// Reads an entry of the table; `None` if it is absent.
     fn read(&self, id: TensorId) -> Result<Option<Tensor<'a>>, Error> {
-        const DAMAGED: Error = Error::ImageDamaged("a tensor lies outside its section or has an impossible size");
+        const DAMAGED: Error =
+            Error::ImageDamaged("a tensor lies outside its section or has an impossible size");
         let at = (id.0 as usize).checked_mul(TABLE_ENTRY_LEN).ok_or(DAMAGED)?;
         let entry = range(self.table, at as u64, TABLE_ENTRY_LEN as u64).ok_or(DAMAGED)?;
         let word = |at| u32_at(entry, at).unwrap_or(0);

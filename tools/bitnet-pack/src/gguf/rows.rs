@@ -6,7 +6,9 @@ use bitnet_edge_kernels::format::{bf16_to_f32, f16_to_f32, q4_0, q4_1, q6_k, q8_
 
 use super::{GgufError, Tensor, TensorType};
 
-/// A tensor whose rows can be decoded to f32.
+const CODE_3: &str = "it contains the code 3, which stands for no ternary weight";
+
+/// A tensor whose rows can be decoded to f32: its data are checked.
 ///
 /// Decoding gives the values that ggml's reference implementation gives, bit for bit.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +25,8 @@ impl<'a> Tensor<'a> {
     /// The rows of the tensor, for decoding; `layout` is the byte order of `I2_S` data, which no file states.
     ///
     /// # Errors
-    /// [`GgufError::UnsupportedType`] if the type cannot be read, [`GgufError::Data`] if `I2_S` data cannot
-    /// be what they claim, whatever the layout.
+    /// [`GgufError::UnsupportedType`] if the type cannot be read, [`GgufError::Data`] if ternary data hold a code
+    /// that stands for no weight, or if an `I2_S` tensor has an impossible scale or a shape that `layout` cannot have.
     pub fn rows(&self, layout: I2sLayout) -> Result<Rows<'a>, GgufError> {
         let data = self.data()?;
         // The data are in memory, so their number of elements fits.
@@ -34,7 +36,7 @@ impl<'a> Tensor<'a> {
         let i2_s = match self.ty() {
             TensorType::I2_S => Some(I2s::new(data, columns, count, layout).map_err(|error| {
                 self.damaged(match error {
-                    FormatError::Code => "it contains the code 3, which stands for no ternary weight",
+                    FormatError::Code => CODE_3,
                     FormatError::Scale => "its scale is infinite or not a number",
                     FormatError::Shape => {
                         "its shape does not fit the byte order: `128` and `64` need columns in multiples of that, \
@@ -43,6 +45,7 @@ impl<'a> Tensor<'a> {
                     _ => "its length does not fit its shape",
                 })
             })?),
+            TensorType::TQ2_0 if !all_ternary(data) => return Err(self.damaged(CODE_3)),
             _ => None,
         };
         Ok(Rows { tensor: *self, data, columns, count, i2_s })
@@ -51,13 +54,13 @@ impl<'a> Tensor<'a> {
     /// All values of the tensor, row after row; `layout` as for [`rows`](Self::rows).
     ///
     /// # Errors
-    /// As `rows`, and [`GgufError::Data`] for what only decoding shows.
+    /// As `rows`.
     pub fn dequantize(&self, layout: I2sLayout) -> Result<Vec<f32>, GgufError> {
         let rows = self.rows(layout)?;
         // No overflow, as in `rows`; and at most twenty times the bytes that the tensor has in the file.
         let mut values = vec![0.0; rows.columns * rows.count];
         for (index, row) in values.chunks_exact_mut(rows.columns).enumerate() {
-            rows.read(index, row)?;
+            rows.read(index, row);
         }
         Ok(values)
     }
@@ -82,16 +85,13 @@ impl Rows<'_> {
 
     /// Decodes row `index` to `out`, which has `columns` elements.
     ///
-    /// # Errors
-    /// [`GgufError::Data`] if the row holds a code that cannot be.
-    ///
     /// # Panics
     /// If there is no such row or `out` has another length: those are the caller's to know.
-    pub fn read(&self, index: usize, out: &mut [f32]) -> Result<(), GgufError> {
+    pub fn read(&self, index: usize, out: &mut [f32]) {
         assert!(index < self.count, "row {index} of {}", self.count);
         assert_eq!(out.len(), self.columns, "the length of a row");
         if let Some(tensor) = &self.i2_s {
-            return self.read_i2_s(tensor, index, out);
+            return read_i2_s(tensor, index, out);
         }
         let row_bytes = self.data.len() / self.count;
         let bytes = &self.data[index * row_bytes..(index + 1) * row_bytes];
@@ -104,32 +104,26 @@ impl Rows<'_> {
             TensorType::Q8_0 => blocks(bytes, out, q8_0::dequantize),
             TensorType::Q6_K => blocks(bytes, out, q6_k::dequantize),
             TensorType::TQ1_0 => blocks(bytes, out, tq1_0::dequantize),
-            TensorType::TQ2_0 => {
-                let blocks_of_row = bytes.as_chunks().0;
-                if !blocks_of_row.iter().all(|block| tq2_0::codes(block, &mut [0; tq2_0::BLOCK_WEIGHTS])) {
-                    return Err(self
-                        .tensor
-                        .damaged("it contains the code 3, which stands for no ternary weight"));
-                }
-                blocks(bytes, out, tq2_0::dequantize);
-            }
+            TensorType::TQ2_0 => blocks(bytes, out, tq2_0::dequantize),
             TensorType::I2_S | TensorType::Unsupported(_) => {
                 unreachable!("`Tensor::rows` took care of these")
             }
         }
-        Ok(())
     }
+}
 
-    fn read_i2_s(&self, tensor: &I2s<'_>, index: usize, out: &mut [f32]) -> Result<(), GgufError> {
-        let mut codes = vec![0; self.columns];
-        tensor
-            .row(index, &mut codes)
-            .map_err(|_| self.tensor.damaged("its length does not fit its shape"))?;
-        for (value, code) in out.iter_mut().zip(codes) {
-            *value = tensor.scale() * f32::from(i16::from(code) - 1);
-        }
-        Ok(())
+fn read_i2_s(tensor: &I2s<'_>, index: usize, out: &mut [f32]) {
+    let mut codes = vec![0; out.len()];
+    tensor.row(index, &mut codes).expect("the caller checked the row and its length");
+    for (value, code) in out.iter_mut().zip(codes) {
+        *value = tensor.scale() * f32::from(i16::from(code) - 1);
     }
+}
+
+/// Whether no block of `TQ2_0` data holds the code 3.
+fn all_ternary(data: &[u8]) -> bool {
+    let mut codes = [0; tq2_0::BLOCK_WEIGHTS];
+    data.as_chunks().0.iter().all(|block| tq2_0::codes(block, &mut codes))
 }
 
 /// Decodes elements of `N` bytes.
