@@ -2,4 +2,5 @@
 
 pub mod files;
 pub mod gguf_builder;
+pub mod golden;
 pub mod vocabulary;
