@@ -12,7 +12,9 @@ fn main() -> io::Result<()> {
     let folder = env::args_os().nth(1).ok_or_else(|| io::Error::other("usage: seeds FOLDER"))?;
     let folder = Path::new(&folder);
     write(&folder.join("gguf"), gguf::seeds())?;
-    write(&folder.join("tokenizer"), tokenizer())
+    write(&folder.join("tokenizer"), tokenizer())?;
+    let chatml = include_bytes!("../../core/testdata/chatml.chat").to_vec();
+    write(&folder.join("chat"), vec![("chatml", chatml)])
 }
 
 fn write(folder: &Path, seeds: Vec<(&str, Vec<u8>)>) -> io::Result<()> {

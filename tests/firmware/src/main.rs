@@ -9,6 +9,7 @@
 
 mod kernels;
 mod opaque;
+mod text;
 
 use core::panic::PanicInfo;
 
@@ -19,6 +20,7 @@ pub extern "C" fn _start() -> ! {
     loop {
         kernels::area_formats();
         kernels::area_ternary();
+        text::area_text();
         #[cfg(feature = "planted-unwrap")]
         area_planted();
     }
