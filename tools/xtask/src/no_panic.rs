@@ -5,10 +5,11 @@
 use crate::command::run as run_command;
 use crate::paths;
 use crate::toolchain::{BARE_METAL, Toolchain};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -25,8 +26,8 @@ struct Report {
     areas: BTreeSet<String>,
     /// Functions that are linked only because something can panic.
     panics: BTreeSet<String>,
-    /// Source files that a panic message names.
-    sources: BTreeSet<String>,
+    /// The source lines that lead there, the innermost first.
+    callers: BTreeSet<String>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -51,7 +52,7 @@ fn link(toolchain: &Toolchain, target: &str, planted: bool) -> Result<Report> {
     run_command(&mut build)?;
     let elf = paths::target().join("bare-metal").join(target).join("release/firmware");
     let bytes = fs::read(&elf).with_context(|| format!("cannot read {}", elf.display()))?;
-    inspect(&bytes).with_context(|| format!("{} is not an ELF file with symbols", elf.display()))
+    inspect(&bytes, &elf).with_context(|| format!("cannot read the symbols of {}", elf.display()))
 }
 
 fn nothing_is_found(report: &Report, target: &str) -> Result<()> {
@@ -66,11 +67,10 @@ fn nothing_is_found(report: &Report, target: &str) -> Result<()> {
         );
         return Ok(());
     }
-    let symbols = join(&report.panics);
-    let sources = join(&report.sources);
-    bail!(
-        "{target}: the linked firmware can panic: {symbols}; source files named in panic messages: {sources}"
-    )
+    for caller in &report.callers {
+        println!("no-panic {target}: can panic: {caller}");
+    }
+    bail!("{target}: the linked firmware can panic ({})", join(&report.panics))
 }
 
 fn planted_is_found(report: &Report, target: &str) -> Result<()> {
@@ -85,12 +85,12 @@ fn join(set: &BTreeSet<String>) -> String {
     set.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-fn inspect(elf: &[u8]) -> Result<Report> {
+fn inspect(elf: &[u8], path: &Path) -> Result<Report> {
     let file = object::File::parse(elf)?;
     let mut report =
-        Report { code: 0, areas: BTreeSet::new(), panics: BTreeSet::new(), sources: BTreeSet::new() };
+        Report { code: 0, areas: BTreeSet::new(), panics: BTreeSet::new(), callers: BTreeSet::new() };
     for symbol in file.symbols() {
-        let name = format!("{:#}", rustc_demangle::demangle(symbol.name()?));
+        let name = demangled(symbol.name()?);
         if is_panic(&name) {
             report.panics.insert(name);
         } else if name.starts_with("area_") {
@@ -100,15 +100,17 @@ fn inspect(elf: &[u8]) -> Result<Report> {
     if file.symbols().next().is_none() {
         bail!("the file is stripped");
     }
-    for section in file.sections() {
-        if section.kind() == object::SectionKind::Text {
-            report.code += section.size();
-        }
-        if matches!(section.kind(), object::SectionKind::ReadOnlyData | object::SectionKind::ReadOnlyString) {
-            report.sources.extend(source_files(section.data()?));
-        }
+    for section in file.sections().filter(|section| section.kind() == object::SectionKind::Text) {
+        report.code += section.size();
+    }
+    if !report.panics.is_empty() {
+        report.callers = callers(&file, path)?;
     }
     Ok(report)
+}
+
+fn demangled(symbol: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(symbol))
 }
 
 /// Everything that leads to the panic handler, and the handler itself (`firmware_panicked`, which is never inlined).
@@ -118,16 +120,38 @@ fn is_panic(symbol: &str) -> bool {
     PARTS.iter().any(|part| symbol.contains(part))
 }
 
-/// Paths of Rust files in read-only data: the locations of panic messages.
-fn source_files(data: &[u8]) -> Vec<String> {
-    let text = |byte: &u8| !(byte.is_ascii_alphanumeric() || b"/._-".contains(byte));
-    let words = data.split(text).filter_map(|word| std::str::from_utf8(word).ok());
-    words.filter(|word| word.contains(".rs")).map(str::to_owned).collect()
+/// Where the functions that panic are called from: the relocations that the linker kept name what each call reaches.
+fn callers(file: &object::File<'_>, path: &Path) -> Result<BTreeSet<String>> {
+    let lines = addr2line::Loader::new(path).map_err(|error| anyhow!("no line tables: {error}"))?;
+    let mut callers = BTreeSet::new();
+    for section in file.sections().filter(|section| section.kind() == object::SectionKind::Text) {
+        for (address, relocation) in section.relocations() {
+            let object::RelocationTarget::Symbol(index) = relocation.target() else { continue };
+            let reached = demangled(file.symbol_by_index(index)?.name()?);
+            let caller = lines.find_symbol(address).map(demangled).unwrap_or_default();
+            if is_panic(&reached) && !is_panic(&caller) {
+                callers.insert(format!("{reached} in {caller}: {}", frames(&lines, address)));
+            }
+        }
+    }
+    Ok(callers)
+}
+
+/// The source lines of an address, from the innermost inlined function outwards.
+fn frames(lines: &addr2line::Loader, address: u64) -> String {
+    let mut shown = Vec::new();
+    if let Ok(mut frames) = lines.find_frames(address) {
+        while let Ok(Some(frame)) = frames.next() {
+            let location = frame.location.and_then(|location| Some((location.file?, location.line?)));
+            shown.extend(location.map(|(file, line)| format!("{file}:{line}")));
+        }
+    }
+    shown.join(" < ")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_panic, source_files};
+    use super::is_panic;
 
     #[test]
     fn panic_symbols_are_known_by_name() {
@@ -150,10 +174,5 @@ mod tests {
         ] {
             assert!(!is_panic(name), "{name}");
         }
-    }
-
-    #[test]
-    fn panic_locations_are_read_from_data() {
-        assert_eq!(source_files(b"\0\x01core/src/image.rs\0called `x`"), ["core/src/image.rs"]);
     }
 }
