@@ -4,7 +4,7 @@
 //! `.inp` and `.out` files beside the vocabularies what llama.cpp expects of its tokenizers.
 
 use bitnet_edge_core::text::Tokenizer;
-use bitnet_edge_tests::vocabulary::{Metadata, fetched, in_workspace, text, tokens};
+use bitnet_edge_tests::vocabulary::{fetched, in_workspace, read_vocab, text, tokens};
 use bitnet_pack::text::{Packed, TokenizerOptions, pack_tokenizer};
 use serde::Deserialize;
 
@@ -15,7 +15,7 @@ struct Case {
 }
 
 fn pack(path: &str) -> Packed {
-    let vocab = Metadata::read(&fetched(path)).unwrap().vocab().unwrap();
+    let (vocab, _) = read_vocab(&fetched(path)).unwrap();
     let packed = pack_tokenizer(&vocab, TokenizerOptions::default()).unwrap();
     println!("{path}: {} tokens, {} bytes; {:?}", vocab.tokens.len(), packed.bytes.len(), packed.notes);
     packed

@@ -87,7 +87,7 @@ const BUILT_IN: [&str; 3] = [
 ];
 
 /// The name of a role in a manifest.
-pub(super) const fn role_name(role: Role) -> &'static str {
+pub(crate) const fn role_name(role: Role) -> &'static str {
     match role {
         Role::AttnNorm => "attn_norm",
         Role::Q => "q",
