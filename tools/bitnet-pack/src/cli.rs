@@ -81,7 +81,8 @@ impl ImportArgs {
         let manifest = match &self.manifest {
             None => None,
             Some(path) => {
-                let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
                 Some(Manifest::parse(&text).with_context(|| path.display().to_string())?)
             }
         };
@@ -139,15 +140,18 @@ impl PlanArgs {
 
 fn i2s_layout(name: &str) -> Result<I2sLayout> {
     I2sLayout::from_name(name).with_context(|| {
-        format!("{name:?} is not a byte order of I2_S; {} are", I2sLayout::ALL.map(I2sLayout::name).join(", "))
+        format!(
+            "{name:?} is not a byte order of I2_S; {} are",
+            I2sLayout::ALL.map(I2sLayout::name).join(", ")
+        )
     })
 }
 
 fn kv_type(name: &str) -> Result<KvType> {
     let all = [KvType::F16, KvType::F32, KvType::I8];
-    all.into_iter()
-        .find(|kv| kv.name() == name)
-        .with_context(|| format!("{name:?} is not a type of KV cache; {} are", all.map(KvType::name).join(", ")))
+    all.into_iter().find(|kv| kv.name() == name).with_context(|| {
+        format!("{name:?} is not a type of KV cache; {} are", all.map(KvType::name).join(", "))
+    })
 }
 
 /// Prints notes on an import to stderr.
@@ -178,7 +182,10 @@ fn convert_file(path: &Path, output: Option<PathBuf>, import: &ImportArgs) -> Re
     let to = output.unwrap_or_else(|| default_output(path));
     output::write_file(&to, done.image.as_slice())?;
     let (from, bytes) = (file.len(), done.image.as_slice().len());
-    eprintln!("{}: {bytes} bytes, from {from}; every tensor was decoded on both sides and compared", to.display());
+    eprintln!(
+        "{}: {bytes} bytes, from {from}; every tensor was decoded on both sides and compared",
+        to.display()
+    );
     Ok(())
 }
 

@@ -138,7 +138,11 @@ pub fn image(model: &Model<'_>, out: &mut impl Write) -> io::Result<()> {
                 writeln!(out, "\nname          {}\narchitecture  {}", p.name, p.architecture)?;
                 let licence = if p.licence.is_empty() { "not stated" } else { &p.licence };
                 writeln!(out, "licence       {licence}")?;
-                writeln!(out, "source        {} ({} bytes, SHA-256 {})", p.source_name, p.source_bytes, p.source_sha256)?;
+                writeln!(
+                    out,
+                    "source        {} ({} bytes, SHA-256 {})",
+                    p.source_name, p.source_bytes, p.source_sha256
+                )?;
                 writeln!(out, "made by       {} {}", p.tool, p.tool_version)?;
                 for note in &p.notes {
                     writeln!(out, "note          {note}")?;
@@ -157,7 +161,15 @@ pub fn image(model: &Model<'_>, out: &mut impl Write) -> io::Result<()> {
                 Data::Vector(_) => "vector",
                 Data::Matrix { layout, .. } => layout.name(),
             };
-            writeln!(out, "{:>6}  {:<16} {layout:<7} {:>7} x {:<6} {:>12} bytes", id.0, tensor_name(id), t.rows, t.cols, t.len)?;
+            writeln!(
+                out,
+                "{:>6}  {:<16} {layout:<7} {:>7} x {:<6} {:>12} bytes",
+                id.0,
+                tensor_name(id),
+                t.rows,
+                t.cols,
+                t.len
+            )?;
         }
     }
     Ok(())

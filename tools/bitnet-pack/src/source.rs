@@ -30,7 +30,11 @@ impl Source {
             return Ok(Self::Image(file));
         }
         if !file.starts_with(b"GGUF") {
-            bail!("{}: neither a flash image (.bpk) nor a GGUF file: it starts with {}", path.display(), start(&file));
+            bail!(
+                "{}: neither a flash image (.bpk) nor a GGUF file: it starts with {}",
+                path.display(),
+                start(&file)
+            );
         }
         let options = Options { source_name: name(path), ..options.clone() };
         let done = convert(&file, &options).with_context(|| path.display().to_string())?;

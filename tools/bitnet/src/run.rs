@@ -88,14 +88,21 @@ fn open(args: &RunArgs) -> Result<Source> {
         if args.import.is_set() {
             bail!("import options need --model: the story model is what it is");
         }
-        let options = Options { lowercase: true, source_name: "tinystories-micro-i2_s.gguf".to_owned(), ..Options::default() };
+        let options = Options {
+            lowercase: true,
+            source_name: "tinystories-micro-i2_s.gguf".to_owned(),
+            ..Options::default()
+        };
         let done = convert(STORY, &options).context("the story model that the program carries")?;
         return Ok(Source::Converted { image: done.image, notes: Vec::new() });
     };
     let source = Source::open(path, &args.import.options()?)?;
     match &source {
         Source::Converted { notes, .. } => {
-            eprintln!("{}: converted in memory; `bitnet-pack convert` makes an image that starts at once", path.display());
+            eprintln!(
+                "{}: converted in memory; `bitnet-pack convert` makes an image that starts at once",
+                path.display()
+            );
             print_notes(notes);
         }
         Source::Image(_) if args.import.is_set() => {

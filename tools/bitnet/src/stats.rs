@@ -43,7 +43,11 @@ impl Stats {
 }
 
 fn speed(tokens: u32, time: Duration) -> String {
-    if tokens == 0 || time.is_zero() { "-".to_owned() } else { format!("{:.1}", f64::from(tokens) / time.as_secs_f64()) }
+    if tokens == 0 || time.is_zero() {
+        "-".to_owned()
+    } else {
+        format!("{:.1}", f64::from(tokens) / time.as_secs_f64())
+    }
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@
 use crate::command::run as run_command;
 use crate::paths;
 use crate::toolchain::{BARE_METAL, Toolchain};
-use anyhow::{Context as _, Result, anyhow, bail};
+use addr2line::gimli::{Dwarf, EndianSlice, LittleEndian};
+use anyhow::{Context as _, Result, bail};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -52,7 +52,7 @@ fn link(toolchain: &Toolchain, target: &str, planted: bool) -> Result<Report> {
     run_command(&mut build)?;
     let elf = paths::target().join("bare-metal").join(target).join("release/firmware");
     let bytes = fs::read(&elf).with_context(|| format!("cannot read {}", elf.display()))?;
-    inspect(&bytes, &elf).with_context(|| format!("cannot read the symbols of {}", elf.display()))
+    inspect(&bytes).with_context(|| format!("cannot read the symbols of {}", elf.display()))
 }
 
 fn nothing_is_found(report: &Report, target: &str) -> Result<()> {
@@ -85,7 +85,7 @@ fn join(set: &BTreeSet<String>) -> String {
     set.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-fn inspect(elf: &[u8], path: &Path) -> Result<Report> {
+fn inspect(elf: &[u8]) -> Result<Report> {
     let file = object::File::parse(elf)?;
     let mut report =
         Report { code: 0, areas: BTreeSet::new(), panics: BTreeSet::new(), callers: BTreeSet::new() };
@@ -104,7 +104,7 @@ fn inspect(elf: &[u8], path: &Path) -> Result<Report> {
         report.code += section.size();
     }
     if !report.panics.is_empty() {
-        report.callers = callers(&file, path)?;
+        report.callers = callers(&file)?;
     }
     Ok(report)
 }
@@ -121,32 +121,73 @@ fn is_panic(symbol: &str) -> bool {
 }
 
 /// Where the functions that panic are called from: the relocations that the linker kept name what each call reaches.
-fn callers(file: &object::File<'_>, path: &Path) -> Result<BTreeSet<String>> {
-    let lines = addr2line::Loader::new(path).map_err(|error| anyhow!("no line tables: {error}"))?;
+/// A caller inside Rust's own library is of no help: then it is who calls that one.
+fn callers(file: &object::File<'_>) -> Result<BTreeSet<String>> {
+    let lines = line_tables(file).context("cannot read the line tables")?;
+    let calls = calls(file)?;
+    let mut reached: BTreeSet<String> =
+        calls.iter().map(|call| call.to.clone()).filter(|to| is_panic(to)).collect();
     let mut callers = BTreeSet::new();
+    loop {
+        let known = reached.len();
+        for call in calls.iter().filter(|call| !is_panic(&call.from)) {
+            if !reached.contains(&call.to) {
+                continue;
+            }
+            let frames = frames(&lines, call.address);
+            if frames.iter().all(|frame| frame.contains("/library/")) && !frames.is_empty() {
+                reached.insert(call.from.clone());
+            } else {
+                callers.insert(format!("{} in {}: {}", call.to, call.from, frames.join(" < ")));
+            }
+        }
+        if reached.len() == known {
+            return Ok(callers);
+        }
+    }
+}
+
+struct Call {
+    address: u64,
+    from: String,
+    to: String,
+}
+
+fn calls(file: &object::File<'_>) -> Result<Vec<Call>> {
+    let functions = file.symbol_map();
+    let mut calls = Vec::new();
     for section in file.sections().filter(|section| section.kind() == object::SectionKind::Text) {
         for (address, relocation) in section.relocations() {
             let object::RelocationTarget::Symbol(index) = relocation.target() else { continue };
-            let reached = demangled(file.symbol_by_index(index)?.name()?);
-            let caller = lines.find_symbol(address).map(demangled).unwrap_or_default();
-            if is_panic(&reached) && !is_panic(&caller) {
-                callers.insert(format!("{reached} in {caller}: {}", frames(&lines, address)));
-            }
+            let to = demangled(file.symbol_by_index(index)?.name()?);
+            let from =
+                functions.before(address).map(|function| demangled(function.name())).unwrap_or_default();
+            calls.push(Call { address, from, to });
         }
     }
-    Ok(callers)
+    Ok(calls)
+}
+
+type Lines<'data> = addr2line::Context<EndianSlice<'data, LittleEndian>>;
+
+fn line_tables<'data>(file: &object::File<'data>) -> Result<Lines<'data>> {
+    let dwarf = Dwarf::load(|id| {
+        let data = file.section_by_name(id.name()).map(|section| section.data()).transpose()?;
+        object::Result::Ok(EndianSlice::new(data.unwrap_or_default(), LittleEndian))
+    })?;
+    Ok(addr2line::Context::from_dwarf(dwarf)?)
 }
 
 /// The source lines of an address, from the innermost inlined function outwards.
-fn frames(lines: &addr2line::Loader, address: u64) -> String {
+fn frames(lines: &Lines<'_>, address: u64) -> Vec<String> {
     let mut shown = Vec::new();
-    if let Ok(mut frames) = lines.find_frames(address) {
+    if let Ok(mut frames) = lines.find_frames(address).skip_all_loads() {
         while let Ok(Some(frame)) = frames.next() {
             let location = frame.location.and_then(|location| Some((location.file?, location.line?)));
             shown.extend(location.map(|(file, line)| format!("{file}:{line}")));
         }
     }
-    shown.join(" < ")
+    shown
 }
 
 #[cfg(test)]
