@@ -4,7 +4,7 @@ use std::io::{self, Write, stdout};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use bitnet_edge_core::text::{Piece, Utf8Stream};
+use bitnet_edge_core::text::{Ending, Message, Piece, Role, Utf8Stream};
 use bitnet_edge_core::{Cpu, Event, GenerationConfig, Generator, MemoryPlan, Model};
 use bitnet_edge_std::Arena;
 use bitnet_pack::cli::{ImportArgs, PlanArgs, print_notes};
@@ -28,6 +28,15 @@ pub(crate) struct RunArgs {
     /// A flash image (.bpk), or a GGUF file, which is converted in memory
     #[arg(short, long)]
     model: Option<PathBuf>,
+    /// A system message, for models with a chat template
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    /// Give the prompt as it is, without the model's chat template
+    #[arg(long)]
+    raw: bool,
+    /// Print only what is generated, not the prompt that it continues
+    #[arg(long)]
+    no_echo: bool,
     /// Tokens to generate at most
     #[arg(short = 'n', long, value_name = "N", default_value_t = 200)]
     max_tokens: u32,
@@ -65,22 +74,37 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         model.image().verify()?;
     }
     let prompt = args.text.as_deref().or(args.prompt.as_deref()).unwrap_or_default();
-    let pieces = [Piece::from(prompt)];
+    let messages = conversation(args, prompt);
+    let template = model.chat().filter(|_| !args.raw);
+    if template.is_none() && args.system.is_some() {
+        bail!("--system needs a model with a chat template, and this one has none (or --raw leaves it out)");
+    }
+    let pieces: Vec<Piece<'_>> = match &template {
+        Some(template) => template.render(None, &messages, Ending::Reply)?.collect(),
+        None => vec![Piece::from(prompt)],
+    };
     let bytes = pieces.iter().map(|p| if let Piece::Text(t) = p { t.len() } else { 0 }).sum();
     let plan = MemoryPlan::new(&model.config(), &args.plan.options(&model, Some(bytes)))?;
     let mut arena = Arena::new(plan.bytes());
     let cpu = Cpu::scalar(&model, &plan, arena.lines())?;
     let mut generator = Generator::new(&model, &plan, cpu, config(args)?)?;
-    let begin = true;
-    let tokens = generator.pieces(pieces.into_iter(), begin, u32::MAX, &mut || {})?;
+    let tokens = generator.pieces(pieces.into_iter(), template.is_none(), u32::MAX, &mut || {})?;
     let mut stats = Stats::start(tokens);
-    generate(&mut generator, &mut stats)?;
+    // A model without a chat template goes on with the prompt, so the text begins with it.
+    let echo = if template.is_none() && !args.no_echo { prompt } else { "" };
+    generate(&mut generator, &mut stats, echo)?;
     if let Some(digest) = generator.digest() {
         eprintln!("logit digest {}", hex(&digest));
     }
     let backend = bitnet_edge_core::Backend::name(generator.session().backend());
     eprintln!("{}", stats.line(plan.bytes(), backend, args.seed));
     Ok(())
+}
+
+fn conversation<'a>(args: &'a RunArgs, prompt: &'a str) -> Vec<Message<'a>> {
+    let message = |role, content: &'a str| Message { role, content: content.as_bytes() };
+    let system = args.system.as_deref().map(|content| message(Role::System, content));
+    system.into_iter().chain([message(Role::User, prompt)]).collect()
 }
 
 fn open(args: &RunArgs) -> Result<Source> {
@@ -132,7 +156,11 @@ fn config(args: &RunArgs) -> Result<GenerationConfig> {
 }
 
 /// Streams the text to stdout, whole characters only.
-fn generate<B: bitnet_edge_core::Backend>(generator: &mut Generator<'_, B>, stats: &mut Stats) -> Result<()> {
+fn generate<B: bitnet_edge_core::Backend>(
+    generator: &mut Generator<'_, B>,
+    stats: &mut Stats,
+    echo: &str,
+) -> Result<()> {
     let mut out = stdout().lock();
     let mut stream = Utf8Stream::new();
     let mut written: io::Result<()> = Ok(());
@@ -142,6 +170,7 @@ fn generate<B: bitnet_edge_core::Backend>(generator: &mut Generator<'_, B>, stat
         }
         written.is_ok()
     };
+    print(echo);
     loop {
         match generator.step(u32::MAX)? {
             Event::Working => {}

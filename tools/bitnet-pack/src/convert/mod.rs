@@ -18,7 +18,7 @@ use bitnet_edge_kernels::format::i2_s::I2sLayout;
 use bitnet_edge_std::Bytes;
 
 use crate::gguf::{Gguf, Tensor, TensorType};
-use crate::text::{TokenizerOptions, pack_tokenizer};
+use crate::text::{TokenizerOptions, Vocab, pack_chat_template, pack_tokenizer};
 use image::{ALIGN, Section, put};
 use import::{Matrix, Source};
 
@@ -86,6 +86,7 @@ pub fn convert(file: &[u8], options: &Options) -> Result<Converted> {
             let packed = pack_tokenizer(&vocab, TokenizerOptions { lowercase: options.lowercase })?;
             converter.notes.extend(packed.notes);
             sections.push(Section::one(SectionKind::Tokenizer, packed.bytes));
+            sections.extend(chat_template(&gguf, &vocab, &mut converter.notes)?);
         }
         None => converter.notes.push("the file has no vocabulary: prompts must be token ids".to_owned()),
     }
@@ -100,6 +101,21 @@ pub fn convert(file: &[u8], options: &Options) -> Result<Converted> {
         Model::new_checked(image.as_slice()).context("the image just made does not pass its own checks")?;
     model.image().verify()?;
     Ok(Converted { image, notes })
+}
+
+/// The chat template, or a note that says why the image goes without.
+fn chat_template(gguf: &Gguf<'_>, vocab: &Vocab, notes: &mut Vec<String>) -> Result<Option<Section>> {
+    let Some(template) = gguf.get::<&str>("tokenizer.chat_template")? else { return Ok(None) };
+    match pack_chat_template(template, vocab) {
+        Ok(packed) => {
+            notes.extend(packed.notes);
+            Ok(Some(Section::one(SectionKind::Chat, packed.bytes)))
+        }
+        Err(e) => {
+            notes.push(format!("the chat template is left out: {e:#}"));
+            Ok(None)
+        }
+    }
 }
 
 /// A tensor's entry in the table and where its data are among the pieces.
