@@ -73,7 +73,8 @@ fn a_hostile_word_takes_bounded_work() {
     const BUDGET: u32 = 1000;
     let tokenizer = Tokenizer::new_checked(STORY).unwrap();
     let length = 100_000;
-    let words: [(&str, fn(usize) -> u8); 3] = [
+    type Letter = fn(usize) -> u8;
+    let words: [(&str, Letter); 3] = [
         ("one letter", |_| b'e'),
         ("two by turns", |at| b"he"[at % 2]),
         ("all letters", |at| b'a' + (at * at / 7 % 26) as u8),

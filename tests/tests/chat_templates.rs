@@ -129,6 +129,7 @@ fn templates_that_segments_cannot_express_are_refused_with_the_reason() {
         ("{% for m in messages | reverse %}{{ m.content }},{% endfor %}", "changes, moves or drops"),
         ("{% for m in messages %}{{ m.content | replace('\\n', ' ') }};{% endfor %}", "changes the content"),
         ("{{ strftime_now('%Y') }}{% for m in messages %}{{ m.content }}{% endfor %}", "strftime_now"),
+        ("{% for i in range(9000) %}{% for j in range(9000) %}{% endfor %}{% endfor %}", "fuel"),
         ("{{ raise_exception('not today') }}", "not today"),
         ("{% for m in messages %}", "can be read"),
     ];

@@ -13,30 +13,30 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 TEMPLATES = {
     "smollm2": ("{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}", "<|im_start|>", "<|im_end|>"),
     "chatml": ("{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}", "<|im_start|>", "<|im_end|>"),
-    "headers, trimmed": ("{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}", "<s>", "<|eot_id|>"),
-    "names, capitalized": ("{% for message in messages %}{% set content = message['role'] | capitalize + ': ' + message['content'].strip() + '<|eot_id|>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}", "<s>", "<|eot_id|>"),
-    "system inside the first user message": ("""{%- if messages[0]['role'] == 'system' %}
-    {%- set loop_messages = messages[1:] %}
-    {%- set system_message = messages[0]['content'] %}
-{%- else %}
-    {%- set loop_messages = messages %}
-    {%- set system_message = false %}
-{%- endif %}
-{%- for message in loop_messages %}
-    {%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}
-        {{- raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}
-    {%- endif %}
-    {%- if loop.index0 == 0 and system_message != false %}
-        {%- set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}
-    {%- else %}
-        {%- set content = message['content'] %}
-    {%- endif %}
-    {%- if message['role'] == 'user' %}
-        {{- bos_token + '[INST] ' + content + ' [/INST]' }}
-    {%- elif message['role'] == 'assistant' %}
-        {{- ' '  + content + ' ' + eos_token }}
-    {%- endif %}
-{%- endfor %}""", "<s>", "</s>"),
+    "headers, trimmed": ("""{{- bos_token -}}
+{% macro header(name) %}{{ '<|start_header_id|>' ~ name ~ '<|end_header_id|>\n\n' }}{% endmacro %}
+{%- for turn in messages -%}
+    {{- header(turn.role) ~ (turn.content | trim) ~ '<|eot_id|>' -}}
+{%- endfor -%}
+{{- header('assistant') if add_generation_prompt else '' -}}
+""", "<s>", "<|eot_id|>"),
+    "names, capitalized": ("{{ bos_token }}{% for turn in messages %}{{ turn['role'].title() }}: {{ turn['content'].strip() }}{{ eos_token }}{% endfor %}{{ 'Assistant: ' if add_generation_prompt }}", "<s>", "<|eot_id|>"),
+    "system inside the first user message": ("""{% set offset = 1 if messages[0].role == 'system' else 0 %}
+{% for turn in messages[offset:] %}
+    {% if turn.role != ['user', 'assistant'][loop.index0 % 2] %}
+        {{ raise_exception('user and assistant take turns, the user begins') }}
+    {% endif %}
+    {% if turn.role == 'assistant' %}
+{{ turn.content }}{{ eos_token }}
+{% else %}
+        {%- if loop.first and offset == 1 -%}
+{{ bos_token }}[INST] <<SYS>>{{ messages[0].content }}<</SYS>> {{ turn.content }} [/INST]
+        {%- else -%}
+{{ bos_token }}[INST] {{ turn.content }} [/INST]
+        {%- endif -%}
+    {% endif %}
+{% endfor %}
+""", "<s>", "</s>"),
     "no system message, namespace, dates only if known": ("""{%- set ns = namespace(count=0) %}
 {{- bos_token }}
 {%- if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% endif %}

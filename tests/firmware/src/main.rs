@@ -24,6 +24,7 @@ pub extern "C" fn _start() -> ! {
         kernels::area_ternary();
         image::area_image();
         text::area_encode();
+        text::area_chat();
         text::area_decode();
         generate::area_generate();
         generate::area_session();

@@ -4,6 +4,8 @@ mod byte_level;
 mod chat;
 mod merges;
 mod render;
+mod section;
+mod segments;
 mod tokenizer;
 mod vocab;
 

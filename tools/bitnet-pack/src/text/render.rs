@@ -7,6 +7,9 @@ use minijinja::{Environment, Error, ErrorKind, context};
 
 use super::vocab::Vocab;
 
+/// Instructions of the template engine a rendering; real templates take a few thousand.
+const FUEL: u64 = 1_000_000;
+
 /// A chat template, ready to be rendered.
 pub(crate) struct Renderer {
     environment: Environment<'static>,
@@ -17,6 +20,8 @@ impl Renderer {
     pub(crate) fn new(template: &str, vocab: &Vocab) -> anyhow::Result<Self> {
         let mut environment = Environment::new();
         environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+        // A template out of a file may loop for as long as it likes.
+        environment.set_fuel(Some(FUEL));
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, message))
