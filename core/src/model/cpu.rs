@@ -512,7 +512,10 @@ impl Attend {
             let v = v.get(at..).and_then(|v| v.get(..len)).ok_or(MISFIT)?;
             let q = row(q, self.q, unit.token)?.get(unit.queries).ok_or(MISFIT)?;
             let records = partial.get_mut(unit.records).ok_or(MISFIT)?;
-            for (q, record) in q.chunks_exact(hd.max(1)).zip(records.chunks_exact_mut(RECORD_HEAD + hd)) {
+            // Not zipped: where `zip` is not inlined, the compiler no longer sees that no chunk is empty.
+            let mut records = records.chunks_exact_mut(RECORD_HEAD.saturating_add(hd));
+            for q in q.chunks_exact(hd.max(1)) {
+                let record = records.next().ok_or(MISFIT)?;
                 kernels.attend(q, k, v, self.shape.scale, record)?;
             }
         }
@@ -551,7 +554,10 @@ impl Attend {
             };
             let q = row(q, self.q, unit.token)?.get(unit.queries.clone()).ok_or(MISFIT)?;
             let records = partial.get_mut(unit.records.clone()).ok_or(MISFIT)?;
-            for (q, record) in q.chunks_exact(hd.max(1)).zip(records.chunks_exact_mut(RECORD_HEAD + hd)) {
+            // Not zipped: where `zip` is not inlined, the compiler no longer sees that no chunk is empty.
+            let mut records = records.chunks_exact_mut(RECORD_HEAD.saturating_add(hd));
+            for q in q.chunks_exact(hd.max(1)) {
+                let record = records.next().ok_or(MISFIT)?;
                 let mut q8 = [0; 256];
                 let q8 = q8.get_mut(..hd).ok_or(MISFIT)?;
                 let (scale, _) = quantize::group(q, q8)?;
