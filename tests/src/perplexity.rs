@@ -28,7 +28,13 @@ pub fn tokens(model: &Model<'_>, text: &str) -> Vec<u32> {
 /// # Panics
 /// If the model fails.
 #[must_use]
-pub fn windows(model: &Model<'_>, ids: &[u32], context: usize, count: usize, bos: Option<u32>) -> Vec<(f64, usize)> {
+pub fn windows(
+    model: &Model<'_>,
+    ids: &[u32],
+    context: usize,
+    count: usize,
+    bos: Option<u32>,
+) -> Vec<(f64, usize)> {
     let windows: Vec<&[u32]> = ids.chunks_exact(context).take(count).collect();
     assert_eq!(windows.len(), count, "the text is too short for {count} windows of {context}");
     let mut scores = Vec::new();
