@@ -86,34 +86,6 @@ const BUILT_IN: [&str; 3] = [
     include_str!("archs/bitnet-b1.58.toml"),
 ];
 
-/// The name of a role in a manifest.
-pub(crate) const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::AttnNorm => "attn_norm",
-        Role::Q => "q",
-        Role::K => "k",
-        Role::V => "v",
-        Role::QBias => "q_bias",
-        Role::KBias => "k_bias",
-        Role::VBias => "v_bias",
-        Role::QNorm => "q_norm",
-        Role::KNorm => "k_norm",
-        Role::AttnSubNorm => "attn_sub_norm",
-        Role::AttnOut => "attn_out",
-        Role::AttnOutBias => "attn_out_bias",
-        Role::AttnPostNorm => "attn_post_norm",
-        Role::FfnNorm => "ffn_norm",
-        Role::Gate => "gate",
-        Role::Up => "up",
-        Role::GateBias => "gate_bias",
-        Role::UpBias => "up_bias",
-        Role::FfnSubNorm => "ffn_sub_norm",
-        Role::Down => "down",
-        Role::DownBias => "down_bias",
-        Role::FfnPostNorm => "ffn_post_norm",
-    }
-}
-
 impl Manifest {
     /// Reads a description.
     pub fn parse(text: &str) -> Result<Self> {
