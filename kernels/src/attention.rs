@@ -6,7 +6,7 @@
 
 use crate::Error;
 use crate::math::{exp, exp1};
-use crate::quantize::{GROUP_FLOOR, abs_max, round_half_even};
+use crate::quantize::{abs_max, round_half_even};
 use crate::simd::{F32x16, LANES};
 
 /// Positions in a chunk.
@@ -22,6 +22,15 @@ pub const CHUNK: usize = 64;
 /// assert_eq!(bitnet_edge_kernels::attention::RECORD_HEAD, 2);
 /// ```
 pub const RECORD_HEAD: usize = 2;
+
+/// Below this the largest of a chunk's weighted probabilities counts as zero, because `32767 / largest` would overflow:
+/// `2^-112`.
+///
+/// ```
+/// use bitnet_edge_kernels::attention::VALUE_FLOOR;
+/// assert!((32767.0 / VALUE_FLOOR).is_finite());
+/// ```
+pub const VALUE_FLOOR: f32 = f32::from_bits(15 << 23);
 
 /// An element of a float KV cache: `f32`, or `u16` for f16 bits.
 ///
@@ -93,7 +102,9 @@ fn largest(scores: &[f32]) -> f32 {
 /// Scores become `exp(s - m)`, those beyond `n` zero; returns `m` and the sum in sixteen stripes.
 #[inline(always)]
 fn softmax_parts<V: F32x16>(scores: &mut [f32; CHUNK], n: usize) -> Result<(f32, f32), Error> {
-    let m = largest(scores.get(..n).unwrap_or(&[]));
+    let seen = scores.get(..n).unwrap_or(&[]);
+    abs_max(seen)?; // minus infinity would pass as a very small score
+    let m = largest(seen);
     let (groups, _) = scores.as_chunks_mut::<LANES>();
     for group in groups {
         exp(V::load(group).sub(V::splat(m))).store(group);
@@ -103,7 +114,7 @@ fn softmax_parts<V: F32x16>(scores: &mut [f32; CHUNK], n: usize) -> Result<(f32,
     }
     let (groups, _) = scores.as_chunks::<LANES>();
     let l = groups.iter().fold(V::splat(0.0), |l, p| l.add(V::load(p))).fold();
-    if l.is_finite() && m.is_finite() { Ok((m, l)) } else { Err(Error::NonFinite) }
+    Ok((m, l))
 }
 
 /// One query head over one chunk of a float KV cache.
@@ -208,7 +219,7 @@ pub fn chunk_i8<V: F32x16>(
     let largest = abs_max(&scores)?;
     let mut weights = [0i16; CHUNK];
     let mut unit = 0.0;
-    if largest >= GROUP_FLOOR {
+    if largest >= VALUE_FLOOR {
         let scale = 32767.0 / largest;
         unit = largest / 32767.0;
         for (w, &p) in weights.iter_mut().zip(&scores) {
@@ -297,5 +308,40 @@ pub fn combine<V: F32x16>(records: &[f32], stride: usize, n: usize, y: &mut [f32
 pub fn store<E: KvElement>(x: &[f32], row: &mut [E]) {
     for (r, &x) in row.iter_mut().zip(x) {
         *r = E::from_f32(x);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::Scalar16;
+
+    #[test]
+    fn scores_that_are_not_finite_are_refused() {
+        for bad in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for at in 0..3 {
+                let mut k = [1.0f32; 3];
+                k[at] = bad;
+                let result = chunk::<f32, Scalar16>(&[1.0], &k, &[1.0; 3], 1.0, &mut [0.0; 3]);
+                assert_eq!(result, Err(Error::NonFinite), "{bad} at {at}");
+                let (q, scales) = (&[1i8; 3][..], &k[..]);
+                let (k, v) = (Int8Rows { q, scales }, Int8Rows { q, scales: &[1.0; 3] });
+                let result = chunk_i8::<Scalar16>(&[1], 1.0, k, v, 1.0, &mut [0.0; 3]);
+                assert_eq!(result, Err(Error::NonFinite), "int8: {bad} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_smallest_value_scales_neither_overflow_nor_vanish() {
+        // 32767 / 2^-112 is just below 2^127; one step lower counts as zero.
+        for (scale, want) in [(VALUE_FLOOR, 100.0 * VALUE_FLOOR), (VALUE_FLOOR / 2.0, 0.0), (0.0, 0.0)] {
+            let k = Int8Rows { q: &[0], scales: &[0.0] };
+            let v = Int8Rows { q: &[100], scales: &[scale] };
+            let mut record = [9.0; 3];
+            chunk_i8::<Scalar16>(&[0], 0.0, k, v, 1.0, &mut record).unwrap();
+            assert_eq!(record[..2], [0.0, 1.0]);
+            assert!((record[2] - want).abs() <= want * 1e-6, "{} is not {want}", record[2]);
+        }
     }
 }

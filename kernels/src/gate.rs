@@ -55,3 +55,20 @@ fn activate<V: F32x16>(act: Activation, g: V) -> V {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::Scalar16;
+
+    #[test]
+    fn a_nan_is_never_lost() {
+        for act in [Activation::Silu, Activation::Relu2] {
+            for nan in [f32::NAN, -f32::NAN] {
+                let mut g = [1.0, nan, 2.0];
+                gate::<Scalar16>(act, &mut g, &[1.0; 3]).unwrap();
+                assert!(g[1].is_nan() && g[0].is_finite() && g[2].is_finite(), "{act:?}");
+            }
+        }
+    }
+}

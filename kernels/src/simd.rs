@@ -39,13 +39,13 @@ pub trait F32x16: Copy {
     /// `self / b`, lane by lane, correctly rounded.
     #[must_use]
     fn div(self, b: Self) -> Self;
-    /// Lanes below `lo` become `lo`, lanes above `hi` become `hi`.
+    /// Lanes below `lo` become `lo`, lanes above `hi` become `hi`; a NaN stays.
     #[must_use]
     fn clamp(self, lo: f32, hi: f32) -> Self;
     /// For `t = n + 12582912.0` with whole `n` in -126..=127: `2^n`, made from the low bits of `t`.
     #[must_use]
     fn pow2_of_shifted(self) -> Self;
-    /// Lanes that are not above zero become `+0.0`.
+    /// Lanes below zero become `+0.0`; the others stay, NaN and both zeros among them.
     #[must_use]
     fn relu(self) -> Self;
     /// Widens sixteen f16 bit patterns, subnormals kept.
@@ -139,7 +139,7 @@ impl F32x16 for Scalar16 {
     }
     #[inline(always)]
     fn relu(self) -> Self {
-        self.map(|x| if x > 0.0 { x } else { 0.0 })
+        self.map(|x| if x < 0.0 { 0.0 } else { x })
     }
     #[inline(always)]
     fn from_f16(x: &[u16; LANES]) -> Self {

@@ -3,4 +3,5 @@
 pub mod files;
 pub mod gguf_builder;
 pub mod golden;
+pub mod perplexity;
 pub mod vocabulary;

@@ -48,3 +48,10 @@ fn tiny_2b4t_is_bitnet_cpps() {
 fn tiny_2b4t_with_silu_is_llama_cpps() {
     check("tests/data/models/tiny-2b4t-tq2_0-silu.gguf", "tiny-2b4t-tq2_0-silu.json", 8.0, 20.0);
 }
+
+#[cfg(feature = "fetched")]
+#[test]
+fn smollm2_is_llama_cpps() {
+    let model = files::fetched().join("SmolLM2-135M-Instruct.Q4_1.gguf");
+    check(model.to_str().unwrap(), "smollm2-135m-q4_1.json", 10.0, 30.0);
+}

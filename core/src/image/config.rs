@@ -135,14 +135,15 @@ impl ModelConfig {
     }
 
     const fn in_bounds(&self) -> bool {
-        let dims = [self.dim, self.layers, self.heads, self.kv_heads, self.head_dim, self.ffn];
-        let mut i = 0;
-        while i < dims.len() {
-            if dims[i] == 0 || dims[i] > MAX_DIM {
-                return false;
-            }
-            i += 1;
+        const fn dim(n: u32) -> bool {
+            n > 0 && n <= MAX_DIM
         }
+        let dims = dim(self.dim)
+            && dim(self.layers)
+            && dim(self.heads)
+            && dim(self.kv_heads)
+            && dim(self.head_dim)
+            && dim(self.ffn);
         let counts =
             self.vocab > 0 && self.vocab <= MAX_COUNT && self.context > 0 && self.context <= MAX_COUNT;
         let heads = self.head_dim <= MAX_HEAD_DIM
@@ -153,7 +154,7 @@ impl ModelConfig {
             && self.attention_scale.is_finite()
             && self.embedding_scale.is_finite()
             && self.rope_factor.is_finite();
-        counts && heads && floats
+        dims && counts && heads && floats
     }
 
     /// The record's bytes: what [`decode`](Self::decode) reads.

@@ -239,12 +239,21 @@ fn f16x4(bytes: [u8; SCALE_BYTES]) -> [f32; TILE_ROWS] {
 
 #[inline(always)]
 fn dot(tile: &[u8; TILE_BYTES], q: &[i8; GROUP]) -> [i32; TILE_ROWS] {
-    let mut sums = [0; TILE_ROWS];
+    let q = q.map(i16::from);
     let (low, high) = q.split_at(16);
+    let mut sums = [0; TILE_ROWS];
     for (sum, w) in sums.iter_mut().zip(tile.as_chunks::<16>().0) {
-        for ((&w, &l), &h) in w.iter().zip(low).zip(high) {
-            *sum += i32::from(w & 15) * i32::from(l) + i32::from(w >> 4) * i32::from(h);
+        let (mut l, mut h) = ([0; 16], [0; 16]);
+        for ((l, h), &w) in l.iter_mut().zip(&mut h).zip(w) {
+            (*l, *h) = (i16::from(w & 15), i16::from(w >> 4));
         }
+        *sum = products(&l, low) + products(&h, high);
     }
     sums
+}
+
+/// Sum of products, as instruction sets have it: pairs of i16 into i32.
+#[inline(always)]
+fn products(w: &[i16; 16], q: &[i16]) -> i32 {
+    w.iter().zip(q).fold(0, |sum, (&w, &q)| sum + i32::from(w) * i32::from(q))
 }

@@ -1,4 +1,5 @@
 //! The command line: options and what they do.
+#![allow(clippy::doc_markdown)] // doc comments of options are help texts: backticks would be printed
 
 use std::io::{Write, stderr, stdout};
 use std::path::{Path, PathBuf};

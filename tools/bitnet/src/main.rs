@@ -1,4 +1,6 @@
 //! `bitnet`: runs a model on the host, bit for bit as a board would.
+#![allow(clippy::doc_markdown)] // doc comments of options are help texts: backticks would be printed
+#![allow(clippy::disallowed_methods)] // the ban on float methods is for what defines results
 
 mod run;
 mod stats;

@@ -5,7 +5,6 @@ mod image;
 mod import;
 mod manifest;
 mod provenance;
-pub mod vocab;
 
 use std::collections::BTreeSet;
 
@@ -60,7 +59,7 @@ pub fn convert(file: &[u8], options: &Options) -> Result<Converted> {
     let mut sections = Vec::new();
     let architecture = converter.architecture;
 
-    let vocab = vocab::read(&gguf)?;
+    let vocab = Vocab::from_gguf(&gguf)?;
     let embedding = converter.need(&converter.manifest.model.embedding.clone())?;
     let rows = u32::try_from(embedding.row_count()).context("the embedding has too many rows")?;
     let factors = converter.rope_factors()?;
