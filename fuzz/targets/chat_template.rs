@@ -24,7 +24,8 @@ fuzz_target!(|input: &[u8]| {
         Some((_, conversation)) => {
             let template = ChatTemplate::new_checked(CHATML).expect("the packed template is right");
             let messages: Vec<_> = conversation.split(|&byte| byte == 0).take(16).map(message).collect();
-            let silent: Vec<_> = messages.iter().map(|message| Message { content: b"", ..*message }).collect();
+            let silent: Vec<_> =
+                messages.iter().map(|message| Message { content: b"", ..*message }).collect();
             // What people say never becomes a special token, and changes none.
             assert_eq!(specials(&template, &messages), specials(&template, &silent));
         }
@@ -37,7 +38,8 @@ fn every_shape(template: &ChatTemplate<'_>) {
     let (mut scratch, mut ids) = (vec![0; scratch_words(TEXT_BYTES)], vec![0; TEXT_BYTES]);
     for shape in 0..27 {
         let roles = [shape % 3, shape / 3 % 3, shape / 9];
-        let messages: [_; 3] = std::array::from_fn(|at| Message { role: ROLES[roles[at]], content: CONTENTS[at] });
+        let messages: [_; 3] =
+            std::array::from_fn(|at| Message { role: ROLES[roles[at]], content: CONTENTS[at] });
         for ending in [Ending::Reply, Ending::Close] {
             let previous = ROLES.get(shape % 4).copied();
             let Ok(pieces) = template.render(previous, &messages[..shape % 4], ending) else { continue };

@@ -26,7 +26,10 @@ fuzz_target!(|input: &[u8]| {
             let text = &text[..text.len().min(TEXT_BYTES)];
             let tokenizer = Tokenizer::new_checked(STORY).expect("the shipped tables are right");
             let Some((ids, decoded)) = round_trip(&tokenizer, text) else { return };
-            assert!(ids.iter().all(|&id| tokenizer.kind(id) != TokenKind::Control), "text became a control token");
+            assert!(
+                ids.iter().all(|&id| tokenizer.kind(id) != TokenKind::Control),
+                "text became a control token"
+            );
             if text.is_ascii() {
                 assert_eq!(decoded.as_bytes(), text.to_ascii_lowercase());
             }
