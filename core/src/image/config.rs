@@ -128,13 +128,12 @@ impl ModelConfig {
     }
 
     const fn in_bounds(&self) -> bool {
-        let dims = [self.dim, self.layers, self.heads, self.kv_heads, self.head_dim, self.ffn];
-        let mut i = 0;
-        while i < dims.len() {
-            if dims[i] == 0 || dims[i] > MAX_DIM {
+        let mut dims: &[u32] = &[self.dim, self.layers, self.heads, self.kv_heads, self.head_dim, self.ffn];
+        while let [dim, rest @ ..] = dims {
+            if *dim == 0 || *dim > MAX_DIM {
                 return false;
             }
-            i += 1;
+            dims = rest;
         }
         let counts = self.vocab > 0 && self.vocab <= MAX_COUNT && self.context > 0 && self.context <= MAX_COUNT;
         let heads = self.head_dim <= MAX_HEAD_DIM
