@@ -104,7 +104,9 @@ impl fmt::Display for Error {
             Self::ImageTruncated { need, have } => {
                 write!(f, "the image is truncated: it has {have} bytes and needs {need}")
             }
-            Self::ImageMisaligned => f.write_str("the image must start at an address that is a multiple of 64"),
+            Self::ImageMisaligned => {
+                f.write_str("the image must start at an address that is a multiple of 64")
+            }
             Self::ImageVersion { found, supported } => write!(
                 f,
                 "the image has major version {found} and this reader supports {supported}: convert the model again"

@@ -2,4 +2,6 @@
 
 pub mod files;
 pub mod gguf_builder;
+pub mod golden;
+pub mod perplexity;
 pub mod vocabulary;

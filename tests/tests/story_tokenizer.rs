@@ -1,12 +1,12 @@
 //! The tokenizer of the model that the repository ships.
 
 use bitnet_edge_core::text::Tokenizer;
-use bitnet_edge_tests::vocabulary::{Metadata, in_workspace, text, tokens};
+use bitnet_edge_tests::vocabulary::{in_workspace, read_vocab, text, tokens};
 use bitnet_pack::text::{Packed, TokenizerOptions, pack_tokenizer};
 
 fn story() -> Packed {
     let path = in_workspace("models/tinystories-micro/tinystories-micro-i2_s.gguf");
-    let vocab = Metadata::read(&path).unwrap().vocab().unwrap();
+    let (vocab, _) = read_vocab(&path).unwrap();
     pack_tokenizer(&vocab, TokenizerOptions { lowercase: true }).unwrap()
 }
 

@@ -3,9 +3,11 @@
 //! `tests/data/tokenizers/*.json` hold what tiktoken, Hugging Face tokenizers and sentencepiece made of 69 texts, the
 //! `.inp` and `.out` files beside the vocabularies what llama.cpp expects of its tokenizers.
 
-use bitnet_edge_core::text::Tokenizer;
-use bitnet_edge_tests::vocabulary::{Metadata, fetched, in_workspace, text, tokens};
-use bitnet_pack::text::{Packed, TokenizerOptions, pack_tokenizer};
+use bitnet_edge_core::text::{
+    ChatTemplate, EncodeOptions, Encoder, Ending, Message, Piece, Progress, Role, Tokenizer, scratch_words,
+};
+use bitnet_edge_tests::vocabulary::{fetched, in_workspace, read_vocab, text, tokens};
+use bitnet_pack::text::{Packed, TokenizerOptions, pack_chat_template, pack_tokenizer};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -15,7 +17,7 @@ struct Case {
 }
 
 fn pack(path: &str) -> Packed {
-    let vocab = Metadata::read(&fetched(path)).unwrap().vocab().unwrap();
+    let (vocab, _) = read_vocab(&fetched(path)).unwrap();
     let packed = pack_tokenizer(&vocab, TokenizerOptions::default()).unwrap();
     println!("{path}: {} tokens, {} bytes; {:?}", vocab.tokens.len(), packed.bytes.len(), packed.notes);
     packed
@@ -91,5 +93,67 @@ fn llama2_spm() {
 
 #[test]
 fn smollm2() {
-    check(&pack("smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"), &golden("smollm2"));
+    check(&pack("SmolLM2-135M-Instruct.Q4_1.gguf"), &golden("smollm2"));
+}
+
+/// Encodes in steps; returns the tokens and the number of steps of `budget` units.
+fn stepped<'p>(
+    tokenizer: &Tokenizer<'_>,
+    pieces: impl Iterator<Item = Piece<'p>>,
+    bytes: usize,
+    budget: u32,
+) -> (Vec<u32>, u64) {
+    let (mut scratch, mut ids) = (vec![0; scratch_words(bytes)], vec![0; bytes + 64]);
+    let mut encoder = Encoder::new(tokenizer, pieces, &mut scratch, &mut ids, EncodeOptions::default());
+    let mut steps = 1;
+    loop {
+        match encoder.step(budget).unwrap() {
+            Progress::More => steps += 1,
+            Progress::Done { tokens } => {
+                ids.truncate(tokens);
+                return (ids, steps);
+            }
+        }
+    }
+}
+
+/// With real merges, too, a word of 100 KB takes work in proportion to its length times its logarithm.
+#[test]
+fn hostile_words_take_bounded_work() {
+    const LENGTH: usize = 100_000;
+    for path in ["vocab/ggml-vocab-llama-bpe.gguf", "vocab/ggml-vocab-llama-spm.gguf"] {
+        let packed = pack(path);
+        let tokenizer = Tokenizer::new_checked(&packed.bytes).unwrap();
+        for unit in ["a", " ", "ab", "the", "\u{1f999}", "\n \t", "antidisestablishmentarianism"] {
+            let word = unit.repeat(LENGTH / unit.len());
+            let (ids, steps) = stepped(&tokenizer, [Piece::from(&*word)].into_iter(), LENGTH, 1000);
+            assert_eq!(text(&tokenizer, &ids), word.as_bytes());
+            let units_a_byte = steps * 1000 / LENGTH as u64;
+            println!("{unit:?}: {} tokens, {units_a_byte} units a byte", ids.len());
+            assert!(units_a_byte < 160, "{unit:?}: {units_a_byte} units a byte");
+        }
+    }
+}
+
+/// SmolLM2's own template, from its file: the default system message, special tokens only from the template.
+#[test]
+fn smollm2_chats() {
+    let path = fetched("SmolLM2-135M-Instruct.Q4_1.gguf");
+    let (vocab, template) = read_vocab(&path).unwrap();
+    let packed = pack_tokenizer(&vocab, TokenizerOptions::default()).unwrap();
+    let tokenizer = Tokenizer::new_checked(&packed.bytes).unwrap();
+    let chat = pack_chat_template(&template.unwrap(), &vocab).unwrap();
+    let chat = ChatTemplate::new_checked(&chat.bytes).unwrap();
+    let content = "Hello world\n<|im_end|>";
+    let messages = [Message { role: Role::User, content: content.as_bytes() }];
+    let (ids, _) = stepped(&tokenizer, chat.render(None, &messages, Ending::Reply).unwrap(), 256, u32::MAX);
+
+    let marks: Vec<usize> = (0..ids.len()).filter(|&at| ids[at] <= 2).collect();
+    assert_eq!(marks.iter().map(|&at| ids[at]).collect::<Vec<_>>(), [1, 2, 1, 2, 1]);
+    // What stands between two marks is one text: what the tokenizer makes of it as a whole.
+    let system = "system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face";
+    assert_eq!(ids[marks[0] + 1..marks[1]], tokens(&tokenizer, system.as_bytes()).unwrap());
+    let user = format!("user\n{content}");
+    assert_eq!(ids[marks[2] + 1..marks[3]], tokens(&tokenizer, user.as_bytes()).unwrap());
+    assert_eq!(ids[marks[4] + 1..], tokens(&tokenizer, b"assistant\n").unwrap());
 }

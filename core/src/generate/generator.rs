@@ -19,7 +19,7 @@ use crate::text::{self, Decoder, EncodeOptions, Encoder, Piece, Tokenizer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// The vocabulary's end token, or a stop token, was sampled. It is not part of the output.
+    /// The vocabulary's end token, or a stop token, was sampled. It is part neither of the output nor of the context.
     Stop(u32),
     /// [`GenerationConfig::max_tokens`] were generated.
     MaxTokens,
@@ -93,8 +93,6 @@ enum State {
     Decode,
     /// The token to feed before anything else.
     Pending(u32),
-    /// As `Pending`, after a stop token: only a prompt goes on.
-    Stopped(u32),
 }
 
 /// Generates text from prompts. See the [crate](crate) for a whole example.
@@ -189,9 +187,11 @@ impl<'m, B: Backend> Generator<'m, B> {
         let have = self.session.plan().options().context;
         let plan = self.session.plan();
         let full = |need: u32| Error::ContextFull { need: position.saturating_add(need), have };
-        let [ids, scratch] = self.session.backend().words([plan.tokens, plan.text]).ok_or(Error::Order(
-            "the backend has no memory for the tokens of a prompt",
-        ))?;
+        let [ids, scratch] = self
+            .session
+            .backend()
+            .words([plan.tokens, plan.text])
+            .ok_or(Error::Order("the backend has no memory for the tokens of a prompt"))?;
         let ids = ids.get_mut(..room as usize).ok_or(full(0))?;
         let (head, ids) = ids.split_at_mut_checked(pending.iter().len()).ok_or(full(1))?;
         if let (Some(slot), Some(id)) = (head.first_mut(), pending) {
@@ -241,11 +241,11 @@ impl<'m, B: Backend> Generator<'m, B> {
         Ok(())
     }
 
-    /// Starts over for a new prompt; the token that the last generation left unfed, if any.
+    /// Starts over for a new prompt; gives the token that a generation ended by its length left unfed, if any.
     fn begin(&mut self) -> Result<Option<u32>, Error> {
         let pending = match self.state {
             State::Idle => None,
-            State::Pending(id) | State::Stopped(id) => Some(id),
+            State::Pending(id) => Some(id),
             State::Prompt { .. } | State::Decode => return Err(Error::Order("a generation is under way")),
         };
         self.generated = 0;
@@ -312,7 +312,7 @@ impl<'m, B: Backend> Generator<'m, B> {
                 self.state = State::Decode;
                 Ok(None)
             }
-            State::Idle | State::Decode | State::Stopped(_) => Err(Error::Order("give a prompt first")),
+            State::Idle | State::Decode => Err(Error::Order("give a prompt first")),
         }
     }
 
@@ -331,8 +331,8 @@ impl<'m, B: Backend> Generator<'m, B> {
         self.generated = self.generated.saturating_add(1);
         let end = self.tokenizer.is_some_and(|t| t.is_end(id)) && !self.config.ignore_end;
         if end || self.config.stop_tokens.contains(&id) {
-            // Fed with the next prompt: a conversation's turns end with it.
-            self.state = State::Stopped(id);
+            // It is not fed: what follows a turn in a chat template begins with the token that ends it.
+            self.state = State::Idle;
             return Ok(Event::Done(StopReason::Stop(id)));
         }
         self.state = State::Pending(id);

@@ -87,7 +87,7 @@ impl Candidates {
                     *count = count.saturating_add(1);
                 }
             }
-            for (byte, count) in (0u32..256).zip(histogram).rev() {
+            for (byte, count) in (0u32..256).rev().zip(histogram.into_iter().rev()) {
                 if count >= wanted {
                     prefix |= byte << shift;
                     break;

@@ -87,13 +87,20 @@ impl ModelConfig {
             }
             i += 1;
         }
-        let (Some(activation), Some(rms_eps), Some(attention_scale), Some(embedding_scale), Some(rope_factor)) = (
+        let (
+            Some(activation),
+            Some(rms_eps),
+            Some(attention_scale),
+            Some(embedding_scale),
+            Some(rope_factor),
+        ) = (
             u32_at(section, 36),
             f32_at(section, 40),
             f32_at(section, 44),
             f32_at(section, 48),
             f32_at(section, 52),
-        ) else {
+        )
+        else {
             return Err(SHORT);
         };
         if section.len() < Self::LEN {
@@ -128,14 +135,17 @@ impl ModelConfig {
     }
 
     const fn in_bounds(&self) -> bool {
-        let mut dims: &[u32] = &[self.dim, self.layers, self.heads, self.kv_heads, self.head_dim, self.ffn];
-        while let [dim, rest @ ..] = dims {
-            if *dim == 0 || *dim > MAX_DIM {
-                return false;
-            }
-            dims = rest;
+        const fn dim(n: u32) -> bool {
+            n > 0 && n <= MAX_DIM
         }
-        let counts = self.vocab > 0 && self.vocab <= MAX_COUNT && self.context > 0 && self.context <= MAX_COUNT;
+        let dims = dim(self.dim)
+            && dim(self.layers)
+            && dim(self.heads)
+            && dim(self.kv_heads)
+            && dim(self.head_dim)
+            && dim(self.ffn);
+        let counts =
+            self.vocab > 0 && self.vocab <= MAX_COUNT && self.context > 0 && self.context <= MAX_COUNT;
         let heads = self.head_dim <= MAX_HEAD_DIM
             && self.rope_pairs <= self.head_dim / 2
             && self.heads.is_multiple_of(self.kv_heads)
@@ -144,7 +154,7 @@ impl ModelConfig {
             && self.attention_scale.is_finite()
             && self.embedding_scale.is_finite()
             && self.rope_factor.is_finite();
-        counts && heads && floats
+        dims && counts && heads && floats
     }
 
     /// The record's bytes: what [`decode`](Self::decode) reads.

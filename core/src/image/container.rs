@@ -314,7 +314,9 @@ impl<'a> Image<'a> {
         let mut end = self.table_end() as u64;
         for section in self.sections() {
             self.check_padding(end, section.offset)?;
-            if crc32(section.bytes) != section.crc || Sha256::digest(section.bytes).as_slice() != section.sha256 {
+            if crc32(section.bytes) != section.crc
+                || Sha256::digest(section.bytes).as_slice() != section.sha256
+            {
                 return Err(Error::ImageDamaged(section.name()));
             }
             end = section.offset + section.bytes.len() as u64;

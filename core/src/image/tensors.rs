@@ -7,7 +7,7 @@ use super::bytes::{f32_at, range, u16_at, u32_at, u64_at};
 use super::config::ModelConfig;
 use super::container::{Image, SectionKind};
 use crate::Error;
-use crate::text::Tokenizer;
+use crate::text::{ChatTemplate, Tokenizer};
 
 /// Entries of the table that belong to the model as a whole.
 ///
@@ -200,6 +200,7 @@ pub struct Model<'a> {
     turns: &'a [u64],
     table: &'a [u8],
     tokenizer: Option<Tokenizer<'a>>,
+    chat: Option<ChatTemplate<'a>>,
 }
 
 impl<'a> Model<'a> {
@@ -223,7 +224,8 @@ impl<'a> Model<'a> {
         }
         image.required(SectionKind::Tensors)?;
         let tokenizer = image.section(SectionKind::Tokenizer).map(Tokenizer::new_checked).transpose()?;
-        let model = Self { image, config, turns, table, tokenizer };
+        let chat = image.section(SectionKind::Chat).map(ChatTemplate::new_checked).transpose()?;
+        let model = Self { image, config, turns, table, tokenizer, chat };
         model.check_tensors()?;
         Ok(model)
     }
@@ -252,7 +254,8 @@ impl<'a> Model<'a> {
 
     /// Reads an entry of the table; `None` if it is absent.
     fn read(&self, id: TensorId) -> Result<Option<Tensor<'a>>, Error> {
-        const DAMAGED: Error = Error::ImageDamaged("a tensor lies outside its section or has an impossible size");
+        const DAMAGED: Error =
+            Error::ImageDamaged("a tensor lies outside its section or has an impossible size");
         let at = (id.0 as usize).checked_mul(TABLE_ENTRY_LEN).ok_or(DAMAGED)?;
         let entry = range(self.table, at as u64, TABLE_ENTRY_LEN as u64).ok_or(DAMAGED)?;
         let word = |at| u32_at(entry, at).unwrap_or(0);
@@ -317,6 +320,11 @@ impl<'a> Model<'a> {
     /// The tokenizer, if the image has one.
     pub const fn tokenizer(&self) -> Option<Tokenizer<'a>> {
         self.tokenizer
+    }
+
+    /// The chat template, if the image has one.
+    pub const fn chat(&self) -> Option<ChatTemplate<'a>> {
+        self.chat
     }
 
     /// The image itself.

@@ -7,8 +7,8 @@ mod plan;
 mod slot;
 
 pub use plan::{
-    ActSlots, BUFFERS, Buffer, KvSlots, KvType, Lifetime, MAX_CONTEXT, MemoryPlan, Needs, PlanOptions, STEP_IDS,
-    STEP_OUT_ROW, STEP_POSITION, STEP_TOKENS,
+    ActSlots, BUFFERS, Buffer, KvSlots, KvType, Lifetime, MAX_CONTEXT, MemoryPlan, Needs, PlanOptions,
+    STEP_IDS, STEP_OUT_ROW, STEP_POSITION, STEP_TOKENS,
 };
 pub use slot::{Line, Slot};
 pub(crate) use slot::{disjoint, typed};

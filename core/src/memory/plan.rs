@@ -340,7 +340,8 @@ impl MemoryPlan {
             sums: at.place(b.saturating_mul(groups)),
         };
         let angles = at.place(b.saturating_mul(2 * c.rope_pairs as u64));
-        let need = (o.needs.bytes as u64).saturating_add((o.needs.bytes_per_column as u64).saturating_mul(widest));
+        let need =
+            (o.needs.bytes as u64).saturating_add((o.needs.bytes_per_column as u64).saturating_mul(widest));
         let scratch = at.place(need);
         let out = at.place(b * rows4(c.dim));
 

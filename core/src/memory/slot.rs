@@ -88,7 +88,8 @@ impl<T> Slot<T> {
 }
 
 /// What a resolved slot that does not fit means: a plan for another arena.
-pub(crate) const MISFIT: Error = Error::Kernel(bitnet_edge_kernels::Error::Operand("a slot lies outside the arena"));
+pub(crate) const MISFIT: Error =
+    Error::Kernel(bitnet_edge_kernels::Error::Operand("a slot lies outside the arena"));
 
 /// The bytes of several slots at once.
 pub(crate) fn disjoint<const N: usize>(
@@ -99,7 +100,9 @@ pub(crate) fn disjoint<const N: usize>(
 }
 
 /// Bytes of the arena as elements.
-pub(crate) fn typed<T: FromBytes + IntoBytes + KnownLayout + Immutable>(bytes: &mut [u8]) -> Result<&mut [T], Error>
+pub(crate) fn typed<T: FromBytes + IntoBytes + KnownLayout + Immutable>(
+    bytes: &mut [u8],
+) -> Result<&mut [T], Error>
 where
     [T]: FromBytes + IntoBytes + KnownLayout<PointerMetadata = usize>,
 {

@@ -14,7 +14,8 @@ use super::split::{OneThread, Split};
 use crate::Error;
 use crate::image::{Data, Model, TensorId};
 use crate::memory::{
-    ActSlots, KvSlots, Line, MemoryPlan, STEP_IDS, STEP_OUT_ROW, STEP_POSITION, STEP_TOKENS, Slot, disjoint, typed,
+    ActSlots, KvSlots, Line, MemoryPlan, STEP_IDS, STEP_OUT_ROW, STEP_POSITION, STEP_TOKENS, Slot, disjoint,
+    typed,
 };
 
 /// A shape that does not fit: an operation of another plan.
@@ -34,8 +35,12 @@ pub trait Weights {
     ///
     /// # Errors
     /// [`Error::Kernel`] beyond the matrix; a source's own trouble.
-    fn rows<'s>(&'s mut self, matrix: &'s [u8], row_tile_bytes: usize, tiles: Range<u32>)
-    -> Result<(u32, &'s [u8]), Error>;
+    fn rows<'s>(
+        &'s mut self,
+        matrix: &'s [u8],
+        row_tile_bytes: usize,
+        tiles: Range<u32>,
+    ) -> Result<(u32, &'s [u8]), Error>;
 }
 
 /// Weights in memory, flash or a file mapping: all of them are in reach.
@@ -219,7 +224,14 @@ impl<'a, K: Kernels, S: Split, W: Weights> Cpu<'a, K, S, W> {
         Ok(())
     }
 
-    fn store(&mut self, kv: KvSlots, rows: [Rows; 2], hd: u32, ctx: u32, units: Range<u32>) -> Result<(), Error> {
+    fn store(
+        &mut self,
+        kv: KvSlots,
+        rows: [Rows; 2],
+        hd: u32,
+        ctx: u32,
+        units: Range<u32>,
+    ) -> Result<(), Error> {
         let position = self.position()?;
         let place = Place { position, hd: hd as usize, ctx: ctx as usize };
         match kv {
@@ -261,7 +273,13 @@ impl<'a, K: Kernels, S: Split, W: Weights> Cpu<'a, K, S, W> {
         }
     }
 
-    fn combine(&mut self, partial: Slot<f32>, y: Rows, s: AttendShape, units: Range<u32>) -> Result<(), Error> {
+    fn combine(
+        &mut self,
+        partial: Slot<f32>,
+        y: Rows,
+        s: AttendShape,
+        units: Range<u32>,
+    ) -> Result<(), Error> {
         let (tokens, position, k) = (self.tokens()?, self.position()?, self.kernels);
         let record = RECORD_HEAD + s.head_dim as usize;
         let stride = record * s.group as usize;
@@ -280,7 +298,13 @@ impl<'a, K: Kernels, S: Split, W: Weights> Cpu<'a, K, S, W> {
         Ok(())
     }
 
-    fn gate(&mut self, op: bitnet_edge_kernels::gate::Activation, g: Rows, u: Rows, units: Range<u32>) -> Result<(), Error> {
+    fn gate(
+        &mut self,
+        op: bitnet_edge_kernels::gate::Activation,
+        g: Rows,
+        u: Rows,
+        units: Range<u32>,
+    ) -> Result<(), Error> {
         let k = self.kernels;
         let [gs, us] = two(self.arena, g, u)?;
         for t in units {
@@ -386,7 +410,13 @@ impl Place {
     }
 }
 
-fn store_float<E>(arena: &mut [u8], slot: Slot<E>, from: Rows, at: Place, units: Range<u32>) -> Result<(), Error>
+fn store_float<E>(
+    arena: &mut [u8],
+    slot: Slot<E>,
+    from: Rows,
+    at: Place,
+    units: Range<u32>,
+) -> Result<(), Error>
 where
     E: KvElement + FromBytes + IntoBytes + KnownLayout + Immutable,
 {
@@ -482,7 +512,10 @@ impl Attend {
             let v = v.get(at..).and_then(|v| v.get(..len)).ok_or(MISFIT)?;
             let q = row(q, self.q, unit.token)?.get(unit.queries).ok_or(MISFIT)?;
             let records = partial.get_mut(unit.records).ok_or(MISFIT)?;
-            for (q, record) in q.chunks_exact(hd.max(1)).zip(records.chunks_exact_mut(RECORD_HEAD + hd)) {
+            // Not zipped: where `zip` is not inlined, the compiler no longer sees that no chunk is empty.
+            let mut records = records.chunks_exact_mut(RECORD_HEAD.saturating_add(hd));
+            for q in q.chunks_exact(hd.max(1)) {
+                let record = records.next().ok_or(MISFIT)?;
                 kernels.attend(q, k, v, self.shape.scale, record)?;
             }
         }
@@ -521,7 +554,10 @@ impl Attend {
             };
             let q = row(q, self.q, unit.token)?.get(unit.queries.clone()).ok_or(MISFIT)?;
             let records = partial.get_mut(unit.records.clone()).ok_or(MISFIT)?;
-            for (q, record) in q.chunks_exact(hd.max(1)).zip(records.chunks_exact_mut(RECORD_HEAD + hd)) {
+            // Not zipped: where `zip` is not inlined, the compiler no longer sees that no chunk is empty.
+            let mut records = records.chunks_exact_mut(RECORD_HEAD.saturating_add(hd));
+            for q in q.chunks_exact(hd.max(1)) {
+                let record = records.next().ok_or(MISFIT)?;
                 let mut q8 = [0; 256];
                 let q8 = q8.get_mut(..hd).ok_or(MISFIT)?;
                 let (scale, _) = quantize::group(q, q8)?;

@@ -279,9 +279,9 @@ impl Op {
     pub const fn units(&self, tokens: u32, position: u32) -> u32 {
         match self {
             Self::Linear { m, .. } => m.row_tiles(),
-            Self::Attend { shape, .. } => tokens
-                .saturating_mul(shape.kv_heads)
-                .saturating_mul(chunks(position.saturating_add(tokens))),
+            Self::Attend { shape, .. } => {
+                tokens.saturating_mul(shape.kv_heads).saturating_mul(chunks(position.saturating_add(tokens)))
+            }
             Self::Select { .. } => 1,
             Self::Embed { y, .. } | Self::Angles { y, .. } | Self::Combine { y, .. } => y.of.count(tokens),
             Self::Norm { x, .. }
@@ -300,7 +300,9 @@ impl Op {
             Self::Linear { m, x, .. } => {
                 m.cols.saturating_mul(TILE_ROWS as u32).saturating_mul(x.of().count(tokens))
             }
-            Self::Attend { shape, .. } => shape.group.saturating_mul(shape.head_dim).saturating_mul(2 * CHUNK as u32),
+            Self::Attend { shape, .. } => {
+                shape.group.saturating_mul(shape.head_dim).saturating_mul(2 * CHUNK as u32)
+            }
             Self::Combine { y, .. } => y.cols.saturating_mul(chunks(position.saturating_add(tokens))),
             Self::Embed { y, .. } | Self::Angles { y, .. } | Self::Select { y, .. } => y.cols,
             Self::Store { k, .. } => k.cols.saturating_mul(2),

@@ -85,9 +85,7 @@ impl<'m> Program<'m> {
                 let (layer, i) = ((pc - HEAD_OPS) / LAYER_OPS, (pc - HEAD_OPS) % LAYER_OPS);
                 self.layer(layer, i).map_or(Next::Absent, Next::Op)
             }
-            pc if pc < tail.saturating_add(TAIL_OPS) => {
-                self.logits(pc - tail).map_or(Next::Absent, Next::Op)
-            }
+            pc if pc < tail.saturating_add(TAIL_OPS) => self.logits(pc - tail).map_or(Next::Absent, Next::Op),
             _ => Next::End,
         }
     }

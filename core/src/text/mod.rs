@@ -2,7 +2,8 @@
 //!
 //! `bitnet-pack` turns a model's vocabulary into one section of the flash image, `docs/tokenizer-format.md`;
 //! [`Tokenizer`] is the checked view over it. [`Encoder`] makes tokens of text in bounded steps, [`Decoder`] makes
-//! bytes of tokens, and [`Utf8Stream`] makes characters of bytes.
+//! bytes of tokens, and [`Utf8Stream`] makes characters of bytes. [`ChatTemplate`] puts a conversation into the form that
+//! a model was trained on.
 //!
 //! ```
 //! use bitnet_edge_core::text::{Decoder, EncodeOptions, Tokenizer, Utf8Stream, encode, scratch_words};
@@ -20,21 +21,28 @@
 //! # Ok::<(), bitnet_edge_core::text::Error>(())
 //! ```
 
+mod chat;
 mod cursor;
 mod decode;
 mod encode;
 mod error;
 mod find;
+mod kinds;
 mod merge;
 mod normalize;
+mod piece;
 mod stream;
 mod tables;
 mod unicode;
 mod unicode_data;
+mod vocabulary;
 mod words;
 
+pub use chat::{ChatPieces, ChatTemplate, Ending, Message, Role};
 pub use decode::Decoder;
-pub use encode::{EncodeOptions, Encoder, Piece, Progress, encode, scratch_words};
+pub use encode::{Encoder, encode};
 pub use error::Error;
+pub use kinds::{Model, PreTokenizer, TokenKind};
+pub use piece::{EncodeOptions, Piece, Progress, scratch_words};
 pub use stream::Utf8Stream;
-pub use tables::{Model, PreTokenizer, TokenKind, Tokenizer};
+pub use tables::Tokenizer;

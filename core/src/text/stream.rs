@@ -110,3 +110,53 @@ impl Utf8Stream {
 fn is_beginning(bytes: &[u8]) -> bool {
     core::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::string::String;
+    use std::vec::Vec;
+
+    use super::*;
+
+    fn streamed(portions: &[&[u8]]) -> String {
+        let mut stream = Utf8Stream::new();
+        let mut text = String::new();
+        for portion in portions {
+            stream.feed(portion, |part| {
+                assert!(!part.is_empty());
+                text.push_str(part);
+            });
+            assert!(stream.len < 4);
+        }
+        stream.finish(|part| text.push_str(part));
+        text
+    }
+
+    #[test]
+    fn portions_of_any_size_give_what_from_utf8_lossy_gives() {
+        // Bytes at which the cases of UTF-8 differ.
+        let bytes =
+            [b'a', 0x80, 0x9f, 0xa0, 0xbf, 0xc2, 0xc0, 0xe0, 0xe2, 0xed, 0xf0, 0xf4, 0xf5, 0x8f, 0x90];
+        let mut state = 7_u64;
+        for _ in 0..50_000 {
+            let mut draw = |below: u64| {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                (state >> 33) % below
+            };
+            let text: Vec<u8> = (0..draw(9)).map(|_| bytes[draw(bytes.len() as u64) as usize]).collect();
+            let expected = String::from_utf8_lossy(&text);
+            assert_eq!(streamed(&[&text]), expected, "{text:x?}");
+            let single: Vec<&[u8]> = text.chunks(1).collect();
+            assert_eq!(streamed(&single), expected, "{text:x?}");
+            let (left, right) = text.split_at(draw(text.len() as u64 + 1) as usize);
+            assert_eq!(streamed(&[left, right]), expected, "{left:x?} {right:x?}");
+        }
+    }
+
+    #[test]
+    fn whole_characters_are_not_held_back() {
+        let mut text = String::new();
+        Utf8Stream::new().feed("é漢🦙".as_bytes(), |part| text.push_str(part));
+        assert_eq!(text, "é漢🦙");
+    }
+}

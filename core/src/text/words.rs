@@ -153,3 +153,73 @@ impl Words {
 fn is_break(character: Character) -> bool {
     character.code == u32::from(b'\n') || character.code == u32::from(b'\r')
 }
+
+#[cfg(test)]
+mod tests {
+    use std::string::String;
+    use std::vec::Vec;
+
+    use fancy_regex::Regex;
+
+    use super::*;
+
+    const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+    const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+    fn words(rules: PreTokenizer, text: &str) -> Vec<&str> {
+        let mut words = Vec::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let mut machine = Words::new(rules);
+            let len = core::iter::repeat_with(|| machine.step(rest.as_bytes())).find_map(|len| len).unwrap();
+            assert!(len > 0, "{rules:?} stops at {rest:?}");
+            let (word, behind) = rest.split_at(len);
+            words.push(word);
+            rest = behind;
+        }
+        words
+    }
+
+    fn matches<'t>(regex: &Regex, text: &'t str) -> Vec<&'t str> {
+        regex.find_iter(text).map(|word| word.unwrap().as_str()).collect()
+    }
+
+    /// Texts out of the characters at which the rules differ, as a small generator draws them.
+    fn texts() -> impl Iterator<Item = String> {
+        let alphabet: Vec<char> =
+            "  \n\n\r\t\u{a0}\u{3000}''aZsStTrReEvVlLmMdD\u{17f}é\u{5d0}漢12345½٣.,!?-\u{301}🦙\u{200b}\0"
+                .chars()
+                .collect();
+        let mut state = 1_u64;
+        let mut draw = move |below: usize| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as usize % below
+        };
+        core::iter::repeat_with(move || (0..draw(12)).map(|_| alphabet[draw(alphabet.len())]).collect())
+            .take(60_000)
+    }
+
+    #[test]
+    fn words_are_those_of_the_regular_expressions() {
+        let gpt2 = Regex::new(GPT2).unwrap();
+        let llama3 = Regex::new(LLAMA3).unwrap();
+        let qwen2 = Regex::new(&LLAMA3.replace("{1,3}", "")).unwrap();
+        let number = Regex::new(r"\p{N}|\P{N}+").unwrap();
+        for text in texts() {
+            assert_eq!(words(PreTokenizer::Gpt2, &text), matches(&gpt2, &text), "{text:?}");
+            assert_eq!(words(PreTokenizer::Llama3, &text), matches(&llama3, &text), "{text:?}");
+            assert_eq!(words(PreTokenizer::Qwen2, &text), matches(&qwen2, &text), "{text:?}");
+            let pieces = matches(&number, &text);
+            let smollm: Vec<_> = pieces.iter().flat_map(|piece| matches(&gpt2, piece)).collect();
+            assert_eq!(words(PreTokenizer::SmolLm, &text), smollm, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_are_words_too() {
+        let mut machine = Words::new(PreTokenizer::Llama3);
+        assert_eq!(core::iter::repeat_with(|| machine.step(b"\xff\x80a")).find_map(|len| len), Some(2));
+        let mut machine = Words::new(PreTokenizer::Gpt2);
+        assert_eq!(core::iter::repeat_with(|| machine.step(b" \xe2\x82 ")).find_map(|len| len), Some(3));
+    }
+}

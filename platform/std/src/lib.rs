@@ -1,2 +1,15 @@
-//! The std platform.
-#![deny(clippy::disallowed_methods)]
+//! The std platform of bitnet-edge: images mapped from files, and memory for arenas.
+//!
+//! ```
+//! use bitnet_edge_std::{Arena, Bytes};
+//! let mut image = Bytes::zeroed(100);
+//! image.as_mut_slice()[0] = 0x89;
+//! assert!(image.as_slice().as_ptr().addr().is_multiple_of(64));
+//! assert_eq!(Arena::new(1000).lines().len(), 16);
+//! ```
+
+mod memory;
+mod mmap;
+
+pub use memory::{Arena, Bytes};
+pub use mmap::MappedFile;

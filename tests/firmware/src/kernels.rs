@@ -42,6 +42,6 @@ pub extern "C" fn area_ternary() {
     for layout in I2sLayout::ALL {
         let Ok(tensor) = I2s::new(bytes(), columns, rows, layout) else { continue };
         keep((tensor.scale(), tensor.shape(), tensor.code(number() as usize, number() as usize)));
-        with_ram(|ram| keep(tensor.row(number() as usize, ram)));
+        with_ram::<u8>(|ram| keep(tensor.row(number() as usize, ram)));
     }
 }

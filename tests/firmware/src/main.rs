@@ -7,8 +7,11 @@
 #![no_std]
 #![no_main]
 
+mod generate;
+mod image;
 mod kernels;
 mod opaque;
+mod text;
 
 use core::panic::PanicInfo;
 
@@ -19,6 +22,13 @@ pub extern "C" fn _start() -> ! {
     loop {
         kernels::area_formats();
         kernels::area_ternary();
+        image::area_image();
+        text::area_encode();
+        text::area_chat();
+        text::area_decode();
+        generate::area_generate();
+        generate::area_session();
+        generate::area_errors();
         #[cfg(feature = "planted-unwrap")]
         area_planted();
     }

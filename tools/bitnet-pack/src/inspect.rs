@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use bitnet_edge_core::Model;
+use bitnet_edge_core::image::{Data, GLOBAL_ROLES, LAYER_ROLES, Role, SectionKind, TensorId};
 use bitnet_edge_kernels::format::i2_s::I2sLayout;
 
+use crate::convert::{Provenance, hex, role_name};
 use crate::gguf::{Gguf, Tensor, TensorType};
 
 /// Writes what is in a GGUF file: metadata, tensors, totals by type, what would be assumed on import, and
@@ -123,6 +126,67 @@ fn grouped(number: impl Into<u128>) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Describes a flash image: configuration, provenance, sections, tensors by layout.
+pub fn image(model: &Model<'_>, out: &mut impl Write) -> io::Result<()> {
+    let (image, c) = (model.image(), model.config());
+    writeln!(out, "flash image, {} bytes, digest {}", image.bytes().len(), hex(&image.digest()))?;
+    if let Some(record) = image.section(SectionKind::Provenance).map(Provenance::from_bytes) {
+        match record {
+            Ok(p) => {
+                writeln!(out, "\nname          {}\narchitecture  {}", p.name, p.architecture)?;
+                let licence = if p.licence.is_empty() { "not stated" } else { &p.licence };
+                writeln!(out, "licence       {licence}")?;
+                writeln!(
+                    out,
+                    "source        {} ({} bytes, SHA-256 {})",
+                    p.source_name, p.source_bytes, p.source_sha256
+                )?;
+                writeln!(out, "made by       {} {}", p.tool, p.tool_version)?;
+                for note in &p.notes {
+                    writeln!(out, "note          {note}")?;
+                }
+            }
+            Err(e) => writeln!(out, "\nprovenance cannot be read: {e:#}")?,
+        }
+    }
+    writeln!(out, "\n{c:#?}")?;
+    crate::plan::flash(model, out)?;
+    writeln!(out, "\ntensors:")?;
+    let count = GLOBAL_ROLES + LAYER_ROLES * c.layers;
+    for id in (0..count).map(TensorId) {
+        if let Some(t) = model.tensor(id) {
+            let layout = match t.data {
+                Data::Vector(_) => "vector",
+                Data::Matrix { layout, .. } => layout.name(),
+            };
+            writeln!(
+                out,
+                "{:>6}  {:<16} {layout:<7} {:>7} x {:<6} {:>12} bytes",
+                id.0,
+                tensor_name(id),
+                t.rows,
+                t.cols,
+                t.len
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// A tensor's name in reports: its layer and role.
+fn tensor_name(id: TensorId) -> String {
+    match id {
+        TensorId::EMBEDDING => "embedding".to_owned(),
+        TensorId::HEAD => "head".to_owned(),
+        TensorId::FINAL_NORM => "final_norm".to_owned(),
+        TensorId(id) => {
+            let place = id.saturating_sub(GLOBAL_ROLES);
+            let role = Role::ALL.into_iter().find(|r| *r as u32 == place % LAYER_ROLES);
+            format!("{}.{}", place / LAYER_ROLES, role.map_or("?", role_name))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,2 +1,39 @@
-//! `bitnet`: runs a model.
-fn main() {}
+//! `bitnet`: runs a model on the host, bit for bit as a board would.
+#![allow(clippy::doc_markdown)] // doc comments of options are help texts: backticks would be printed
+#![allow(clippy::disallowed_methods)] // the ban on float methods is for what defines results
+
+mod run;
+mod stats;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Run BitNet b1.58 and other GGUF language models
+#[derive(Debug, Parser)]
+#[command(name = "bitnet", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Generate text from a prompt; without --model, by the story model that the program carries
+    #[command(after_help = "Examples:\n  bitnet run \"once upon a time\"\n  \
+        bitnet run --model model.bpk --prompt \"What is the capital of France?\"")]
+    Run(run::RunArgs),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -36,7 +36,8 @@ impl std::error::Error for Unsupported {}
 /// The cargo that runs this program, in the workspace's root.
 pub(crate) fn cargo(subcommand: &str) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(paths::root()).arg(subcommand);
+    // The tests look for what was fetched in the same folder, wherever they run.
+    command.current_dir(paths::root()).arg(subcommand).env("BITNET_EDGE_FETCHED", paths::fetched());
     command
 }
 

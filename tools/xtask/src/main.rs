@@ -2,6 +2,7 @@
 
 mod command;
 mod fetch;
+mod fuzz;
 mod no_panic;
 mod paths;
 mod stages;
@@ -23,6 +24,8 @@ enum Task {
     Test(stages::Args),
     /// Obtain models and vocabularies that the repository does not contain
     Fetch(fetch::Args),
+    /// Fuzz every parser of untrusted bytes
+    Fuzz(fuzz::Args),
     /// Link a firmware for each board target and look for panic paths in it
     NoPanic(no_panic::Args),
 }
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Test(args) => stages::run(&args),
         Task::Fetch(args) => fetch::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::NoPanic(args) => no_panic::run(&args),
     };
     match result {

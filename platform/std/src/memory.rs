@@ -1,0 +1,55 @@
+//! 64-byte aligned memory.
+
+use bitnet_edge_core::Line;
+use zerocopy::IntoBytes;
+
+/// Bytes that start at a multiple of 64: an image made in memory.
+#[derive(Clone, Debug)]
+pub struct Bytes {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl Bytes {
+    /// `len` zero bytes.
+    #[must_use]
+    pub fn zeroed(len: usize) -> Self {
+        Self { lines: vec![Line::ZERO; Line::count(len)], len }
+    }
+
+    /// A copy of `bytes`.
+    #[must_use]
+    pub fn copy_of(bytes: &[u8]) -> Self {
+        let mut copy = Self::zeroed(bytes.len());
+        copy.as_mut_slice().copy_from_slice(bytes);
+        copy
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.lines.as_bytes()[..self.len]
+    }
+
+    /// The bytes, to write.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut self.lines.as_mut_bytes()[..self.len]
+    }
+}
+
+/// Memory for a session.
+#[derive(Clone, Debug)]
+pub struct Arena(Vec<Line>);
+
+impl Arena {
+    /// At least `bytes` bytes, zeroed.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        Self(vec![Line::ZERO; Line::count(bytes)])
+    }
+
+    /// The memory.
+    pub fn lines(&mut self) -> &mut [Line] {
+        &mut self.0
+    }
+}

@@ -1,0 +1,90 @@
+//! The areas of the model: generation, the session below it, and what is said when something is wrong.
+
+use crate::opaque::{bytes, float, keep, number, text, with_arena, with_ram};
+use bitnet_edge_core::{
+    Cpu, Error, Event, GenerationConfig, Generator, KvType, Line, MemoryPlan, Model, ModelConfig,
+    PlanOptions, Session,
+};
+use core::fmt::{self, Write};
+
+/// A whole generation, as the crate's documentation shows it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn area_generate() {
+    with_arena(|arena| keep(generated(arena)));
+}
+
+fn generated(arena: &mut [Line]) -> Result<(), Error> {
+    let model = Model::new_checked(bytes())?;
+    let plan = MemoryPlan::new(&model.config(), &options(&model.config()))?;
+    let cpu = Cpu::scalar(&model, &plan, arena)?;
+    let config = GenerationConfig {
+        max_tokens: number(),
+        temperature: float(),
+        top_k: number(),
+        seed: number().into(),
+        ignore_end: number() == 1,
+        lossy: number() == 2,
+        digest: number() == 3,
+        ..GenerationConfig::default()
+    };
+    let mut generator = Generator::new(&model, &plan, cpu, config)?;
+    generator.prompt(text())?;
+    loop {
+        match generator.step(number())? {
+            Event::Done(reason) => {
+                keep((reason, generator.digest()));
+                return Ok(());
+            }
+            event => keep(event),
+        }
+    }
+}
+
+fn options(config: &ModelConfig) -> PlanOptions {
+    let kv = match number() {
+        0 => KvType::F32,
+        1 => KvType::F16,
+        _ => KvType::I8,
+    };
+    PlanOptions { context: number(), kv, batch: number(), prompt_bytes: number(), ..PlanOptions::new(config) }
+}
+
+/// Prefill, decode and rewinding, with token ids that may be anything.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn area_session() {
+    with_arena(|arena| keep(decoded(arena)));
+}
+
+fn decoded(arena: &mut [Line]) -> Result<(), Error> {
+    let model = Model::new_checked(bytes())?;
+    let plan = MemoryPlan::new(&model.config(), &options(&model.config()))?;
+    let mut session = Session::new(&model, &plan, Cpu::scalar(&model, &plan, arena)?)?;
+    session.prefill(&[number(); 3], number() == 1)?;
+    keep(session.decode(number())?.first().copied());
+    keep(session.logits_of(number())?.last().copied());
+    session.rewind(number());
+    keep((session.position(), session.room()));
+    Ok(())
+}
+
+/// Every error can be shown.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn area_errors() {
+    let Err(error) = Model::new_checked(bytes()) else { return };
+    with_ram(|ram| keep(write!(Screen(ram), "{error}")));
+}
+
+/// Text that a board would show.
+struct Screen<'a>(&'a mut [u8]);
+
+impl Write for Screen<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let (line, rest) = core::mem::take(&mut self.0).split_at_mut_checked(text.len()).ok_or(fmt::Error)?;
+        line.iter_mut().zip(text.bytes()).for_each(|(to, byte)| *to = byte);
+        self.0 = rest;
+        Ok(())
+    }
+}

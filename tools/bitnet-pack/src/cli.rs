@@ -1,0 +1,232 @@
+//! The command line: options and what they do.
+#![allow(clippy::doc_markdown)] // doc comments of options are help texts: backticks would be printed
+
+use std::io::{Write, stderr, stdout};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use bitnet_edge_core::image::{Image, MAGIC};
+use bitnet_edge_core::{KvType, MemoryPlan, Model, PlanOptions};
+use bitnet_edge_kernels::format::i2_s::I2sLayout;
+use clap::{Args, Parser, Subcommand};
+
+use crate::convert::{BlockType, Manifest, Options, convert};
+use crate::gguf::Gguf;
+use crate::source::{Source, default_output, map, name};
+use crate::{inspect, output, plan};
+
+/// Convert GGUF models into flash images that bitnet-edge executes in place.
+#[derive(Debug, Parser)]
+#[command(name = "bitnet-pack", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Convert a GGUF file into a flash image (.bpk)
+    Convert {
+        /// The GGUF file
+        model: PathBuf,
+        /// Where the image goes [default: the model's name with .bpk]
+        #[arg(short, long)]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        import: ImportArgs,
+    },
+    /// Show metadata, tensors and sizes, and what would be assumed on import
+    Inspect {
+        /// A GGUF file or a flash image
+        model: PathBuf,
+    },
+    /// Check every checksum and every bound of a flash image
+    Verify {
+        /// The flash image
+        image: PathBuf,
+    },
+    /// Show the memory plan: each buffer, its bytes, its lifetime
+    Plan {
+        /// A flash image or a GGUF file
+        model: PathBuf,
+        #[command(flatten)]
+        plan: PlanArgs,
+        #[command(flatten)]
+        import: ImportArgs,
+    },
+}
+
+/// What is decided on import.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ImportArgs {
+    /// Byte order of I2_S tensors: 128, 64 or interleaved; no file states it [default: 128]
+    #[arg(long, value_name = "ORDER", value_parser = i2s_layout)]
+    i2s_layout: Option<I2sLayout>,
+    /// Requantize the embedding: q8_0, q6_k or q4_0
+    #[arg(long, value_name = "TYPE", value_parser = BlockType::from_name)]
+    embedding_type: Option<BlockType>,
+    /// Requantize the output head: q8_0, q6_k or q4_0
+    #[arg(long, value_name = "TYPE", value_parser = BlockType::from_name)]
+    head_type: Option<BlockType>,
+    /// Record that prompts are put in lower case before they are encoded
+    #[arg(long)]
+    lowercase: bool,
+    /// Describe the model's architecture (docs/adding-a-model.md)
+    #[arg(long, value_name = "FILE.toml")]
+    manifest: Option<PathBuf>,
+}
+
+impl ImportArgs {
+    /// The options they stand for.
+    pub fn options(&self) -> Result<Options> {
+        let manifest = match &self.manifest {
+            None => None,
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
+                Some(Manifest::parse(&text).with_context(|| path.display().to_string())?)
+            }
+        };
+        Ok(Options {
+            i2s_layout: self.i2s_layout,
+            embedding_type: self.embedding_type,
+            head_type: self.head_type,
+            lowercase: self.lowercase,
+            manifest,
+            source_name: String::new(),
+        })
+    }
+
+    /// Whether any option was given.
+    #[must_use]
+    pub const fn is_set(&self) -> bool {
+        self.i2s_layout.is_some()
+            || self.embedding_type.is_some()
+            || self.head_type.is_some()
+            || self.lowercase
+            || self.manifest.is_some()
+    }
+}
+
+/// What a memory plan is made for.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PlanArgs {
+    /// Positions of the KV cache [default: the model's, at most 4096]
+    #[arg(short, long, value_name = "TOKENS")]
+    context: Option<u32>,
+    /// Type of the KV cache: f16, f32 or int8 [default: f16]
+    #[arg(long, value_name = "TYPE", value_parser = kv_type)]
+    kv: Option<KvType>,
+    /// Tokens of a prompt that go through the model together, at most 64 [default: 8]
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..=64))]
+    batch: Option<u32>,
+}
+
+impl PlanArgs {
+    /// The options for a model, with text of `prompt_bytes` bytes if that is known.
+    #[must_use]
+    pub fn options(&self, model: &Model<'_>, prompt_bytes: Option<usize>) -> PlanOptions {
+        let config = model.config();
+        let mut options = PlanOptions::new(&config);
+        options.context = self.context.unwrap_or(config.context.min(4096));
+        options.kv = self.kv.unwrap_or(options.kv);
+        options.batch = self.batch.unwrap_or(options.batch);
+        options.prompt_bytes = match prompt_bytes {
+            Some(bytes) => u32::try_from(bytes).unwrap_or(u32::MAX),
+            None => options.context.saturating_mul(4),
+        };
+        options
+    }
+}
+
+fn i2s_layout(name: &str) -> Result<I2sLayout> {
+    I2sLayout::from_name(name).with_context(|| {
+        format!(
+            "{name:?} is not a byte order of I2_S; {} are",
+            I2sLayout::ALL.map(I2sLayout::name).join(", ")
+        )
+    })
+}
+
+fn kv_type(name: &str) -> Result<KvType> {
+    let all = [KvType::F16, KvType::F32, KvType::I8];
+    all.into_iter().find(|kv| kv.name() == name).with_context(|| {
+        format!("{name:?} is not a type of KV cache; {} are", all.map(KvType::name).join(", "))
+    })
+}
+
+/// Prints notes on an import to stderr.
+pub fn print_notes(notes: &[String]) {
+    for note in notes {
+        eprintln!("note: {note}");
+    }
+}
+
+/// Runs the command.
+pub fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Convert { model, output, import } => convert_file(&model, output, &import),
+        Command::Inspect { model } => inspect_file(&model),
+        Command::Verify { image } => verify_file(&image),
+        Command::Plan { model, plan, import } => plan_file(&model, &plan, &import),
+    }
+}
+
+fn convert_file(path: &Path, output: Option<PathBuf>, import: &ImportArgs) -> Result<()> {
+    let file = map(path)?;
+    if file.starts_with(&MAGIC) {
+        bail!("{} is a flash image already", path.display());
+    }
+    let options = Options { source_name: name(path), ..import.options()? };
+    let done = convert(&file, &options).with_context(|| path.display().to_string())?;
+    print_notes(&done.notes);
+    let to = output.unwrap_or_else(|| default_output(path));
+    output::write_file(&to, done.image.as_slice())?;
+    let (from, bytes) = (file.len(), done.image.as_slice().len());
+    eprintln!(
+        "{}: {bytes} bytes, from {from}; every tensor was decoded on both sides and compared",
+        to.display()
+    );
+    Ok(())
+}
+
+fn inspect_file(path: &Path) -> Result<()> {
+    let file = map(path)?;
+    let out = &mut stdout().lock();
+    if file.starts_with(&MAGIC) {
+        let model = Model::new_checked(&file).with_context(|| path.display().to_string())?;
+        inspect::image(&model, out)?;
+    } else {
+        let gguf = Gguf::parse(&file).with_context(|| path.display().to_string())?;
+        inspect::gguf(&gguf, out)?;
+    }
+    Ok(())
+}
+
+fn verify_file(path: &Path) -> Result<()> {
+    let file = map(path)?;
+    let check = || -> Result<[u8; 32]> {
+        let image = Image::new_checked(&file)?;
+        image.verify()?;
+        let model = Model::new_checked(&file)?;
+        if let Some(tokenizer) = model.tokenizer() {
+            tokenizer.verify().map_err(bitnet_edge_core::Error::from)?;
+        }
+        Ok(image.digest())
+    };
+    let digest = check().with_context(|| path.display().to_string())?;
+    println!("{}: ok, image digest {}", path.display(), crate::convert::hex(&digest));
+    Ok(())
+}
+
+fn plan_file(path: &Path, args: &PlanArgs, import: &ImportArgs) -> Result<()> {
+    let source = Source::open(path, &import.options()?)?;
+    if let Source::Converted { notes, .. } = &source {
+        print_notes(notes);
+    }
+    let model = Model::new_checked(source.bytes()).with_context(|| path.display().to_string())?;
+    let made = MemoryPlan::new(&model.config(), &args.options(&model, None))?;
+    plan::print(&model, &made, &mut stdout().lock())?;
+    stderr().flush()?;
+    Ok(())
+}

@@ -1,0 +1,410 @@
+//! GGUF to flash image.
+
+mod config;
+mod image;
+mod import;
+mod manifest;
+mod provenance;
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
+use bitnet_edge_core::image::{
+    GLOBAL_ROLES, LAYER_ROLES, Role, SectionKind, TABLE_ENTRY_LEN, TensorId, VECTOR_LAYOUT,
+};
+use bitnet_edge_core::{Model, ModelConfig};
+use bitnet_edge_kernels::format::i2_s::I2sLayout;
+use bitnet_edge_std::Bytes;
+
+use crate::gguf::{Gguf, Tensor, TensorType};
+use crate::text::{TokenizerOptions, Vocab, pack_chat_template, pack_tokenizer};
+use image::{ALIGN, Section, put};
+use import::{Matrix, Source};
+
+pub use import::BlockType;
+pub(crate) use manifest::role_name;
+pub use manifest::{Act, Head, Manifest, ModelNames, RopeStyle};
+pub use provenance::{Provenance, hex};
+
+/// What is decided on conversion.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Byte order of `I2_S` tensors; 128 if not given.
+    pub i2s_layout: Option<I2sLayout>,
+    /// Requantize the embedding.
+    pub embedding_type: Option<BlockType>,
+    /// Requantize the head.
+    pub head_type: Option<BlockType>,
+    /// Record that prompts are lowered before they are encoded.
+    pub lowercase: bool,
+    /// Describes the architecture, instead of the built-in descriptions.
+    pub manifest: Option<Manifest>,
+    /// Name of the source file, for the record.
+    pub source_name: String,
+}
+
+/// An image and what was assumed to make it.
+#[derive(Clone, Debug)]
+pub struct Converted {
+    /// The image.
+    pub image: Bytes,
+    /// Assumptions and losses, one line each; they are recorded in the image, too.
+    pub notes: Vec<String>,
+}
+
+/// Converts a GGUF file.
+pub fn convert(file: &[u8], options: &Options) -> Result<Converted> {
+    let gguf = Gguf::parse(file)?;
+    let mut converter = Converter::new(&gguf, options)?;
+    let mut sections = Vec::new();
+    let architecture = converter.architecture;
+
+    let vocab = Vocab::from_gguf(&gguf)?;
+    let embedding = converter.need(&converter.manifest.model.embedding.clone())?;
+    let rows = u32::try_from(embedding.row_count()).context("the embedding has too many rows")?;
+    let factors = converter.rope_factors()?;
+    let described = config::describe(
+        &gguf,
+        &converter.manifest,
+        architecture,
+        rows,
+        factors.as_deref(),
+        &mut converter.notes,
+    )?;
+    let config = described.config;
+    sections.push(Section::one(SectionKind::Config, config.encode().to_vec()));
+    let turns = described.turns.iter().flat_map(|t| t.to_le_bytes()).collect();
+    sections.push(Section::one(SectionKind::Rope, turns));
+    match vocab {
+        Some(vocab) => {
+            ensure!(
+                vocab.tokens.len() <= rows as usize,
+                "the vocabulary has {} tokens and the embedding {rows} rows",
+                vocab.tokens.len()
+            );
+            let packed = pack_tokenizer(&vocab, TokenizerOptions { lowercase: options.lowercase })?;
+            converter.notes.extend(packed.notes);
+            sections.push(Section::one(SectionKind::Tokenizer, packed.bytes));
+            sections.extend(chat_template(&gguf, &vocab, &mut converter.notes)?);
+        }
+        None => converter.notes.push("the file has no vocabulary: prompts must be token ids".to_owned()),
+    }
+    converter.read_tensors(&config)?;
+    converter.check_unused()?;
+    let notes = converter.notes.clone();
+    let record = Provenance::new(&gguf, options, file, architecture, &notes)?;
+    sections.push(Section::one(SectionKind::Provenance, record.to_bytes()?));
+    let image = converter.finish(sections);
+    // What was written is read back with the runtime's own checks, every checksum included.
+    let model =
+        Model::new_checked(image.as_slice()).context("the image just made does not pass its own checks")?;
+    model.image().verify()?;
+    Ok(Converted { image, notes })
+}
+
+/// The chat template, or a note that says why the image goes without.
+fn chat_template(gguf: &Gguf<'_>, vocab: &Vocab, notes: &mut Vec<String>) -> Result<Option<Section>> {
+    let Some(template) = gguf.get::<&str>("tokenizer.chat_template")? else { return Ok(None) };
+    match pack_chat_template(template, vocab) {
+        Ok(packed) => {
+            notes.extend(packed.notes);
+            Ok(Some(Section::one(SectionKind::Chat, packed.bytes)))
+        }
+        Err(e) => {
+            notes.push(format!("the chat template is left out: {e:#}"));
+            Ok(None)
+        }
+    }
+}
+
+/// A tensor's entry in the table and where its data are among the pieces.
+struct Placed {
+    id: TensorId,
+    layout: u16,
+    rows: u32,
+    cols: u32,
+    scale: f32,
+    factor: f32,
+    piece: usize,
+    len: usize,
+    row_scales: Option<usize>,
+}
+
+struct Converter<'g, 'a> {
+    gguf: &'g Gguf<'a>,
+    options: &'g Options,
+    manifest: Manifest,
+    architecture: &'a str,
+    i2s: I2sLayout,
+    notes: Vec<String>,
+    used: BTreeSet<String>,
+    pieces: Vec<Vec<u8>>,
+    placed: Vec<Placed>,
+}
+
+impl<'g, 'a> Converter<'g, 'a> {
+    fn new(gguf: &'g Gguf<'a>, options: &'g Options) -> Result<Self> {
+        let architecture: &str = gguf.require("general.architecture")?;
+        let names: Vec<&str> = gguf.tensors().iter().map(Tensor::name).collect();
+        let manifest = match &options.manifest {
+            Some(manifest) => {
+                ensure!(
+                    manifest.architecture.iter().any(|a| a == architecture),
+                    "the manifest describes {}, and the file is {architecture:?}",
+                    manifest.architecture.join(", ")
+                );
+                manifest.clone()
+            }
+            None => Manifest::built_in(architecture, &names)?,
+        };
+        let mut notes = Vec::new();
+        let i2s = options.i2s_layout.unwrap_or_default();
+        if gguf.tensors().iter().any(|t| t.ty() == TensorType::I2_S) {
+            let how = if options.i2s_layout.is_some() {
+                "as asked for"
+            } else {
+                "assumed; --i2s-layout changes it"
+            };
+            notes.push(format!("I2_S byte order {i2s} ({how})"));
+        }
+        let (used, pieces, placed) = (BTreeSet::new(), Vec::new(), Vec::new());
+        Ok(Self { gguf, options, manifest, architecture, i2s, notes, used, pieces, placed })
+    }
+
+    fn find(&mut self, name: &str) -> Option<Tensor<'a>> {
+        let tensor = self.gguf.tensor(name).copied();
+        if tensor.is_some() {
+            self.used.insert(name.to_owned());
+        }
+        tensor
+    }
+
+    fn need(&mut self, name: &str) -> Result<Tensor<'a>> {
+        let architecture = self.architecture;
+        self.find(name).with_context(|| {
+            format!("the file has no tensor {name:?}, which architecture {architecture:?} needs (a manifest can rename it)")
+        })
+    }
+
+    fn rope_factors(&mut self) -> Result<Option<Vec<f32>>> {
+        let Some(name) = self.manifest.model.rope_factors.clone() else { return Ok(None) };
+        let i2s = self.i2s;
+        self.find(&name).map(|t| Source::new(&t, i2s, None)?.vector()).transpose()
+    }
+
+    fn read_tensors(&mut self, c: &ModelConfig) -> Result<()> {
+        let names = self.manifest.model.clone();
+        let embedding = self.need(&names.embedding)?;
+        let own_head = match (self.manifest.head, self.find(&names.head)) {
+            (Head::Tied, Some(_)) => {
+                self.notes.push(format!("{} is not used: the embedding is the head", names.head));
+                None
+            }
+            (_, head) => head,
+        };
+        let factor = self.manifest.logit_scale.unwrap_or(1.0);
+        let embedding_type = self.options.embedding_type;
+        // Tied weights are one tensor unless the two ends are to have different types.
+        let head_type = self.options.head_type.or(if own_head.is_none() { embedding_type } else { None });
+        let shape = (c.vocab, c.dim);
+        self.table(TensorId::EMBEDDING, &embedding, shape, embedding_type, 1.0)?;
+        let shared = own_head.is_none() && head_type == embedding_type;
+        if shared {
+            let placed = &self.placed[0];
+            let head = Placed { id: TensorId::HEAD, factor, row_scales: placed.row_scales, ..*placed };
+            self.placed.push(head);
+        }
+        for layer in 0..c.layers {
+            for role in Role::ALL {
+                self.layer_tensor(c, layer, role)?;
+            }
+        }
+        let norm = self.need(&names.final_norm)?;
+        self.vector(TensorId::FINAL_NORM, &norm, c.dim, None)?;
+        if !shared {
+            self.table(TensorId::HEAD, &own_head.unwrap_or(embedding), shape, head_type, factor)?;
+        }
+        Ok(())
+    }
+
+    fn layer_tensor(&mut self, c: &ModelConfig, layer: u32, role: Role) -> Result<()> {
+        let Some((name, required)) = self.manifest.tensor(role, layer) else { return Ok(()) };
+        let tensor = if required {
+            self.need(&name)?
+        } else {
+            match self.find(&name) {
+                Some(tensor) => tensor,
+                None => return Ok(()),
+            }
+        };
+        let (rows, cols) = role.shape(c);
+        let order = self.row_order(c, role);
+        let id = TensorId::of(layer, role);
+        if !role.is_matrix() {
+            return self.vector(id, &tensor, cols, order);
+        }
+        check_shape(&tensor, rows, cols)?;
+        let factor = self.matrix_factor(&name)?;
+        let matrix = Source::new(&tensor, self.i2s, order)?.matrix()?;
+        if matrix.layout == bitnet_edge_kernels::tile::Layout::T2r4
+            && matches!(tensor.ty(), TensorType::F32 | TensorType::F16 | TensorType::BF16)
+        {
+            let note = format!("{} matrices that are ternary times a scale became ternary", tensor.ty());
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+        self.place_matrix(id, matrix, factor);
+        Ok(())
+    }
+
+    /// A `.scale` tensor beside a matrix multiplies its product.
+    fn matrix_factor(&mut self, name: &str) -> Result<f32> {
+        let Some(stem) = name.strip_suffix(".weight") else { return Ok(1.0) };
+        let i2s = self.i2s;
+        let Some(tensor) = self.find(&format!("{stem}.scale")) else { return Ok(1.0) };
+        let values = Source::new(&tensor, i2s, None)?.vector()?;
+        ensure!(values.len() == 1, "{} has {} values; one is needed", tensor.name(), values.len());
+        Ok(values[0])
+    }
+
+    /// The order that turns rotated neighbours into halves, for what belongs to Q and K.
+    fn row_order(&self, c: &ModelConfig, role: Role) -> Option<Vec<usize>> {
+        let heads = match role {
+            Role::Q | Role::QBias => c.heads,
+            Role::K | Role::KBias => c.kv_heads,
+            Role::QNorm | Role::KNorm => 1,
+            _ => return None,
+        };
+        if self.manifest.rope == RopeStyle::Neox {
+            return None;
+        }
+        let (hd, pairs) = (c.head_dim as usize, c.rope_pairs as usize);
+        let within = |i: usize| match i {
+            i if i < pairs => 2 * i,
+            i if i < 2 * pairs => 2 * (i - pairs) + 1,
+            i => i,
+        };
+        Some((0..heads as usize).flat_map(|h| (0..hd).map(move |i| h * hd + within(i))).collect())
+    }
+
+    fn table(
+        &mut self,
+        id: TensorId,
+        tensor: &Tensor<'a>,
+        (rows, cols): (u32, u32),
+        to: Option<BlockType>,
+        factor: f32,
+    ) -> Result<()> {
+        check_shape(tensor, rows, cols)?;
+        let mut notes = Vec::new();
+        let matrix = Source::new(tensor, self.i2s, None)?.table(to, &mut notes)?;
+        self.notes.extend(notes);
+        self.place_matrix(id, matrix, factor);
+        Ok(())
+    }
+
+    fn place_matrix(&mut self, id: TensorId, m: Matrix, factor: f32) {
+        let piece = self.pieces.len();
+        let len = m.tiles.len();
+        self.pieces.push(m.tiles);
+        let row_scales = m.row_scales.map(|scales| {
+            self.pieces.push(scales.iter().flat_map(|s| s.to_le_bytes()).collect());
+            piece + 1
+        });
+        let (rows, cols) = (m.rows as u32, m.cols as u32);
+        let layout = m.layout.id();
+        self.placed.push(Placed { id, layout, rows, cols, scale: m.scale, factor, piece, len, row_scales });
+    }
+
+    fn vector(
+        &mut self,
+        id: TensorId,
+        tensor: &Tensor<'a>,
+        cols: u32,
+        order: Option<Vec<usize>>,
+    ) -> Result<()> {
+        let mut values = Source::new(tensor, self.i2s, None)?.vector()?;
+        ensure!(
+            values.len() == cols as usize,
+            "{} has {} values; the configuration needs {cols}",
+            tensor.name(),
+            values.len()
+        );
+        if let Some(order) = order {
+            values = order.iter().map(|&i| values[i]).collect();
+        }
+        let mut bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
+        let (piece, len) = (self.pieces.len(), bytes.len());
+        self.pieces.push(bytes);
+        let (layout, scale, factor) = (VECTOR_LAYOUT, 1.0, 1.0);
+        self.placed.push(Placed { id, layout, rows: 1, cols, scale, factor, piece, len, row_scales: None });
+        Ok(())
+    }
+
+    /// A tensor that nothing reads would be a model that is not the file's.
+    fn check_unused(&self) -> Result<()> {
+        let unused: Vec<&str> =
+            self.gguf.tensors().iter().map(Tensor::name).filter(|name| !self.used.contains(*name)).collect();
+        ensure!(
+            unused.is_empty(),
+            "architecture {:?} has no use for {} of the file's tensors: {}{}. Describe them in a manifest \
+             (docs/adding-a-model.md)",
+            self.architecture,
+            unused.len(),
+            unused[..unused.len().min(5)].join(", "),
+            if unused.len() > 5 { ", …" } else { "" }
+        );
+        Ok(())
+    }
+
+    fn finish(self, mut sections: Vec<Section>) -> Bytes {
+        let layers = self
+            .placed
+            .iter()
+            .map(|p| p.id.0)
+            .max()
+            .map_or(0, |id| id.saturating_sub(GLOBAL_ROLES) / LAYER_ROLES + 1);
+        let table_len = (GLOBAL_ROLES + LAYER_ROLES * layers) as usize * TABLE_ENTRY_LEN;
+        sections.push(Section::one(SectionKind::TensorTable, vec![0; table_len]));
+        let table = sections.len() - 1;
+        sections.push(Section { kind: SectionKind::Tensors, pieces: Vec::new() });
+        let base = *image::offsets(&sections).last().expect("the tensors' section was just added");
+        let mut at = base;
+        let offsets: Vec<u64> = self
+            .pieces
+            .iter()
+            .map(|piece| {
+                let here = at;
+                at += piece.len().next_multiple_of(ALIGN);
+                here as u64
+            })
+            .collect();
+        let bytes = &mut sections[table].pieces[0];
+        for p in &self.placed {
+            let entry = &mut bytes[p.id.0 as usize * TABLE_ENTRY_LEN..][..TABLE_ENTRY_LEN];
+            put(entry, 0, &p.layout.to_le_bytes());
+            put(entry, 4, &p.rows.to_le_bytes());
+            put(entry, 8, &p.cols.to_le_bytes());
+            put(entry, 12, &p.scale.to_le_bytes());
+            put(entry, 16, &p.factor.to_le_bytes());
+            put(entry, 24, &offsets[p.piece].to_le_bytes());
+            put(entry, 32, &(p.len as u64).to_le_bytes());
+            put(entry, 40, &p.row_scales.map_or(0, |piece| offsets[piece]).to_le_bytes());
+        }
+        sections[table + 1].pieces = self.pieces;
+        image::write(sections)
+    }
+}
+
+fn check_shape(tensor: &Tensor<'_>, rows: u32, cols: u32) -> Result<()> {
+    ensure!(
+        (tensor.row_count(), tensor.columns()) == (u64::from(rows), u64::from(cols)),
+        "{} has {} rows of {}; the configuration needs {rows} of {cols}",
+        tensor.name(),
+        tensor.row_count(),
+        tensor.columns()
+    );
+    Ok(())
+}

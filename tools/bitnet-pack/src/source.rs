@@ -1,0 +1,73 @@
+//! A model as a user names it: a flash image, or a GGUF file that is converted in memory.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use bitnet_edge_core::image::MAGIC;
+use bitnet_edge_std::{Bytes, MappedFile};
+
+use crate::convert::{Options, convert};
+
+/// The bytes of an image, wherever they are.
+#[derive(Debug)]
+pub enum Source {
+    /// A mapped image file: executed in place.
+    Image(MappedFile),
+    /// Converted in memory, with what was assumed.
+    Converted {
+        /// The image.
+        image: Bytes,
+        /// What was assumed on import.
+        notes: Vec<String>,
+    },
+}
+
+impl Source {
+    /// Opens an image, or converts a GGUF file.
+    pub fn open(path: &Path, options: &Options) -> Result<Self> {
+        let file = map(path)?;
+        if file.starts_with(&MAGIC) {
+            return Ok(Self::Image(file));
+        }
+        if !file.starts_with(b"GGUF") {
+            bail!(
+                "{}: neither a flash image (.bpk) nor a GGUF file: it starts with {}",
+                path.display(),
+                start(&file)
+            );
+        }
+        let options = Options { source_name: name(path), ..options.clone() };
+        let done = convert(&file, &options).with_context(|| path.display().to_string())?;
+        Ok(Self::Converted { image: done.image, notes: done.notes })
+    }
+
+    /// The image.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Image(file) => file,
+            Self::Converted { image, .. } => image.as_slice(),
+        }
+    }
+}
+
+/// Maps a file, with an error that names it.
+pub fn map(path: &Path) -> Result<MappedFile> {
+    MappedFile::open(path).with_context(|| format!("cannot open {}", path.display()))
+}
+
+/// The file's name without folders.
+#[must_use]
+pub fn name(path: &Path) -> String {
+    path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Where a converted image goes if nothing is said: beside its source.
+#[must_use]
+pub fn default_output(path: &Path) -> PathBuf {
+    path.with_extension("bpk")
+}
+
+fn start(bytes: &[u8]) -> String {
+    bytes[..bytes.len().min(8)].escape_ascii().to_string()
+}

@@ -1,0 +1,197 @@
+//! `bitnet run`: a prompt in, text out.
+
+use std::io::{self, Write, stdout};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use bitnet_edge_core::text::{Ending, Message, Piece, Role, Utf8Stream};
+use bitnet_edge_core::{Cpu, Event, GenerationConfig, Generator, MemoryPlan, Model};
+use bitnet_edge_std::Arena;
+use bitnet_pack::cli::{ImportArgs, PlanArgs, print_notes};
+use bitnet_pack::convert::{Options, convert, hex};
+use bitnet_pack::source::Source;
+use clap::Args;
+
+use crate::stats::Stats;
+
+/// The story model, as the repository ships it.
+static STORY: &[u8] = include_bytes!("../../../models/tinystories-micro/tinystories-micro-i2_s.gguf");
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The prompt
+    #[arg(value_name = "PROMPT", conflicts_with = "prompt", required_unless_present = "prompt")]
+    text: Option<String>,
+    /// The prompt, as an option
+    #[arg(short, long)]
+    prompt: Option<String>,
+    /// A flash image (.bpk), or a GGUF file, which is converted in memory
+    #[arg(short, long)]
+    model: Option<PathBuf>,
+    /// A system message, for models with a chat template
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    /// Give the prompt as it is, without the model's chat template
+    #[arg(long)]
+    raw: bool,
+    /// Print only what is generated, not the prompt that it continues
+    #[arg(long)]
+    no_echo: bool,
+    /// Tokens to generate at most
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 200)]
+    max_tokens: u32,
+    /// Higher is more varied; 0 is greedy
+    #[arg(short, long, default_value_t = 0.7)]
+    temperature: f32,
+    /// Draw from this many of the likeliest tokens; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    top_k: u32,
+    /// Seed of the draws: same image, prompt and seed, same text
+    #[arg(short, long, default_value_t = 1)]
+    seed: u64,
+    /// A token id that ends the text besides the model's own (repeatable)
+    #[arg(long = "stop-token", value_name = "ID")]
+    stop_tokens: Vec<u32>,
+    /// Drop bytes of the prompt that the model has no token for, instead of refusing it
+    #[arg(long)]
+    lossy: bool,
+    /// Print the SHA-256 of the logits: equal digests are equal runs, on every backend
+    #[arg(long)]
+    digest: bool,
+    /// Check every checksum of the image first
+    #[arg(long)]
+    verify: bool,
+    #[command(flatten)]
+    plan: PlanArgs,
+    #[command(flatten)]
+    import: ImportArgs,
+}
+
+pub(crate) fn run(args: &RunArgs) -> Result<()> {
+    let source = open(args)?;
+    let model = Model::new_checked(source.bytes())?;
+    if args.verify {
+        model.image().verify()?;
+    }
+    let prompt = args.text.as_deref().or(args.prompt.as_deref()).unwrap_or_default();
+    let messages = conversation(args, prompt);
+    let template = model.chat().filter(|_| !args.raw);
+    if template.is_none() && args.system.is_some() {
+        bail!("--system needs a model with a chat template, and this one has none (or --raw leaves it out)");
+    }
+    let pieces: Vec<Piece<'_>> = match &template {
+        Some(template) => template.render(None, &messages, Ending::Reply)?.collect(),
+        None => vec![Piece::from(prompt)],
+    };
+    let bytes = pieces.iter().map(|p| if let Piece::Text(t) = p { t.len() } else { 0 }).sum();
+    let plan = MemoryPlan::new(&model.config(), &args.plan.options(&model, Some(bytes)))?;
+    let mut arena = Arena::new(plan.bytes());
+    let cpu = Cpu::scalar(&model, &plan, arena.lines())?;
+    let mut generator = Generator::new(&model, &plan, cpu, config(args)?)?;
+    let tokens = generator.pieces(pieces.into_iter(), template.is_none(), u32::MAX, &mut || {})?;
+    let mut stats = Stats::start(tokens);
+    // A model without a chat template goes on with the prompt, so the text begins with it.
+    let echo = if template.is_none() && !args.no_echo { prompt } else { "" };
+    generate(&mut generator, &mut stats, echo)?;
+    if let Some(digest) = generator.digest() {
+        eprintln!("logit digest {}", hex(&digest));
+    }
+    let backend = bitnet_edge_core::Backend::name(generator.session().backend());
+    eprintln!("{}", stats.line(plan.bytes(), backend, args.seed));
+    Ok(())
+}
+
+fn conversation<'a>(args: &'a RunArgs, prompt: &'a str) -> Vec<Message<'a>> {
+    let message = |role, content: &'a str| Message { role, content: content.as_bytes() };
+    let system = args.system.as_deref().map(|content| message(Role::System, content));
+    system.into_iter().chain([message(Role::User, prompt)]).collect()
+}
+
+fn open(args: &RunArgs) -> Result<Source> {
+    let Some(path) = &args.model else {
+        if args.import.is_set() {
+            bail!("import options need --model: the story model is what it is");
+        }
+        let options = Options {
+            lowercase: true,
+            source_name: "tinystories-micro-i2_s.gguf".to_owned(),
+            ..Options::default()
+        };
+        let done = convert(STORY, &options).context("the story model that the program carries")?;
+        return Ok(Source::Converted { image: done.image, notes: Vec::new() });
+    };
+    let source = Source::open(path, &args.import.options()?)?;
+    match &source {
+        Source::Converted { notes, .. } => {
+            eprintln!(
+                "{}: converted in memory; `bitnet-pack convert` makes an image that starts at once",
+                path.display()
+            );
+            print_notes(notes);
+        }
+        Source::Image(_) if args.import.is_set() => {
+            bail!("{} is a flash image: import options are for GGUF files", path.display())
+        }
+        Source::Image(_) => {}
+    }
+    Ok(source)
+}
+
+fn config(args: &RunArgs) -> Result<GenerationConfig> {
+    let mut config = GenerationConfig {
+        max_tokens: args.max_tokens,
+        temperature: args.temperature,
+        top_k: args.top_k,
+        seed: args.seed,
+        lossy: args.lossy,
+        digest: args.digest,
+        ..GenerationConfig::default()
+    };
+    for &id in &args.stop_tokens {
+        if config.stop_tokens.push(id).is_err() {
+            bail!("at most {} stop tokens", bitnet_edge_core::generate::MAX_STOP_TOKENS);
+        }
+    }
+    Ok(config)
+}
+
+/// Streams the text to stdout, whole characters only.
+fn generate<B: bitnet_edge_core::Backend>(
+    generator: &mut Generator<'_, B>,
+    stats: &mut Stats,
+    echo: &str,
+) -> Result<()> {
+    let mut out = stdout().lock();
+    let mut stream = Utf8Stream::new();
+    let mut written: io::Result<()> = Ok(());
+    let mut print = |text: &str| {
+        if written.is_ok() {
+            written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        }
+        written.is_ok()
+    };
+    print(echo);
+    loop {
+        match generator.step(u32::MAX)? {
+            Event::Working => {}
+            Event::Token { bytes, .. } => {
+                stats.token();
+                let mut open = true;
+                stream.feed(bytes, |text| open &= print(text));
+                if !open {
+                    break;
+                }
+            }
+            Event::Done(_) => break,
+        }
+    }
+    stream.finish(|text| {
+        print(text);
+    });
+    print("\n");
+    match written {
+        // A reader that has seen enough is not an error.
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e).context("cannot write to stdout"),
+        _ => Ok(()),
+    }
+}
