@@ -146,11 +146,14 @@ fn fill<'a>(
         let (scales, sums) = (first(memory.scales, held * groups)?, first(memory.sums, held * groups)?);
         source.scales(scales);
         let width = cols.div_ceil(groups.max(1)).max(1);
-        for (q, sums) in q.chunks_exact_mut(stride.max(1)).zip(sums.chunks_exact_mut(groups.max(1))) {
+        // Not zipped: where `zip` is not inlined, the compiler no longer sees that no chunk is empty.
+        let mut sums_of = sums.chunks_exact_mut(groups.max(1));
+        for q in q.chunks_exact_mut(stride.max(1)) {
             let used = q.get_mut(..cols)?;
             source.activations(used);
-            for (q, sum) in used.chunks(width).zip(sums) {
-                *sum = q.iter().map(|&q| i32::from(q)).sum();
+            let mut parts = used.chunks(width);
+            for sum in sums_of.next()? {
+                *sum = parts.next()?.iter().map(|&q| i32::from(q)).sum();
             }
         }
         Acts::Int8(Int8Acts { q, stride, scales, sums, groups })
