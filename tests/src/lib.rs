@@ -3,5 +3,7 @@
 pub mod files;
 pub mod gguf_builder;
 pub mod golden;
+pub mod models;
+pub mod opaque;
 pub mod perplexity;
 pub mod vocabulary;
