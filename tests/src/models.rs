@@ -27,10 +27,8 @@ pub const TINY_2B4T: GoldenModel =
     GoldenModel { file: "tests/data/models/tiny-2b4t-i2_s.gguf", golden: "tiny-2b4t-i2_s.json" };
 
 /// The same with `SiLU`, from `TQ2_0`.
-pub const TINY_SILU: GoldenModel = GoldenModel {
-    file: "tests/data/models/tiny-2b4t-tq2_0-silu.gguf",
-    golden: "tiny-2b4t-tq2_0-silu.json",
-};
+pub const TINY_SILU: GoldenModel =
+    GoldenModel { file: "tests/data/models/tiny-2b4t-tq2_0-silu.gguf", golden: "tiny-2b4t-tq2_0-silu.json" };
 
 /// A Llama with f32 weights.
 pub const STORIES260K: GoldenModel =
