@@ -163,7 +163,7 @@ impl<'m, B: Backend> Session<'m, B> {
     fn advance(&mut self, budget: u32) -> Result<Progress, Error> {
         let program = Program::new(self.model, self.plan);
         let end = if self.want_logits { u32::MAX } else { program.tail() };
-        let mut left = budget;
+        let (mut left, mut ran) = (budget, false);
         while self.pc < end {
             let op = match program.at(self.pc) {
                 Next::Op(op) => op,
@@ -176,14 +176,13 @@ impl<'m, B: Backend> Session<'m, B> {
             let units = op.units(self.tokens, self.position);
             let cost = op.cost(self.tokens, self.position).max(1);
             let fit = match left / cost {
-                // A unit is the smallest step there is: with the whole budget left it runs even if it costs more.
-                0 if left == budget => 1,
+                // A unit is the smallest step there is: the first one runs even if it costs more than the budget.
+                0 if !ran => 1,
+                0 => return Ok(Progress::Working),
                 n => n,
             };
+            ran = true;
             let n = fit.min(units.saturating_sub(self.unit));
-            if fit == 0 {
-                return Ok(Progress::Working);
-            }
             self.backend.run(&op, self.unit..self.unit.saturating_add(n))?;
             left = left.saturating_sub(n.saturating_mul(cost));
             self.unit = self.unit.saturating_add(n);
