@@ -3,6 +3,7 @@
 use bitnet_edge_std::Bytes;
 use bitnet_pack::convert::{Options, convert};
 
+use crate::draw::Draw;
 use crate::gguf_builder::{Builder, value};
 
 /// Width of the residual stream and of everything else that a block type must divide.
@@ -25,11 +26,8 @@ pub enum Weights {
 #[must_use]
 pub fn gguf(architecture: &str, weights: Weights) -> Builder {
     let key = |name: &str| format!("{architecture}.{name}");
-    let mut state = 1u64;
-    let mut number = move || {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-    };
+    let mut draw = Draw::new(1);
+    let mut number = move || draw.signed() as f32;
     let kinds: Vec<u8> = [3i32, 1, 1, 1, 1, 1].iter().flat_map(|kind| kind.to_le_bytes()).collect();
     let mut file = Builder::default()
         .str("general.architecture", architecture)

@@ -119,8 +119,8 @@ pub struct PlanArgs {
     /// Type of the KV cache: f16, f32 or int8 [default: f16]
     #[arg(long, value_name = "TYPE", value_parser = kv_type)]
     kv: Option<KvType>,
-    /// Tokens of a prompt that go through the model together, at most 64 [default: 8]
-    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..=64))]
+    /// Tokens of a prompt that go through the model together, at most 4096 [default: 8]
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: Option<u32>,
     /// Refuse a plan of more bytes than a board has; K and M are 1024 and 1024 x 1024
     #[arg(long, value_name = "BYTES", value_parser = bytes)]

@@ -151,6 +151,19 @@ pub fn image(model: &Model<'_>, out: &mut impl Write) -> io::Result<()> {
             Err(e) => writeln!(out, "\nprovenance cannot be read: {e:#}")?,
         }
     }
+    match model.tokenizer() {
+        Some(t) => writeln!(
+            out,
+            "tokenizer     {:?} with pre-tokenizer {:?}, {} tokens{}{}",
+            t.model(),
+            t.pre_tokenizer(),
+            t.token_count(),
+            if t.adds_bos() { ", puts the beginning token first" } else { "" },
+            if t.lowercases() { ", puts prompts in lower case" } else { "" }
+        )?,
+        None => writeln!(out, "tokenizer     none: prompts are token ids")?,
+    }
+    writeln!(out, "chat template {}", if model.chat().is_some() { "yes" } else { "none" })?;
     writeln!(out, "\n{c:#?}")?;
     crate::plan::flash(model, out)?;
     writeln!(out, "\ntensors:")?;
