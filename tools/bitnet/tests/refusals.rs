@@ -2,14 +2,29 @@
 
 mod common;
 
+use std::ffi::OsStr;
 use std::fs;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use bitnet_edge_core::image::SectionKind;
 use bitnet_edge_tests::image_edit::{Part, Parts};
 use bitnet_edge_tests::tiny::{self, Weights};
-use common::{bitnet, failure, failure_of, run, stderr, story, story_image, success};
+use common::{bitnet, run, stderr, stdout, story, story_image, success};
 use tempfile::TempDir;
+
+/// The one line that a failure is, without `error: `; nothing else is printed.
+fn failure<S: AsRef<OsStr>>(code: i32, args: &[S]) -> String {
+    failure_of(code, &run(args))
+}
+
+/// As [`failure`], of a run that is over.
+fn failure_of(code: i32, output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(code), "{}", stderr(output));
+    assert_eq!(stdout(output), "");
+    let line = stderr(output).strip_suffix('\n').unwrap();
+    assert!(!line.contains('\n'), "{line}");
+    line.strip_prefix("error: ").unwrap_or_else(|| panic!("{line}")).to_owned()
+}
 
 /// A folder with a file in it, and that file's path.
 fn file(name: &str, bytes: &[u8]) -> (TempDir, String) {
@@ -172,7 +187,7 @@ fn options_that_cannot_be() {
         (&["a", "-n", "-1"], "invalid value '-1'"),
         (&["a", "--seed", "x"], "invalid value 'x'"),
         (&["a", "--kv", "int4"], "f16, f32, int8 are"),
-        (&["a", "--batch", "65"], "65 is not in 1..=64"),
+        (&["a", "--batch", "0"], "0 is not in 1..=4096"),
         (&["a", "--arena", "64Q"], "a number of bytes is needed, such as 65536 or 64K"),
         (&["a", "--i2s-layout", "32"], "is not a byte order of I2_S; "),
     ] {

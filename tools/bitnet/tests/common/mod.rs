@@ -31,20 +31,6 @@ pub(crate) fn success<S: AsRef<OsStr>>(args: &[S]) -> (String, String) {
     (stdout(&output).to_owned(), stderr(&output).to_owned())
 }
 
-/// The one line that a failure is, without `error: `; nothing else is printed.
-pub(crate) fn failure<S: AsRef<OsStr>>(code: i32, args: &[S]) -> String {
-    failure_of(code, &run(args))
-}
-
-/// As [`failure`], of a run that is over.
-pub(crate) fn failure_of(code: i32, output: &Output) -> String {
-    assert_eq!(output.status.code(), Some(code), "{}", stderr(output));
-    assert_eq!(stdout(output), "");
-    let line = stderr(output).strip_suffix('\n').unwrap();
-    assert!(!line.contains('\n'), "{line}");
-    line.strip_prefix("error: ").unwrap_or_else(|| panic!("{line}")).to_owned()
-}
-
 /// The story model as the repository ships it.
 pub(crate) fn story() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tinystories-micro/tinystories-micro-i2_s.gguf")
