@@ -1,11 +1,14 @@
 //! What the workspace tests share.
 
 pub mod draw;
+pub mod exercise;
 pub mod files;
 pub mod gguf_builder;
 pub mod golden;
+pub mod image_edit;
 pub mod models;
 pub mod opaque;
 pub mod perplexity;
 pub mod spread;
+pub mod tiny;
 pub mod vocabulary;
