@@ -7,5 +7,7 @@ pub mod golden;
 pub mod models;
 pub mod opaque;
 pub mod perplexity;
+pub mod reference;
 pub mod spread;
+pub mod synthetic;
 pub mod vocabulary;
