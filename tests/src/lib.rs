@@ -9,6 +9,8 @@ pub mod image_edit;
 pub mod models;
 pub mod opaque;
 pub mod perplexity;
+pub mod reference;
 pub mod spread;
+pub mod synthetic;
 pub mod tiny;
 pub mod vocabulary;
