@@ -4,4 +4,5 @@ pub mod files;
 pub mod gguf_builder;
 pub mod golden;
 pub mod perplexity;
+pub mod tiny;
 pub mod vocabulary;
