@@ -66,28 +66,56 @@ impl Distances {
     /// If the session fails.
     pub fn of<B: Backend>(golden: &Golden, session: &mut Session<'_, B>, bound: f64) -> Self {
         let mut found = Self::default();
-        for case in &golden.cases {
+        golden.each_step(session, |case, i, logits| {
+            let step = &case.steps[i];
+            found.all.push(distance(&step.stored(), logits, step.rms));
+            let ours =
+                (0u32..).zip(logits).fold((0, f32::MIN), |b, (i, &l)| if l > b.1 { (i, l) } else { b }).0;
+            let margin = f64::from(step.top[0].1 - step.top[1].1) / f64::from(step.rms);
+            if ours != step.id && margin > 2.0 * bound {
+                found.wrong.push(format!("{:?} step {i}: {} instead of {}", case.prompt, ours, step.id));
+            }
+        });
+        found.all.sort_by(f64::total_cmp);
+        found
+    }
+}
+
+/// The largest difference between some logits of another run and ours, in units of `rms`.
+#[must_use]
+pub fn distance(theirs: &[(u32, f32)], ours: &[f32], rms: f32) -> f64 {
+    let differences = theirs.iter().map(|&(id, l)| f64::from((ours[id as usize] - l).abs()));
+    differences.fold(0.0, f64::max) / f64::from(rms)
+}
+
+impl Golden {
+    /// Feeds the golden tokens to `session`, prompt by prompt, and calls `f` with the logits of every step.
+    ///
+    /// # Panics
+    /// If the session fails.
+    pub fn each_step<B: Backend>(
+        &self,
+        session: &mut Session<'_, B>,
+        mut f: impl FnMut(&Case, usize, &[f32]),
+    ) {
+        for case in &self.cases {
             session.rewind(0);
             session.prefill(&case.prompt_ids, true).unwrap();
             for (i, step) in case.steps.iter().enumerate() {
-                let logits = session.logits().unwrap();
-                let difference = |id: u32, theirs: f32| f64::from((logits[id as usize] - theirs).abs());
-                let stored = step.logits.as_ref().map(|all| (0..).zip(all.iter().copied()).collect());
-                let stored: Vec<(u32, f32)> = stored.unwrap_or_else(|| step.top.clone());
-                let worst = stored.iter().map(|&(id, l)| difference(id, l)).fold(0.0, f64::max);
-                found.all.push(worst / f64::from(step.rms));
-                let ours =
-                    (0u32..).zip(logits).fold((0, f32::MIN), |b, (i, &l)| if l > b.1 { (i, l) } else { b }).0;
-                let margin = f64::from(step.top[0].1 - step.top[1].1) / f64::from(step.rms);
-                if ours != step.id && margin > 2.0 * bound {
-                    found.wrong.push(format!("{:?} step {i}: {} instead of {}", case.prompt, ours, step.id));
-                }
+                f(case, i, session.logits().unwrap());
                 if i + 1 < case.steps.len() {
                     session.decode(step.id).unwrap();
                 }
             }
         }
-        found.all.sort_by(f64::total_cmp);
-        found
+    }
+}
+
+impl Step {
+    /// The logits that are stored: all, or the largest.
+    #[must_use]
+    pub fn stored(&self) -> Vec<(u32, f32)> {
+        let all = self.logits.as_ref().map(|all| (0..).zip(all.iter().copied()).collect());
+        all.unwrap_or_else(|| self.top.clone())
     }
 }

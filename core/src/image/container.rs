@@ -190,6 +190,11 @@ impl<'a> Image<'a> {
 
     /// The checks that a `const fn` can make: enough to find a section without panicking.
     pub(super) const fn open(bytes: &'a [u8]) -> Result<Self, Error> {
+        if let (Some(magic), true) = (u64_at(bytes, 0), bytes.len() < HEADER_LEN)
+            && magic == u64::from_le_bytes(MAGIC)
+        {
+            return Err(Error::ImageTruncated { need: HEADER_LEN as u64, have: bytes.len() as u64 });
+        }
         let (Some(magic), Some(major), Some(header_len), Some(total), Some(count), Some(entry_len)) = (
             u64_at(bytes, 0),
             u16_at(bytes, 8),
@@ -309,7 +314,7 @@ impl<'a> Image<'a> {
     /// Checks every byte: CRC-32 and SHA-256 of each section, and that padding is zero.
     ///
     /// # Errors
-    /// [`Error::ImageDamaged`] with the section's name.
+    /// [`Error::SectionDamaged`] with the section's name, [`Error::ImageDamaged`] for padding.
     pub fn verify(&self) -> Result<(), Error> {
         let mut end = self.table_end() as u64;
         for section in self.sections() {
@@ -317,7 +322,7 @@ impl<'a> Image<'a> {
             if crc32(section.bytes) != section.crc
                 || Sha256::digest(section.bytes).as_slice() != section.sha256
             {
-                return Err(Error::ImageDamaged(section.name()));
+                return Err(Error::SectionDamaged(section.name()));
             }
             end = section.offset + section.bytes.len() as u64;
         }

@@ -1,5 +1,7 @@
 //! The tensor table, and the model as a whole.
 
+use core::fmt;
+
 use bitnet_edge_kernels::tile::{Layout, TILE_ROWS, TernaryScale};
 use zerocopy::FromBytes;
 
@@ -39,6 +41,7 @@ pub const VECTOR_LAYOUT: u16 = 256;
 /// ```
 /// use bitnet_edge_core::image::{Role, TensorId};
 /// assert_eq!(TensorId::of(2, Role::Q).0, 8 + 2 * 24 + 1);
+/// assert_eq!(TensorId::of(2, Role::FfnNorm).to_string(), "2.ffn_norm");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TensorId(pub u32);
@@ -54,6 +57,27 @@ impl TensorId {
     /// The tensor of a role in a layer.
     pub const fn of(layer: u32, role: Role) -> Self {
         Self(GLOBAL_ROLES.saturating_add(LAYER_ROLES.saturating_mul(layer)).saturating_add(role as u32))
+    }
+}
+
+/// The name in reports: `embedding`, or layer and role as in `2.ffn_norm`.
+impl fmt::Display for TensorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::EMBEDDING => f.write_str("embedding"),
+            Self::HEAD => f.write_str("head"),
+            Self::FINAL_NORM => f.write_str("final_norm"),
+            Self(id) => {
+                let (layer, role) = match id.checked_sub(GLOBAL_ROLES) {
+                    Some(place) => (place / LAYER_ROLES, place % LAYER_ROLES),
+                    None => return write!(f, "{id}"),
+                };
+                match Role::ALL.get(role as usize) {
+                    Some(role) => write!(f, "{layer}.{}", role.name()),
+                    None => write!(f, "{layer}.{role}"),
+                }
+            }
+        }
     }
 }
 
@@ -116,6 +140,34 @@ impl Role {
         Self::DownBias,
         Self::FfnPostNorm,
     ];
+
+    /// The name in reports and manifests.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AttnNorm => "attn_norm",
+            Self::Q => "q",
+            Self::K => "k",
+            Self::V => "v",
+            Self::QBias => "q_bias",
+            Self::KBias => "k_bias",
+            Self::VBias => "v_bias",
+            Self::QNorm => "q_norm",
+            Self::KNorm => "k_norm",
+            Self::AttnSubNorm => "attn_sub_norm",
+            Self::AttnOut => "attn_out",
+            Self::AttnOutBias => "attn_out_bias",
+            Self::AttnPostNorm => "attn_post_norm",
+            Self::FfnNorm => "ffn_norm",
+            Self::Gate => "gate",
+            Self::Up => "up",
+            Self::GateBias => "gate_bias",
+            Self::UpBias => "up_bias",
+            Self::FfnSubNorm => "ffn_sub_norm",
+            Self::Down => "down",
+            Self::DownBias => "down_bias",
+            Self::FfnPostNorm => "ffn_post_norm",
+        }
+    }
 
     /// Rows and columns (rows 1 for a vector) in a model of this configuration.
     pub const fn shape(self, c: &ModelConfig) -> (u32, u32) {
@@ -224,6 +276,10 @@ impl<'a> Model<'a> {
         }
         image.required(SectionKind::Tensors)?;
         let tokenizer = image.section(SectionKind::Tokenizer).map(Tokenizer::new_checked).transpose()?;
+        let (tokens, rows) = (tokenizer.map_or(0, |t| t.token_count()), config.vocab);
+        if tokens > rows {
+            return Err(Error::Vocabulary { tokens, rows });
+        }
         let chat = image.section(SectionKind::Chat).map(ChatTemplate::new_checked).transpose()?;
         let model = Self { image, config, turns, table, tokenizer, chat };
         model.check_tensors()?;
@@ -244,12 +300,18 @@ impl<'a> Model<'a> {
     }
 
     fn check(&self, id: TensorId, shape: (u32, u32), matrix: bool, required: bool) -> Result<(), Error> {
-        let wrong = Error::TensorShape { tensor: id.0 };
         let Some(tensor) = self.read(id)? else {
-            return if required { Err(wrong) } else { Ok(()) };
+            return if required { Err(Error::TensorMissing { tensor: id.0 }) } else { Ok(()) };
         };
-        let kind = matches!(tensor.data, Data::Matrix { .. }) == matrix;
-        if kind && (tensor.rows, tensor.cols) == shape { Ok(()) } else { Err(wrong) }
+        let layout = match tensor.data {
+            Data::Vector(_) => VECTOR_LAYOUT,
+            Data::Matrix { layout, .. } => layout.id(),
+        };
+        if (layout != VECTOR_LAYOUT) != matrix {
+            return Err(Error::UnknownLayout { tensor: id.0, layout });
+        }
+        let found = (tensor.rows, tensor.cols);
+        if found == shape { Ok(()) } else { Err(Error::TensorShape { tensor: id.0, found, need: shape }) }
     }
 
     /// Reads an entry of the table; `None` if it is absent.

@@ -233,14 +233,13 @@ pub enum KvSlots {
 /// assert!(plan.bytes() < 300 * 1024);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MemoryPlan {
+    config: ModelConfig,
     options: PlanOptions,
     bytes: usize,
     kv_at: usize,
     kv_rows: usize,
-    head_dim: usize,
-    layers: u32,
     /// Counts, position and token ids of a pass.
     pub step: Slot<u32>,
     /// The residual stream, `[batch][dim]`.
@@ -372,12 +371,11 @@ impl MemoryPlan {
             return Err(Error::PlanTooLarge);
         }
         Ok(Self {
+            config: *c,
             options: *o,
             bytes: end as usize,
             kv_at: kv_layer as usize,
             kv_rows: kv_rows as usize,
-            head_dim: c.head_dim as usize,
-            layers: c.layers,
             step,
             x,
             h,
@@ -420,7 +418,7 @@ impl MemoryPlan {
     /// The KV cache of a layer.
     pub const fn kv(&self, layer: u32) -> KvSlots {
         let rows = self.kv_rows as u64;
-        let elements = rows.saturating_mul(self.head_dim as u64);
+        let elements = rows.saturating_mul(self.config.head_dim as u64);
         let mut at = Cursor((self.kv_at as u64).saturating_mul(layer as u64));
         match self.options.kv {
             KvType::F32 => KvSlots::F32 { k: at.place(elements), v: at.place(elements) },
@@ -437,6 +435,11 @@ impl MemoryPlan {
         self.bytes
     }
 
+    /// The model that the plan was made for.
+    pub const fn config(&self) -> ModelConfig {
+        self.config
+    }
+
     /// What the plan was made for.
     pub const fn options(&self) -> PlanOptions {
         self.options
@@ -448,7 +451,7 @@ impl MemoryPlan {
         fn b<T>(name: &'static str, slot: Slot<T>, lifetime: Lifetime) -> Buffer {
             Buffer { name, at: slot.bytes().start, bytes: slot.bytes().len(), lifetime }
         }
-        let kv = self.kv_at.saturating_mul(self.layers as usize);
+        let kv = self.kv_at.saturating_mul(self.config.layers as usize);
         [
             Buffer {
                 name: "KV cache [layers][k, v][kv_heads][context][head_dim]",

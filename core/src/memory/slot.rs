@@ -71,6 +71,22 @@ impl<T> Slot<T> {
         Self { at, len, element: PhantomData }
     }
 
+    /// Elements `from .. from + len` of this slot; `None` beyond it. Only the whole slot starts at a multiple of 64.
+    ///
+    /// ```
+    /// use bitnet_edge_core::Slot;
+    /// assert_eq!(Slot::<u32>::at(64, 16).part(4, 2).map(|s| s.bytes()), Some(80..88));
+    /// assert_eq!(Slot::<u32>::at(64, 16).part(4, 13), None);
+    /// ```
+    pub const fn part(&self, from: usize, len: usize) -> Option<Self> {
+        match from.checked_add(len) {
+            Some(end) if end <= self.len => {
+                Some(Self::at(self.at.saturating_add(from.saturating_mul(size_of::<T>())), len))
+            }
+            _ => None,
+        }
+    }
+
     /// Elements.
     pub const fn len(&self) -> usize {
         self.len
