@@ -1,6 +1,7 @@
 //! What the workspace tests share.
 
 pub mod draw;
+pub mod example_model;
 pub mod exercise;
 pub mod files;
 pub mod gguf_builder;
