@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::image::TensorId;
+
 /// Why an image, a plan, a prompt or a step was refused.
 ///
 /// Every variant carries what was found and what was needed; [`Display`](fmt::Display) is one line for a person.
@@ -39,8 +41,10 @@ pub enum Error {
         /// Version of this runtime.
         supported: u32,
     },
-    /// A checksum is wrong, or a field has a value that no writer gives it.
+    /// The checksum of header and section table is wrong, or a field has a value that no writer gives it.
     ImageDamaged(&'static str),
+    /// A section, named here, is not what its checksums in the section table say.
+    SectionDamaged(&'static str),
     /// A section that every image has is missing.
     SectionMissing(&'static str),
     /// A section has an encoding that this reader does not know.
@@ -50,21 +54,37 @@ pub enum Error {
         /// Its encoding.
         encoding: u16,
     },
-    /// A tensor has a layout that this reader does not know.
+    /// A tensor has a layout that this reader does not know, or a vector's where a matrix is needed or the reverse.
     UnknownLayout {
         /// Index in the tensor table.
         tensor: u32,
         /// The layout's id.
         layout: u16,
     },
-    /// A tensor is missing, or its shape does not fit the configuration.
-    TensorShape {
+    /// A tensor that every model has is missing.
+    TensorMissing {
         /// Index in the tensor table.
         tensor: u32,
     },
+    /// A tensor's shape does not fit the configuration.
+    TensorShape {
+        /// Index in the tensor table.
+        tensor: u32,
+        /// Rows (1 for a vector) and columns of the tensor.
+        found: (u32, u32),
+        /// Rows and columns that the configuration needs.
+        need: (u32, u32),
+    },
+    /// The tokenizer has more tokens than the embedding has rows.
+    Vocabulary {
+        /// Tokens of the tokenizer.
+        tokens: u32,
+        /// Rows of embedding and head.
+        rows: u32,
+    },
     /// The memory plan does not fit the address space.
     PlanTooLarge,
-    /// A plan option is zero or larger than the model allows.
+    /// An option of a plan or of a generation is out of its bounds, which are named here.
     PlanOption(&'static str),
     /// The arena is smaller than the memory plan.
     ArenaTooSmall {
@@ -99,10 +119,15 @@ pub enum Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotAnImage => f.write_str("not a flash image (its first bytes are not \\x89BPK)"),
-            Self::ImageTruncated { need, have } => {
+        match *self {
+            Self::NotAnImage => {
+                f.write_str("not a flash image (its first bytes are not \\x89BPK\\r\\n\\x1a\\n)")
+            }
+            Self::ImageTruncated { need, have } if have < need => {
                 write!(f, "the image is truncated: it has {have} bytes and needs {need}")
+            }
+            Self::ImageTruncated { need, have } => {
+                write!(f, "the image has {have} bytes and says that it has {need}")
             }
             Self::ImageMisaligned => {
                 f.write_str("the image must start at an address that is a multiple of 64")
@@ -117,18 +142,27 @@ impl fmt::Display for Error {
                  convert the model again"
             ),
             Self::ImageDamaged(what) => write!(f, "the image is damaged: {what}"),
+            Self::SectionDamaged(name) => {
+                write!(f, "the image is damaged: its {name} section does not have the checksums of the table")
+            }
             Self::SectionMissing(name) => write!(f, "the image has no {name} section"),
             Self::SectionEncoding { kind, encoding } => {
-                write!(f, "section {kind} has encoding {encoding}, which this reader does not know")
+                write!(f, "section kind {kind} has encoding {encoding}, which this reader does not know")
             }
             Self::UnknownLayout { tensor, layout } => {
-                write!(f, "tensor {tensor} has layout {layout}, which this reader does not know")
+                let tensor = TensorId(tensor);
+                write!(f, "tensor {tensor} has layout {layout}, which this reader does not take there")
             }
-            Self::TensorShape { tensor } => {
-                write!(f, "tensor {tensor} is missing or its shape does not fit the configuration")
+            Self::TensorMissing { tensor } => write!(f, "the image has no tensor {}", TensorId(tensor)),
+            Self::TensorShape { tensor, found: (rows, cols), need: (r, n) } => {
+                let tensor = TensorId(tensor);
+                write!(f, "tensor {tensor} has {rows} rows of {cols}; the configuration needs {r} of {n}")
+            }
+            Self::Vocabulary { tokens, rows } => {
+                write!(f, "the tokenizer has {tokens} tokens and the embedding only {rows} rows")
             }
             Self::PlanTooLarge => f.write_str("the memory plan does not fit the address space"),
-            Self::PlanOption(what) => write!(f, "the memory plan cannot be made: {what}"),
+            Self::PlanOption(what) => write!(f, "an option is out of bounds: {what}"),
             Self::ArenaTooSmall { need, have } => {
                 write!(f, "the arena has {have} bytes and the memory plan needs {need}")
             }

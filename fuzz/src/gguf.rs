@@ -3,6 +3,7 @@
 use bitnet_pack::gguf::TensorType;
 
 const F32: u32 = 0;
+const Q4_0: u32 = 2;
 const Q4_1: u32 = 3;
 const Q8_0: u32 = 8;
 const Q6_K: u32 = 14;
@@ -21,7 +22,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             Writer::new(3).tensor("w", &[18_436_137_873_095_478_032, 1_212_696_576], F32).file(64),
         ),
         ("overlap", Writer::new(3).tensor("a", &[32, 1], Q8_0).tensor_at("b", &[32, 1], Q8_0, 0).file(64)),
-        ("model", Writer::new(3).model().file(1 << 14)),
+        ("model", Writer::new(3).model(Q8_0).whole_file()),
     ];
     for (name, ty) in
         [("f32", F32), ("q4-1", Q4_1), ("q8-0", Q8_0), ("q6-k", Q6_K), ("tq2-0", TQ2_0), ("i2-s", I2_S)]
@@ -31,6 +32,19 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     }
     cases
 }
+
+/// Models that can be converted, in the types that the runtime keeps apart.
+pub fn models() -> Vec<(&'static str, Vec<u8>)> {
+    [("q4-0", Q4_0), ("q4-1", Q4_1), ("q8-0", Q8_0)]
+        .map(|(name, ty)| (name, Writer::new(3).model(ty).whole_file()))
+        .to_vec()
+}
+
+/// What all tensor data consist of: small numbers as f16 and f32, codes that exist as ternary weights.
+const DATA: u8 = 0x29;
+
+/// The least width of a model: a block of the types above.
+const WIDTH: u64 = 32;
 
 /// Writes the parts of a file one after the other, and nothing that is not asked for.
 struct Writer {
@@ -89,15 +103,44 @@ impl Writer {
         self.entry("nested", 9, &value)
     }
 
-    /// What the smallest llama would have.
-    fn model(self) -> Self {
-        self.entry("general.architecture", 8, &string("llama"))
-            .entry("llama.block_count", 4, &1_u32.to_le_bytes())
-            .entry("tokenizer.ggml.tokens", 9, &array(8, 2, &[string("<s>"), string("a")].concat()))
-            .entry("tokenizer.ggml.scores", 9, &array(6, 2, &[0; 8]))
-            .tensor("token_embd.weight", &[32, 2], Q8_0)
-            .tensor("blk.0.attn_norm.weight", &[32], F32)
-            .tensor("blk.0.attn_q.weight", &[32, 32], Q4_1)
+    /// A llama of one layer and the least width, with matrices of type `ty`.
+    fn model(mut self, ty: u32) -> Self {
+        let vocabulary: Vec<u8> = ["<s>", "</s>", "a", "b"].into_iter().flat_map(string).collect();
+        self = self
+            .entry("general.architecture", 8, &string("llama"))
+            .entry("llama.attention.layer_norm_rms_epsilon", 6, &1e-5_f32.to_le_bytes())
+            .entry("tokenizer.ggml.model", 8, &string("gpt2"))
+            .entry("tokenizer.ggml.pre", 8, &string("gpt-2"))
+            .entry("tokenizer.ggml.tokens", 9, &array(8, 4, &vocabulary))
+            .entry(
+                "tokenizer.ggml.token_type",
+                9,
+                &array(5, 4, &[3_u32, 3, 1, 1].map(u32::to_le_bytes).concat()),
+            )
+            .entry("tokenizer.ggml.merges", 9, &array(8, 0, &[]));
+        for (key, value) in [("block_count", 1), ("context_length", 16), ("attention.head_count", 1)] {
+            self = self.entry(&format!("llama.{key}"), 4, &u32::to_le_bytes(value));
+        }
+        let width = WIDTH as u32;
+        for (key, value) in
+            [("embedding_length", width), ("feed_forward_length", width), ("rope.dimension_count", width)]
+        {
+            self = self.entry(&format!("llama.{key}"), 4, &value.to_le_bytes());
+        }
+        self = self.tensor("token_embd.weight", &[WIDTH, 4], ty).tensor("output_norm.weight", &[WIDTH], F32);
+        for name in ["attn_norm", "ffn_norm"] {
+            self = self.tensor(&format!("blk.0.{name}.weight"), &[WIDTH], F32);
+        }
+        for name in ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"] {
+            self = self.tensor(&format!("blk.0.{name}.weight"), &[WIDTH, WIDTH], ty);
+        }
+        self
+    }
+
+    /// The whole file, with data for every tensor.
+    fn whole_file(self) -> Vec<u8> {
+        let data = self.offset as usize;
+        self.file(data)
     }
 
     /// The whole file, with so many bytes of tensor data.
@@ -108,7 +151,7 @@ impl Writer {
         out.extend(self.entries.0.to_le_bytes());
         out.extend(self.entries.1);
         out.extend(self.tensors.1);
-        out.resize(out.len().next_multiple_of(32) + data, 0x51);
+        out.resize(out.len().next_multiple_of(32) + data, DATA);
         out
     }
 }

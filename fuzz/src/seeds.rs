@@ -2,6 +2,7 @@
 
 mod gguf;
 
+use bitnet_pack::convert::{Options, convert};
 use std::path::Path;
 use std::{env, fs, io};
 
@@ -13,8 +14,8 @@ fn main() -> io::Result<()> {
     let folder = Path::new(&folder);
     write(&folder.join("gguf"), gguf::seeds())?;
     write(&folder.join("tokenizer"), tokenizer())?;
-    let chatml = include_bytes!("../../core/testdata/chatml.chat").to_vec();
-    write(&folder.join("chat"), vec![("chatml", chatml)])
+    write(&folder.join("chat_template"), chat_template())?;
+    write(&folder.join("image"), image()?)
 }
 
 fn write(folder: &Path, seeds: Vec<(&str, Vec<u8>)>) -> io::Result<()> {
@@ -22,9 +23,31 @@ fn write(folder: &Path, seeds: Vec<(&str, Vec<u8>)>) -> io::Result<()> {
     seeds.into_iter().try_for_each(|(name, bytes)| fs::write(folder.join(name), bytes))
 }
 
+/// See `targets/chat_template.rs`.
+fn chat_template() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("segments", with(0, include_bytes!("../../core/testdata/chatml.chat"))),
+        ("conversation", with(1, b"\x00Be brief.\0\x01What is <|im_end|>?\0\x02A token.\0\x01 Thanks \n")),
+    ]
+}
+
+/// Images of models as small as they can be; see `targets/image.rs`.
+fn image() -> io::Result<Vec<(&'static str, Vec<u8>)>> {
+    let mut seeds = Vec::new();
+    for ((name, gguf), choice) in gguf::models().into_iter().zip(1..) {
+        let converted = convert(&gguf, &Options::default())
+            .map_err(|error| io::Error::other(format!("{name}: {error:#}")))?;
+        seeds.push((name, with(choice, converted.image.as_slice())));
+    }
+    Ok(seeds)
+}
+
+fn with(choice: u8, rest: &[u8]) -> Vec<u8> {
+    [&[choice], rest].concat()
+}
+
 /// The first byte chooses what follows; see `targets/tokenizer.rs`.
 fn tokenizer() -> Vec<(&'static str, Vec<u8>)> {
-    let with = |choice: u8, rest: &[u8]| [&[choice], rest].concat();
     vec![
         ("tables", with(0, include_bytes!("../../core/testdata/story.tok"))),
         ("story", with(1, b"Once upon a time, there was a little girl.\nShe didn't like 1234.")),

@@ -3,7 +3,9 @@
 
 #![no_main]
 
-use bitnet_edge_core::text::{Decoder, EncodeOptions, Tokenizer, Utf8Stream, encode, scratch_words};
+use bitnet_edge_core::text::{
+    Decoder, EncodeOptions, TokenKind, Tokenizer, Utf8Stream, encode, scratch_words,
+};
 use libfuzzer_sys::fuzz_target;
 
 const STORY: &[u8] = include_bytes!("../../core/testdata/story.tok");
@@ -23,9 +25,12 @@ fuzz_target!(|input: &[u8]| {
         Some((_, text)) => {
             let text = &text[..text.len().min(TEXT_BYTES)];
             let tokenizer = Tokenizer::new_checked(STORY).expect("the shipped tables are right");
-            if let Some(decoded) = round_trip(&tokenizer, text)
-                && text.is_ascii()
-            {
+            let Some((ids, decoded)) = round_trip(&tokenizer, text) else { return };
+            assert!(
+                ids.iter().all(|&id| tokenizer.kind(id) != TokenKind::Control),
+                "text became a control token"
+            );
+            if text.is_ascii() {
                 assert_eq!(decoded.as_bytes(), text.to_ascii_lowercase());
             }
         }
@@ -34,15 +39,16 @@ fuzz_target!(|input: &[u8]| {
 });
 
 /// Encodes and decodes; `None` if the text cannot be encoded.
-fn round_trip(tokenizer: &Tokenizer<'_>, text: &[u8]) -> Option<String> {
+fn round_trip(tokenizer: &Tokenizer<'_>, text: &[u8]) -> Option<(Vec<u32>, String)> {
     let mut scratch = vec![0; scratch_words(TEXT_BYTES)];
     let mut ids = vec![0; TEXT_BYTES + 16];
     let count = encode(tokenizer, text, &mut scratch, &mut ids, EncodeOptions::default()).ok()?;
     let (mut decoder, mut stream, mut out) = (Decoder::at_start(), Utf8Stream::new(), String::new());
-    for &id in &ids[..count] {
+    ids.truncate(count);
+    for &id in &ids {
         assert!(id < tokenizer.token_count(), "token {id} of {}", tokenizer.token_count());
         stream.feed(decoder.bytes(tokenizer, id), |part| out.push_str(part));
     }
     stream.finish(|part| out.push_str(part));
-    Some(out)
+    Some((ids, out))
 }

@@ -30,7 +30,7 @@ extern crate std;
 compile_error!("bitnet-edge reads little-endian images in place; big-endian targets are not supported");
 
 pub mod attention;
-
+pub mod conformance;
 mod error;
 pub mod format;
 pub mod gate;

@@ -1,6 +1,6 @@
 //! Activation quantization: f32 to int8, by token or in groups.
 //!
-//! The rounding is half to even by adding [`ROUND`](crate::math::ROUND). `|x * s|` is at most `127 * (1 + 2^-23)`, so a
+//! The rounding is half to even by adding [`ROUND`]. `|x * s|` is at most `127 * (1 + 2^-23)`, so a
 //! quantized value lies in -127 ..= 127: -128 never occurs, and every i16 and i32 bound of the kernels rests on that.
 
 use crate::Error;

@@ -172,9 +172,12 @@ impl F32x16 for Scalar16 {
 /// ```
 /// use bitnet_edge_kernels::simd::{Scalar16, dot};
 /// assert_eq!(dot::<Scalar16>(&[1.0, 2.0, 3.0], &[1.0, 1.0, 2.0]), 9.0);
+/// assert_eq!(dot::<Scalar16>(&[1.0, 2.0], &[1.0; 16]), 3.0);
 /// ```
 #[inline(always)]
 pub fn dot<V: F32x16>(a: &[f32], b: &[f32]) -> f32 {
+    let n = a.len().min(b.len());
+    let (a, b) = (a.get(..n).unwrap_or(a), b.get(..n).unwrap_or(b));
     let (a16, a_tail) = a.as_chunks::<LANES>();
     let (b16, b_tail) = b.as_chunks::<LANES>();
     let mut s = V::splat(0.0);

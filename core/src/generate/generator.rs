@@ -294,14 +294,8 @@ impl<'m, B: Backend> Generator<'m, B> {
         match self.state {
             State::Prompt { next, end } => {
                 let n = end.saturating_sub(next).min(self.session.batch() as u32);
-                let mut batch = [0; 64];
-                let plan = self.session.plan();
-                let memory = self.session.backend().words([plan.tokens, plan.text]);
-                let ids = memory.as_ref().and_then(|[ids, _]| ids.get(next as usize..)).unwrap_or(&[]);
-                for (to, id) in batch.iter_mut().zip(ids.iter().take(n as usize)) {
-                    *to = *id;
-                }
-                self.session.begin(batch.get(..n as usize).unwrap_or(&[]), next + n == end)?;
+                self.stage_prompt(next as usize, n as usize)?;
+                self.session.launch(n as usize, next + n == end)?;
                 self.state = State::Prompt { next: next + n, end };
                 Ok(None)
             }
@@ -314,6 +308,23 @@ impl<'m, B: Backend> Generator<'m, B> {
             }
             State::Idle | State::Decode => Err(Error::Order("give a prompt first")),
         }
+    }
+
+    /// Places `n` tokens of the prompt for a pass, a few at a time: they lie in memory of the backend.
+    fn stage_prompt(&mut self, from: usize, n: usize) -> Result<(), Error> {
+        const PIECE: usize = 32;
+        let plan = self.session.plan();
+        for at in (0..n).step_by(PIECE) {
+            let len = PIECE.min(n.saturating_sub(at));
+            let mut piece = [0; PIECE];
+            let memory = self.session.backend().words([plan.tokens, plan.text]);
+            let ids = memory.as_ref().and_then(|[ids, _]| ids.get(from.saturating_add(at)..)).unwrap_or(&[]);
+            for (to, id) in piece.iter_mut().zip(ids) {
+                *to = *id;
+            }
+            self.session.stage(at, piece.get(..len).unwrap_or(&[]))?;
+        }
+        Ok(())
     }
 
     /// Samples from the logits of the pass that has just ended.

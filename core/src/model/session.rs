@@ -21,9 +21,6 @@ pub enum Progress {
     Done,
 }
 
-/// Tokens that one pass takes at most: what fits the block written at its start.
-const MAX_PASS: usize = 64;
-
 /// A model running in an arena.
 ///
 /// ```no_run
@@ -52,8 +49,11 @@ impl<'m, B: Backend> Session<'m, B> {
     /// A session with an empty context.
     ///
     /// # Errors
-    /// None today; a backend may come to check the plan here.
+    /// [`Error::PlanOption`] if the plan was made for a model of another configuration.
     pub fn new(model: &'m Model<'m>, plan: &'m MemoryPlan, backend: B) -> Result<Self, Error> {
+        if plan.config() != model.config() {
+            return Err(Error::PlanOption("it was made for a model of another configuration"));
+        }
         Ok(Self { model, plan, backend, position: 0, tokens: 0, pc: 0, unit: 0, want_logits: false })
     }
 
@@ -88,8 +88,8 @@ impl<'m, B: Backend> Session<'m, B> {
     }
 
     /// Tokens that one pass can take.
-    pub fn batch(&self) -> usize {
-        (self.plan.options().batch as usize).min(MAX_PASS)
+    pub const fn batch(&self) -> usize {
+        self.plan.options().batch as usize
     }
 
     /// Forgets all positions from `position` on. A pass under way is abandoned.
@@ -105,33 +105,36 @@ impl<'m, B: Backend> Session<'m, B> {
     /// [`Error::ContextFull`], [`Error::EmptyPrompt`], [`Error::TokenOutOfRange`]; [`Error::Order`] if a pass is under
     /// way or `ids` are too many.
     pub fn begin(&mut self, ids: &[u32], want_logits: bool) -> Result<(), Error> {
+        self.stage(0, ids)?;
+        self.launch(ids.len(), want_logits)
+    }
+
+    /// Places token ids for the next pass, from its token `at` on.
+    pub(crate) fn stage(&mut self, at: usize, ids: &[u32]) -> Result<(), Error> {
         if self.tokens != 0 {
             return Err(Error::Order("a pass is under way"));
         }
-        if ids.is_empty() {
+        let vocab = self.model.config().vocab;
+        if let Some(&id) = ids.iter().find(|&&id| id >= vocab) {
+            return Err(Error::TokenOutOfRange { id, vocab });
+        }
+        let place = self.plan.step.part(STEP_IDS.saturating_add(at), ids.len());
+        self.backend.write(place.ok_or(Error::Order("more tokens than a batch of the plan"))?, ids)
+    }
+
+    /// Begins a pass over the tokens that [`stage`](Self::stage) placed.
+    pub(crate) fn launch(&mut self, tokens: usize, want_logits: bool) -> Result<(), Error> {
+        if tokens == 0 {
             return Err(Error::EmptyPrompt);
         }
-        if ids.len() > self.batch() {
-            return Err(Error::Order("more tokens than a batch of the plan"));
-        }
-        let tokens = ids.len() as u32;
+        let tokens = tokens as u32;
         if tokens > self.room() {
             return Err(Error::ContextFull {
                 need: self.position.saturating_add(tokens),
                 have: self.plan.options().context,
             });
         }
-        let vocab = self.model.config().vocab;
-        if let Some(&id) = ids.iter().find(|&&id| id >= vocab) {
-            return Err(Error::TokenOutOfRange { id, vocab });
-        }
-        let mut block = [0; STEP_IDS + MAX_PASS];
-        let head = [tokens, self.position, tokens - 1, 0];
-        for (to, &word) in block.iter_mut().zip(head.iter().chain(ids)) {
-            *to = word;
-        }
-        let block = block.get(..STEP_IDS + ids.len()).unwrap_or(&[]);
-        self.backend.write(self.plan.step, block)?;
+        self.backend.write(self.plan.step, &[tokens, self.position, tokens - 1, 0])?;
         (self.tokens, self.pc, self.unit, self.want_logits) = (tokens, 0, 0, want_logits);
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! 64-byte aligned memory.
 
+use std::alloc::{Layout, handle_alloc_error};
+
 use bitnet_edge_core::Line;
-use zerocopy::IntoBytes;
+use zerocopy::{FromZeros, IntoBytes};
 
 /// Bytes that start at a multiple of 64: an image made in memory.
 #[derive(Clone, Debug)]
@@ -38,18 +40,34 @@ impl Bytes {
 }
 
 /// Memory for a session.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Arena(Vec<Line>);
 
 impl Arena {
-    /// At least `bytes` bytes, zeroed.
+    /// At least `bytes` bytes, zeroed. Ends the program, as `Vec` does, if the system does not give them.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        Self(vec![Line::ZERO; Line::count(bytes)])
+        Self::try_new(bytes).unwrap_or_else(|| handle_alloc_error(Layout::new::<Line>()))
+    }
+
+    /// As [`new`](Self::new), but `None` if the system does not give them: what a user asks for can be any number.
+    #[must_use]
+    pub fn try_new(bytes: usize) -> Option<Self> {
+        Line::new_vec_zeroed(Line::count(bytes)).ok().map(Self)
     }
 
     /// The memory.
     pub fn lines(&mut self) -> &mut [Line] {
         &mut self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arena;
+
+    #[test]
+    fn memory_that_no_machine_has_is_refused() {
+        assert!(Arena::try_new(1 << 60).is_none());
     }
 }

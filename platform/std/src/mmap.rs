@@ -15,11 +15,19 @@ impl MappedFile {
     /// Maps a file.
     ///
     /// # Errors
-    /// The system's, for a file that cannot be opened or mapped; an empty file is `InvalidData`.
+    /// The system's, for a file that cannot be opened or mapped; `InvalidInput` for what is empty or not a file.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        if file.metadata()?.len() == 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty"));
+        let metadata = file.metadata()?;
+        let refused = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        if metadata.is_dir() {
+            return refused("it is a directory");
+        }
+        if !metadata.is_file() {
+            return refused("it is not a regular file, which alone can be mapped");
+        }
+        if metadata.len() == 0 {
+            return refused("the file is empty");
         }
         // SAFETY: The mapping is private and read-only. Another process that truncates the file while it is mapped makes
         // reads fail with SIGBUS, and one that writes to it changes weights under the run; both are what mapping a model

@@ -1,6 +1,8 @@
 //! The areas of the kernels crate.
 
 use crate::opaque::{bytes, float, keep, number, with_ram};
+use bitnet_edge_kernels::Scalar;
+use bitnet_edge_kernels::conformance::{self, Effort};
 use bitnet_edge_kernels::format::i2_s::{self, I2s, I2sLayout};
 use bitnet_edge_kernels::format::{self, q4_0, q4_1, q6_k, q8_0, tq1_0, tq2_0};
 
@@ -44,4 +46,12 @@ pub extern "C" fn area_ternary() {
         keep((tensor.scale(), tensor.shape(), tensor.code(number() as usize, number() as usize)));
         with_ram::<u8>(|ram| keep(tensor.row(number() as usize, ram)));
     }
+}
+
+/// The kernels checked against their definition, as a board does it at boot.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn area_conformance() {
+    let effort = if number() == 0 { Effort::Boot } else { Effort::Full };
+    keep(conformance::run(Scalar, effort, &mut |failure| keep(*failure)));
 }

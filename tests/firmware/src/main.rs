@@ -22,6 +22,7 @@ pub extern "C" fn _start() -> ! {
     loop {
         kernels::area_formats();
         kernels::area_ternary();
+        kernels::area_conformance();
         image::area_image();
         text::area_encode();
         text::area_chat();

@@ -1,19 +1,21 @@
 //! The command line: options and what they do.
 #![allow(clippy::doc_markdown)] // doc comments of options are help texts: backticks would be printed
 
-use std::io::{Write, stderr, stdout};
+use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use bitnet_edge_core::image::{Image, MAGIC};
-use bitnet_edge_core::{KvType, MemoryPlan, Model, PlanOptions};
+use bitnet_edge_core::{Error, KvType, MemoryPlan, Model, PlanOptions};
 use bitnet_edge_kernels::format::i2_s::I2sLayout;
 use clap::{Args, Parser, Subcommand};
 
-use crate::convert::{BlockType, Manifest, Options, convert};
+use crate::convert::{BlockType, Manifest, Options, convert, hex};
 use crate::gguf::Gguf;
-use crate::source::{Source, default_output, map, name};
-use crate::{inspect, output, plan};
+use crate::output::Destination;
+use crate::source::{Source, default_output, is_image, map, model, name};
+use crate::{inspect, plan, report, verify};
+
+const NO_STDOUT: &str = "cannot write to stdout";
 
 /// Convert GGUF models into flash images that bitnet-edge executes in place.
 #[derive(Debug, Parser)]
@@ -117,26 +119,49 @@ pub struct PlanArgs {
     /// Type of the KV cache: f16, f32 or int8 [default: f16]
     #[arg(long, value_name = "TYPE", value_parser = kv_type)]
     kv: Option<KvType>,
-    /// Tokens of a prompt that go through the model together, at most 64 [default: 8]
-    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..=64))]
+    /// Tokens of a prompt that go through the model together, at most 4096 [default: 8]
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: Option<u32>,
+    /// Refuse a plan of more bytes than a board has; K and M are 1024 and 1024 x 1024
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    arena: Option<usize>,
 }
 
 impl PlanArgs {
-    /// The options for a model, with text of `prompt_bytes` bytes if that is known.
-    #[must_use]
-    pub fn options(&self, model: &Model<'_>, prompt_bytes: Option<usize>) -> PlanOptions {
+    /// The plan for a model and a prompt of `prompt_bytes` bytes. Up to four bytes a position it is the same plan,
+    /// whatever the prompt: what `plan` prints is what a run takes.
+    pub fn plan(&self, model: &Model<'_>, prompt_bytes: usize) -> Result<MemoryPlan> {
+        let plan =
+            MemoryPlan::new(&model.config(), &self.options(model, prompt_bytes)).map_err(report::advised)?;
+        match self.arena {
+            Some(have) if have < plan.bytes() => {
+                Err(report::advised(Error::ArenaTooSmall { need: plan.bytes(), have }))
+            }
+            _ => Ok(plan),
+        }
+    }
+
+    fn options(&self, model: &Model<'_>, prompt_bytes: usize) -> PlanOptions {
         let config = model.config();
         let mut options = PlanOptions::new(&config);
         options.context = self.context.unwrap_or(config.context.min(4096));
         options.kv = self.kv.unwrap_or(options.kv);
         options.batch = self.batch.unwrap_or(options.batch);
-        options.prompt_bytes = match prompt_bytes {
-            Some(bytes) => u32::try_from(bytes).unwrap_or(u32::MAX),
-            None => options.context.saturating_mul(4),
-        };
+        let prompt_bytes = u32::try_from(prompt_bytes).unwrap_or(u32::MAX);
+        options.prompt_bytes = prompt_bytes.max(options.context.saturating_mul(4));
         options
     }
+}
+
+fn bytes(text: &str) -> Result<usize> {
+    let (digits, unit) = match text.strip_suffix(['K', 'k']) {
+        Some(digits) => (digits, 1 << 10),
+        None => text.strip_suffix(['M', 'm']).map_or((text, 1), |digits| (digits, 1 << 20)),
+    };
+    let number: Option<usize> = digits.parse().ok();
+    number
+        .and_then(|number| number.checked_mul(unit))
+        .context("a number of bytes is needed, such as 65536 or 64K")
 }
 
 fn i2s_layout(name: &str) -> Result<I2sLayout> {
@@ -158,7 +183,7 @@ fn kv_type(name: &str) -> Result<KvType> {
 /// Prints notes on an import to stderr.
 pub fn print_notes(notes: &[String]) {
     for note in notes {
-        eprintln!("note: {note}");
+        report::say(format_args!("note: {note}"));
     }
 }
 
@@ -174,49 +199,37 @@ pub fn run(cli: Cli) -> Result<()> {
 
 fn convert_file(path: &Path, output: Option<PathBuf>, import: &ImportArgs) -> Result<()> {
     let file = map(path)?;
-    if file.starts_with(&MAGIC) {
+    if is_image(&file, path)? {
         bail!("{} is a flash image already", path.display());
     }
     let options = Options { source_name: name(path), ..import.options()? };
+    let to = Destination::new(&output.unwrap_or_else(|| default_output(path)), path)?;
     let done = convert(&file, &options).with_context(|| path.display().to_string())?;
     print_notes(&done.notes);
-    let to = output.unwrap_or_else(|| default_output(path));
-    output::write_file(&to, done.image.as_slice())?;
+    to.write(done.image.as_slice())?;
     let (from, bytes) = (file.len(), done.image.as_slice().len());
-    eprintln!(
+    report::say(format_args!(
         "{}: {bytes} bytes, from {from}; every tensor was decoded on both sides and compared",
-        to.display()
-    );
+        to.name().display()
+    ));
     Ok(())
 }
 
 fn inspect_file(path: &Path) -> Result<()> {
     let file = map(path)?;
     let out = &mut stdout().lock();
-    if file.starts_with(&MAGIC) {
-        let model = Model::new_checked(&file).with_context(|| path.display().to_string())?;
-        inspect::image(&model, out)?;
+    if is_image(&file, path)? {
+        inspect::image(&model(&file, path)?, out).context(NO_STDOUT)
     } else {
         let gguf = Gguf::parse(&file).with_context(|| path.display().to_string())?;
-        inspect::gguf(&gguf, out)?;
+        inspect::gguf(&gguf, out).context(NO_STDOUT)
     }
-    Ok(())
 }
 
 fn verify_file(path: &Path) -> Result<()> {
     let file = map(path)?;
-    let check = || -> Result<[u8; 32]> {
-        let image = Image::new_checked(&file)?;
-        image.verify()?;
-        let model = Model::new_checked(&file)?;
-        if let Some(tokenizer) = model.tokenizer() {
-            tokenizer.verify().map_err(bitnet_edge_core::Error::from)?;
-        }
-        Ok(image.digest())
-    };
-    let digest = check().with_context(|| path.display().to_string())?;
-    println!("{}: ok, image digest {}", path.display(), crate::convert::hex(&digest));
-    Ok(())
+    let digest = verify::image(&file).map_err(report::advised).with_context(|| path.display().to_string())?;
+    writeln!(stdout().lock(), "{}: ok, image digest {}", path.display(), hex(&digest)).context(NO_STDOUT)
 }
 
 fn plan_file(path: &Path, args: &PlanArgs, import: &ImportArgs) -> Result<()> {
@@ -224,9 +237,6 @@ fn plan_file(path: &Path, args: &PlanArgs, import: &ImportArgs) -> Result<()> {
     if let Source::Converted { notes, .. } = &source {
         print_notes(notes);
     }
-    let model = Model::new_checked(source.bytes()).with_context(|| path.display().to_string())?;
-    let made = MemoryPlan::new(&model.config(), &args.options(&model, None))?;
-    plan::print(&model, &made, &mut stdout().lock())?;
-    stderr().flush()?;
-    Ok(())
+    let model = model(source.bytes(), path)?;
+    plan::print(&model, &args.plan(&model, 0)?, &mut stdout().lock()).context(NO_STDOUT)
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use bitnet_edge_core::Model;
-use bitnet_edge_core::image::{Data, GLOBAL_ROLES, LAYER_ROLES, Role, SectionKind, TensorId};
+use bitnet_edge_core::image::{Data, GLOBAL_ROLES, LAYER_ROLES, SectionKind, TensorId};
 use bitnet_edge_kernels::format::i2_s::I2sLayout;
 
-use crate::convert::{Provenance, hex, role_name};
+use crate::convert::{Provenance, hex};
 use crate::gguf::{Gguf, Tensor, TensorType};
 
 /// Writes what is in a GGUF file: metadata, tensors, totals by type, what would be assumed on import, and
@@ -151,6 +151,19 @@ pub fn image(model: &Model<'_>, out: &mut impl Write) -> io::Result<()> {
             Err(e) => writeln!(out, "\nprovenance cannot be read: {e:#}")?,
         }
     }
+    match model.tokenizer() {
+        Some(t) => writeln!(
+            out,
+            "tokenizer     {:?} with pre-tokenizer {:?}, {} tokens{}{}",
+            t.model(),
+            t.pre_tokenizer(),
+            t.token_count(),
+            if t.adds_bos() { ", puts the beginning token first" } else { "" },
+            if t.lowercases() { ", puts prompts in lower case" } else { "" }
+        )?,
+        None => writeln!(out, "tokenizer     none: prompts are token ids")?,
+    }
+    writeln!(out, "chat template {}", if model.chat().is_some() { "yes" } else { "none" })?;
     writeln!(out, "\n{c:#?}")?;
     crate::plan::flash(model, out)?;
     writeln!(out, "\ntensors:")?;
@@ -165,7 +178,7 @@ pub fn image(model: &Model<'_>, out: &mut impl Write) -> io::Result<()> {
                 out,
                 "{:>6}  {:<16} {layout:<7} {:>7} x {:<6} {:>12} bytes",
                 id.0,
-                tensor_name(id),
+                id.to_string(),
                 t.rows,
                 t.cols,
                 t.len
@@ -173,20 +186,6 @@ pub fn image(model: &Model<'_>, out: &mut impl Write) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// A tensor's name in reports: its layer and role.
-fn tensor_name(id: TensorId) -> String {
-    match id {
-        TensorId::EMBEDDING => "embedding".to_owned(),
-        TensorId::HEAD => "head".to_owned(),
-        TensorId::FINAL_NORM => "final_norm".to_owned(),
-        TensorId(id) => {
-            let place = id.saturating_sub(GLOBAL_ROLES);
-            let role = Role::ALL.into_iter().find(|r| *r as u32 == place % LAYER_ROLES);
-            format!("{}.{}", place / LAYER_ROLES, role.map_or("?", role_name))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,5 +10,7 @@ pub mod gguf;
 pub mod inspect;
 pub mod output;
 pub mod plan;
+pub mod report;
 pub mod source;
 pub mod text;
+pub mod verify;

@@ -2,15 +2,8 @@
 
 use std::process::ExitCode;
 
-use bitnet_pack::cli;
-use clap::Parser;
+use bitnet_pack::{cli, report};
 
 fn main() -> ExitCode {
-    match cli::run(cli::Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    report::finish(cli::run(report::parse()))
 }

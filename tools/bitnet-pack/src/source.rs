@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use bitnet_edge_core::Model;
 use bitnet_edge_core::image::MAGIC;
 use bitnet_edge_std::{Bytes, MappedFile};
 
 use crate::convert::{Options, convert};
+use crate::report::advised;
 
 /// The bytes of an image, wherever they are.
 #[derive(Debug)]
@@ -26,15 +28,8 @@ impl Source {
     /// Opens an image, or converts a GGUF file.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
         let file = map(path)?;
-        if file.starts_with(&MAGIC) {
+        if is_image(&file, path)? {
             return Ok(Self::Image(file));
-        }
-        if !file.starts_with(b"GGUF") {
-            bail!(
-                "{}: neither a flash image (.bpk) nor a GGUF file: it starts with {}",
-                path.display(),
-                start(&file)
-            );
         }
         let options = Options { source_name: name(path), ..options.clone() };
         let done = convert(&file, &options).with_context(|| path.display().to_string())?;
@@ -68,6 +63,20 @@ pub fn default_output(path: &Path) -> PathBuf {
     path.with_extension("bpk")
 }
 
-fn start(bytes: &[u8]) -> String {
-    bytes[..bytes.len().min(8)].escape_ascii().to_string()
+/// Whether a file is a flash image; an error if it is no GGUF file either.
+pub fn is_image(file: &[u8], path: &Path) -> Result<bool> {
+    match file {
+        file if file.starts_with(&MAGIC) => Ok(true),
+        file if file.starts_with(b"GGUF") => Ok(false),
+        other => bail!(
+            "{}: neither a flash image (.bpk) nor a GGUF file: it starts with \"{}\"",
+            path.display(),
+            other[..other.len().min(8)].escape_ascii()
+        ),
+    }
+}
+
+/// The model in an image, with errors that name its file.
+pub fn model<'a>(image: &'a [u8], path: &Path) -> Result<Model<'a>> {
+    Model::new_checked(image).map_err(advised).with_context(|| path.display().to_string())
 }

