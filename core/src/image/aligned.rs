@@ -5,10 +5,10 @@
 /// [`include_image!`](crate::include_image) is the short form. The type is for what that macro cannot say, such as the
 /// section of memory that a linker script gives to the image:
 ///
-/// ```
+/// ```standalone_crate
 /// use bitnet_edge_core::{Model, image::Aligned};
 ///
-/// #[unsafe(link_section = ".flash.model")]
+/// #[cfg_attr(target_os = "none", unsafe(link_section = ".flash.model"))]
 /// static IMAGE: Aligned<[u8; include_bytes!("../../testdata/tiny.bpk").len()]> =
 ///     Aligned(*include_bytes!("../../testdata/tiny.bpk"));
 ///
@@ -24,7 +24,7 @@ pub struct Aligned<T: ?Sized>(pub T);
 /// As [`include_bytes!`], whose result may start anywhere, so that [`Model::new_checked`](crate::Model::new_checked)
 /// would refuse it by chance.
 ///
-/// ```
+/// ```standalone_crate
 /// use bitnet_edge_core::{Model, ModelConfig, include_image};
 /// static IMAGE: &[u8] = include_image!("../../testdata/tiny.bpk");
 /// const LAYERS: u32 = match ModelConfig::read(IMAGE) {

@@ -10,7 +10,7 @@ use crate::Error;
 ///
 /// Firmware reads it when it is compiled:
 ///
-/// ```
+/// ```standalone_crate
 /// use bitnet_edge_core::{ModelConfig, include_image};
 /// static IMAGE: &[u8] = include_image!("../../testdata/tiny.bpk");
 /// const CONFIG: ModelConfig = match ModelConfig::read(IMAGE) {
@@ -73,8 +73,9 @@ impl ModelConfig {
     /// As [`Image::new_checked`], without the checksum.
     ///
     /// ```
-    /// use bitnet_edge_core::{Error, ModelConfig, include_image};
-    /// let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
+    /// use bitnet_edge_core::{Error, ModelConfig};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// let config = ModelConfig::read(IMAGE)?;
     /// assert_eq!(config.context, 64);
     /// assert_eq!(ModelConfig::read(b"GGUF"), Err(Error::NotAnImage));
     /// # Ok::<(), Error>(())
@@ -183,8 +184,9 @@ impl ModelConfig {
     /// The record's bytes: what [`decode`](Self::decode) reads.
     ///
     /// ```
-    /// # use bitnet_edge_core::{ModelConfig, include_image};
-    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::ModelConfig;
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
     /// assert_eq!(config.encode()[..4], config.dim.to_le_bytes());
     /// assert_eq!(ModelConfig::decode(&config.encode()), Ok(config));
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -222,8 +224,9 @@ impl ModelConfig {
     /// Width of all query heads.
     ///
     /// ```
-    /// # use bitnet_edge_core::{ModelConfig, include_image};
-    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::ModelConfig;
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
     /// assert_eq!((config.heads, config.head_dim, config.q_dim()), (2, 32, 64));
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
@@ -234,8 +237,9 @@ impl ModelConfig {
     /// Width of all key (or value) heads.
     ///
     /// ```
-    /// # use bitnet_edge_core::{ModelConfig, include_image};
-    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::ModelConfig;
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
     /// assert_eq!((config.kv_heads, config.head_dim, config.kv_dim()), (1, 32, 32));
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
@@ -246,8 +250,9 @@ impl ModelConfig {
     /// Query heads a key head serves.
     ///
     /// ```
-    /// # use bitnet_edge_core::{ModelConfig, include_image};
-    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::ModelConfig;
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
     /// assert_eq!((config.heads, config.kv_heads, config.group()), (2, 1, 2));
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
@@ -261,8 +266,9 @@ impl ModelConfig {
     /// The widest input of a matrix.
     ///
     /// ```
-    /// # use bitnet_edge_core::{ModelConfig, include_image};
-    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::ModelConfig;
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
     /// assert_eq!((config.dim, config.q_dim(), config.ffn, config.widest()), (64, 64, 128, 128));
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```

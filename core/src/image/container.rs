@@ -120,8 +120,9 @@ impl SectionKind {
 /// One entry of the section table, with its bytes.
 ///
 /// ```
-/// use bitnet_edge_core::{image::{Image, crc32}, include_image};
-/// let image = Image::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+/// use bitnet_edge_core::{image::{Image, crc32}};
+/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// let image = Image::new_checked(IMAGE)?;
 /// for section in image.sections() {
 ///     println!("{:>8} {:>6} bytes: {}", section.offset, section.bytes.len(), section.name());
 ///     assert!(section.offset.is_multiple_of(u64::from(section.alignment)));
@@ -151,8 +152,9 @@ impl Section<'_> {
     /// Name of the kind, or "unknown".
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}, include_image};
-    /// # let image = Image::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let image = Image::new_checked(IMAGE)?;
     /// let names: Vec<_> = image.sections().map(|section| section.name()).collect();
     /// assert_eq!(names[..3], ["configuration", "RoPE", "tokenizer"]);
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -165,8 +167,9 @@ impl Section<'_> {
 /// An image whose header and section table are right.
 ///
 /// ```
-/// use bitnet_edge_core::{Error, image::Image, include_image};
-/// let image = Image::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+/// use bitnet_edge_core::{Error, image::Image};
+/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// let image = Image::new_checked(IMAGE)?;
 /// assert_eq!(image.sections().count(), 7);
 /// assert_eq!(Image::new_checked(b"GGUF....").err(), Some(Error::NotAnImage));
 /// # Ok::<(), Error>(())
@@ -186,8 +189,8 @@ impl<'a> Image<'a> {
     /// What is wrong, as an [`Error`] of an image.
     ///
     /// ```
-    /// use bitnet_edge_core::{Error, image::{Aligned, Image}, include_image};
-    /// static IMAGE: &[u8] = include_image!("../../testdata/tiny.bpk");
+    /// use bitnet_edge_core::{Error, image::{Aligned, Image}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// assert!(Image::new_checked(IMAGE).is_ok());
     ///
     /// let (need, have) = (IMAGE.len() as u64, IMAGE.len() as u64 - 1);
@@ -311,8 +314,9 @@ impl<'a> Image<'a> {
     /// All sections, in order.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}, include_image};
-    /// # let image = Image::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let image = Image::new_checked(IMAGE)?;
     /// let bytes: usize = image.sections().map(|section| section.bytes.len()).sum();
     /// assert!(bytes < image.bytes().len()); // header, table and padding are the rest
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -325,8 +329,9 @@ impl<'a> Image<'a> {
     /// The bytes of the section of this kind.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}, include_image};
-    /// # let image = Image::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let image = Image::new_checked(IMAGE)?;
     /// assert!(image.section(SectionKind::Tokenizer).is_some_and(|tables| tables.starts_with(b"BTOK")));
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
@@ -349,8 +354,9 @@ impl<'a> Image<'a> {
     /// [`Error::SectionMissing`]
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}, include_image};
-    /// # let image = Image::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let image = Image::new_checked(IMAGE)?;
     /// assert_eq!(image.required(SectionKind::Config)?.len(), 64);
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
@@ -364,8 +370,9 @@ impl<'a> Image<'a> {
     /// All bytes of the image.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}, include_image};
-    /// # let image = Image::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let image = Image::new_checked(IMAGE)?;
     /// assert!(image.bytes().starts_with(b"\x89BPK"));
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
@@ -376,8 +383,9 @@ impl<'a> Image<'a> {
     /// The image digest: SHA-256 of header and section table, which holds the digest of every section.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}, include_image};
-    /// # let image = Image::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let image = Image::new_checked(IMAGE)?;
     /// let name: String = image.digest().iter().map(|byte| format!("{byte:02x}")).collect();
     /// assert_eq!(name.len(), 64); // what a receipt calls the image
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -392,8 +400,8 @@ impl<'a> Image<'a> {
     /// [`Error::SectionDamaged`] with the section's name, [`Error::ImageDamaged`] for padding.
     ///
     /// ```
-    /// use bitnet_edge_core::{Error, image::{Aligned, Image}, include_image};
-    /// static IMAGE: &[u8] = include_image!("../../testdata/tiny.bpk");
+    /// use bitnet_edge_core::{Error, image::{Aligned, Image}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// let mut copy = Aligned([0; IMAGE.len()]);
     /// copy.0.copy_from_slice(IMAGE);
     /// assert_eq!(Image::new_checked(&copy.0)?.verify(), Ok(()));

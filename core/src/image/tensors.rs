@@ -50,8 +50,9 @@ impl TensorId {
     /// The token embedding, `vocab` rows.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}, include_image};
-    /// # let model = Model::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
     /// assert_eq!(model.tensor(TensorId::EMBEDDING).map(|t| (t.rows, t.cols)), Some((56, 64)));
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
@@ -59,8 +60,9 @@ impl TensorId {
     /// The output head, `vocab` rows.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}, include_image};
-    /// # let model = Model::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
     /// // A tied head is the embedding, stored once.
     /// let [head, embedding] = [TensorId::HEAD, TensorId::EMBEDDING].map(|id| model.tensor(id).map(|t| t.offset));
     /// assert_eq!(head, embedding);
@@ -70,8 +72,9 @@ impl TensorId {
     /// The norm before the head.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}, include_image};
-    /// # let model = Model::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
     /// assert_eq!(model.tensor(TensorId::FINAL_NORM).map(|t| (t.rows, t.cols)), Some((1, 64)));
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
@@ -211,8 +214,9 @@ impl Role {
     /// Rows and columns (rows 1 for a vector) in a model of this configuration.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}, include_image};
-    /// # let model = Model::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
     /// let config = model.config();
     /// assert_eq!(Role::K.shape(&config), (config.kv_dim(), config.dim));
     /// assert_eq!(Role::FfnSubNorm.shape(&config), (1, config.ffn)); // a vector
@@ -247,8 +251,9 @@ impl Role {
 /// What a tensor's bytes are.
 ///
 /// ```
-/// use bitnet_edge_core::{Model, image::{Data, TensorId}, include_image};
-/// let model = Model::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+/// use bitnet_edge_core::{Model, image::{Data, TensorId}};
+/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// let model = Model::new_checked(IMAGE)?;
 /// match model.tensor(TensorId::EMBEDDING).map(|tensor| tensor.data) {
 ///     Some(Data::Matrix { layout, row_tile_bytes, tiles, .. }) => {
 ///         assert_eq!(layout.name(), "q8r4");
@@ -278,8 +283,9 @@ pub enum Data<'a> {
 /// One tensor of an image.
 ///
 /// ```
-/// use bitnet_edge_core::{Model, image::{Role, TensorId}, include_image};
-/// let model = Model::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+/// use bitnet_edge_core::{Model, image::{Role, TensorId}};
+/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// let model = Model::new_checked(IMAGE)?;
 /// let down = model.tensor(TensorId::of(1, Role::Down)).expect("every model has it");
 /// assert_eq!((down.rows, down.cols), (64, 128)); // outputs, inputs
 /// assert_eq!(down.len, 64 * 128 / 4); // bytes: 2 bits a weight
@@ -305,8 +311,9 @@ pub struct Tensor<'a> {
 /// A model in a flash image: everything that the runtime reads, checked once.
 ///
 /// ```
-/// use bitnet_edge_core::{Model, include_image};
-/// let model = Model::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+/// use bitnet_edge_core::Model;
+/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// let model = Model::new_checked(IMAGE)?;
 /// let config = model.config();
 /// assert_eq!((config.layers, config.dim, config.vocab), (2, 64, 56));
 /// assert!(model.tokenizer().is_some() && model.chat().is_some());
@@ -330,8 +337,8 @@ impl<'a> Model<'a> {
     /// What is wrong, as an [`Error`] of an image.
     ///
     /// ```
-    /// use bitnet_edge_core::{Error, Model, include_image};
-    /// static IMAGE: &[u8] = include_image!("../../testdata/tiny.bpk");
+    /// use bitnet_edge_core::{Error, Model};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// let model = Model::new_checked(IMAGE)?;
     /// model.image().verify()?; // reads every byte: after an update, say, not at every start
     /// assert_eq!(Model::new_checked(&[]).err(), Some(Error::NotAnImage));
@@ -427,6 +434,34 @@ impl<'a> Model<'a> {
         Ok(Some(Tensor { rows, cols, factor: float(16), offset, len, data }))
     }
 
+    /// Checks what no header says: every checksum and all padding ([`Image::verify`]), the order of the tokenizer's tables, and
+    /// that ternary matrices hold no code 3. Reads the whole image.
+    ///
+    /// # Errors
+    /// What is wrong, as an [`Error`] of an image.
+    ///
+    /// ```
+    /// use bitnet_edge_core::{Model, include_image};
+    /// Model::new_checked(include_image!("../../testdata/tiny.bpk"))?.verify()?;
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub fn verify(&self) -> Result<(), Error> {
+        self.image.verify()?;
+        if let Some(tokenizer) = &self.tokenizer {
+            tokenizer.verify()?;
+        }
+        let layers = GLOBAL_ROLES.saturating_add(LAYER_ROLES.saturating_mul(self.config.layers));
+        for id in 0..layers {
+            if let Some(Tensor { data: Data::Matrix { layout: Layout::T2r4, tiles, .. }, .. }) =
+                self.tensor(TensorId(id))
+                && tiles.iter().any(|codes| codes & codes >> 1 & 0x55 != 0)
+            {
+                return Err(Error::TernaryCode { tensor: id });
+            }
+        }
+        Ok(())
+    }
+
     /// Bytes inside the tensor section, at a multiple of 64.
     fn data(&self, offset: u64, len: u64) -> Option<&'a [u8]> {
         let section = self.image.sections().find(|s| s.kind == SectionKind::Tensors as u32)?;
@@ -437,8 +472,9 @@ impl<'a> Model<'a> {
     /// The tensor of this id, or `None` if the model does not have it.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}, include_image};
-    /// # let model = Model::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
     /// let norm = model.tensor(TensorId::of(0, Role::AttnNorm)).expect("this model has it");
     /// assert!(matches!(norm.data, Data::Vector(weights) if weights.len() == 64));
     /// assert!(model.tensor(TensorId::of(0, Role::QBias)).is_none());
@@ -451,8 +487,9 @@ impl<'a> Model<'a> {
     /// Whether the model has this tensor.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}, include_image};
-    /// # let model = Model::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
     /// assert!(model.has(TensorId::of(1, Role::FfnSubNorm)));
     /// assert!(!model.has(TensorId::of(1, Role::FfnPostNorm))); // its operation is absent from the program
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -465,8 +502,9 @@ impl<'a> Model<'a> {
     /// Dimensions and constants.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}, include_image};
-    /// # let model = Model::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
     /// assert_eq!(model.config().head_dim, 32);
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
@@ -477,8 +515,9 @@ impl<'a> Model<'a> {
     /// `RoPE` frequencies: turns a position, a pair each, as fractions of 2^64.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}, include_image};
-    /// # let model = Model::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
     /// // The first pair turns by one radian a position.
     /// let radians = model.turns()[0] as f64 / 2f64.powi(64) * core::f64::consts::TAU;
     /// assert!((radians - 1.0).abs() < 1e-12);
@@ -492,8 +531,9 @@ impl<'a> Model<'a> {
     /// The tokenizer, if the image has one.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}, include_image};
-    /// # let model = Model::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
     /// let tokenizer = model.tokenizer().expect("this image has one");
     /// assert!(tokenizer.find(b" board").is_some_and(|id| tokenizer.token_bytes(id) == b" board"));
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -505,8 +545,9 @@ impl<'a> Model<'a> {
     /// The chat template, if the image has one.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}, include_image};
-    /// # let model = Model::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
     /// use bitnet_edge_core::text::{Ending, Message, Piece, Role as Who};
     /// let template = model.chat().expect("this image has one");
     /// let messages = [Message { role: Who::User, content: b"hi" }];
@@ -522,8 +563,9 @@ impl<'a> Model<'a> {
     /// The image itself.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}, include_image};
-    /// # let model = Model::new_checked(include_image!("../../testdata/tiny.bpk"))?;
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
     /// assert_eq!(model.image().verify(), Ok(()));
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
