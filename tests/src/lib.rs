@@ -1,6 +1,7 @@
 //! What the workspace tests share.
 
 pub mod draw;
+pub mod example_model;
 pub mod exercise;
 pub mod files;
 pub mod gguf_builder;
@@ -9,6 +10,8 @@ pub mod image_edit;
 pub mod models;
 pub mod opaque;
 pub mod perplexity;
+pub mod reference;
 pub mod spread;
+pub mod synthetic;
 pub mod tiny;
 pub mod vocabulary;

@@ -457,3 +457,15 @@ fn scales_that_are_not_finite_are_an_error() {
         }
     }
 }
+
+/// A ternary code 3 behind right checksums: only `verify` reads the weights.
+#[test]
+fn a_code_3_in_a_ternary_matrix_is_named_by_verify() {
+    let mut image = tiny();
+    let q = TensorId::of(0, Role::Q);
+    let codes = Model::new_checked(image.as_slice()).unwrap().tensor(q).unwrap().offset as usize;
+    image.as_mut_slice()[codes] |= 0b11;
+    put_right(image.as_mut_slice());
+    let model = Model::new_checked(image.as_slice()).unwrap();
+    assert_eq!(model.verify(), Err(Error::TernaryCode { tensor: q.0 }));
+}

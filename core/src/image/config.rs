@@ -10,10 +10,15 @@ use crate::Error;
 ///
 /// Firmware reads it when it is compiled:
 ///
-/// ```
-/// use bitnet_edge_core::{Error, ModelConfig};
-/// const CONFIG: Result<ModelConfig, Error> = ModelConfig::read(b"not an image");
-/// assert_eq!(CONFIG.err(), Some(Error::NotAnImage));
+/// ```standalone_crate
+/// use bitnet_edge_core::{ModelConfig, include_image};
+/// static IMAGE: &[u8] = include_image!("../../testdata/tiny.bpk");
+/// const CONFIG: ModelConfig = match ModelConfig::read(IMAGE) {
+///     Ok(config) => config,
+///     Err(_) => panic!("not a flash image of this version"), // a compile error
+/// };
+/// const _: () = assert!(CONFIG.vocab < 1000, "this board is for small vocabularies");
+/// assert_eq!((CONFIG.dim, CONFIG.layers, CONFIG.ffn), (64, 2, 128));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ModelConfig {
@@ -56,12 +61,25 @@ const MAX_HEAD_DIM: u32 = 256;
 
 impl ModelConfig {
     /// Bytes of the record.
+    ///
+    /// ```
+    /// assert_eq!(bitnet_edge_core::ModelConfig::LEN, 64);
+    /// ```
     pub const LEN: usize = 64;
 
     /// Reads the configuration of an image, at compile time if need be.
     ///
     /// # Errors
     /// As [`Image::new_checked`], without the checksum.
+    ///
+    /// ```
+    /// use bitnet_edge_core::{Error, ModelConfig};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// let config = ModelConfig::read(IMAGE)?;
+    /// assert_eq!(config.context, 64);
+    /// assert_eq!(ModelConfig::read(b"GGUF"), Err(Error::NotAnImage));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub const fn read(image: &[u8]) -> Result<Self, Error> {
         match Image::open(image) {
             Ok(image) => match image.required(SectionKind::Config) {
@@ -76,6 +94,12 @@ impl ModelConfig {
     ///
     /// # Errors
     /// [`Error::ImageDamaged`]
+    ///
+    /// ```
+    /// use bitnet_edge_core::{Error, ModelConfig};
+    /// assert!(matches!(ModelConfig::decode(&[0; 12]), Err(Error::ImageDamaged(_)))); // too short
+    /// assert!(matches!(ModelConfig::decode(&[0; 64]), Err(Error::ImageDamaged(_)))); // no dimension is 0
+    /// ```
     pub const fn decode(section: &[u8]) -> Result<Self, Error> {
         const SHORT: Error = Error::ImageDamaged("the configuration is too short");
         let mut words = [0; 9];
@@ -158,6 +182,15 @@ impl ModelConfig {
     }
 
     /// The record's bytes: what [`decode`](Self::decode) reads.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::ModelConfig;
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
+    /// assert_eq!(config.encode()[..4], config.dim.to_le_bytes());
+    /// assert_eq!(ModelConfig::decode(&config.encode()), Ok(config));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn encode(&self) -> [u8; Self::LEN] {
         let activation = match self.activation {
             Activation::Relu2 => 1u32,
@@ -189,16 +222,40 @@ impl ModelConfig {
     }
 
     /// Width of all query heads.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::ModelConfig;
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
+    /// assert_eq!((config.heads, config.head_dim, config.q_dim()), (2, 32, 64));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn q_dim(&self) -> u32 {
         self.heads.saturating_mul(self.head_dim)
     }
 
     /// Width of all key (or value) heads.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::ModelConfig;
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
+    /// assert_eq!((config.kv_heads, config.head_dim, config.kv_dim()), (1, 32, 32));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn kv_dim(&self) -> u32 {
         self.kv_heads.saturating_mul(self.head_dim)
     }
 
     /// Query heads a key head serves.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::ModelConfig;
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
+    /// assert_eq!((config.heads, config.kv_heads, config.group()), (2, 1, 2));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn group(&self) -> u32 {
         match self.heads.checked_div(self.kv_heads) {
             Some(group) => group,
@@ -207,6 +264,14 @@ impl ModelConfig {
     }
 
     /// The widest input of a matrix.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::ModelConfig;
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
+    /// assert_eq!((config.dim, config.q_dim(), config.ffn, config.widest()), (64, 64, 128, 128));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn widest(&self) -> u32 {
         let a = if self.dim > self.ffn { self.dim } else { self.ffn };
         if a > self.q_dim() { a } else { self.q_dim() }

@@ -83,6 +83,11 @@ pub enum SectionKind {
 
 impl SectionKind {
     /// All kinds that this version knows.
+    ///
+    /// ```
+    /// use bitnet_edge_core::image::SectionKind;
+    /// assert!(SectionKind::ALL.map(|kind| kind as u32).is_sorted());
+    /// ```
     pub const ALL: [Self; 7] = [
         Self::Config,
         Self::Rope,
@@ -94,6 +99,11 @@ impl SectionKind {
     ];
 
     /// The name in reports and errors.
+    ///
+    /// ```
+    /// use bitnet_edge_core::image::SectionKind;
+    /// assert_eq!(SectionKind::Config.name(), "configuration");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::Config => "configuration",
@@ -109,12 +119,16 @@ impl SectionKind {
 
 /// One entry of the section table, with its bytes.
 ///
-/// ```no_run
-/// # fn f(image: bitnet_edge_core::image::Image<'_>) {
+/// ```
+/// use bitnet_edge_core::{image::{Image, crc32}};
+/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// let image = Image::new_checked(IMAGE)?;
 /// for section in image.sections() {
-///     let _ = (section.kind, section.bytes.len());
+///     println!("{:>8} {:>6} bytes: {}", section.offset, section.bytes.len(), section.name());
+///     assert!(section.offset.is_multiple_of(u64::from(section.alignment)));
+///     assert_eq!(crc32(section.bytes), section.crc);
 /// }
-/// # }
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Section<'a> {
@@ -136,6 +150,15 @@ pub struct Section<'a> {
 
 impl Section<'_> {
     /// Name of the kind, or "unknown".
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let image = Image::new_checked(IMAGE)?;
+    /// let names: Vec<_> = image.sections().map(|section| section.name()).collect();
+    /// assert_eq!(names[..3], ["configuration", "RoPE", "tokenizer"]);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn name(&self) -> &'static str {
         SectionKind::ALL.iter().find(|k| **k as u32 == self.kind).map_or("unknown", |k| k.name())
     }
@@ -145,7 +168,11 @@ impl Section<'_> {
 ///
 /// ```
 /// use bitnet_edge_core::{Error, image::Image};
+/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// let image = Image::new_checked(IMAGE)?;
+/// assert_eq!(image.sections().count(), 7);
 /// assert_eq!(Image::new_checked(b"GGUF....").err(), Some(Error::NotAnImage));
+/// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
@@ -160,6 +187,20 @@ impl<'a> Image<'a> {
     ///
     /// # Errors
     /// What is wrong, as an [`Error`] of an image.
+    ///
+    /// ```
+    /// use bitnet_edge_core::{Error, image::{Aligned, Image}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// assert!(Image::new_checked(IMAGE).is_ok());
+    ///
+    /// let (need, have) = (IMAGE.len() as u64, IMAGE.len() as u64 - 1);
+    /// let cut = &IMAGE[..IMAGE.len() - 1];
+    /// assert_eq!(Image::new_checked(cut).err(), Some(Error::ImageTruncated { need, have }));
+    ///
+    /// let mut copy = Aligned([0; IMAGE.len() + 1]);
+    /// copy.0[1..].copy_from_slice(IMAGE);
+    /// assert_eq!(Image::new_checked(&copy.0[1..]).err(), Some(Error::ImageMisaligned));
+    /// ```
     pub fn new_checked(bytes: &'a [u8]) -> Result<Self, Error> {
         let image = Self::open(bytes)?;
         if !bytes.as_ptr().addr().is_multiple_of(64) {
@@ -271,12 +312,29 @@ impl<'a> Image<'a> {
     }
 
     /// All sections, in order.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let image = Image::new_checked(IMAGE)?;
+    /// let bytes: usize = image.sections().map(|section| section.bytes.len()).sum();
+    /// assert!(bytes < image.bytes().len()); // header, table and padding are the rest
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn sections(&self) -> impl Iterator<Item = Section<'a>> + use<'a> {
         let image = *self;
         (0..image.count).filter_map(move |i| image.section_at(i))
     }
 
     /// The bytes of the section of this kind.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let image = Image::new_checked(IMAGE)?;
+    /// assert!(image.section(SectionKind::Tokenizer).is_some_and(|tables| tables.starts_with(b"BTOK")));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn section(&self, kind: SectionKind) -> Option<&'a [u8]> {
         let mut i = 0;
         while i < self.count {
@@ -294,6 +352,14 @@ impl<'a> Image<'a> {
     ///
     /// # Errors
     /// [`Error::SectionMissing`]
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let image = Image::new_checked(IMAGE)?;
+    /// assert_eq!(image.required(SectionKind::Config)?.len(), 64);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn required(&self, kind: SectionKind) -> Result<&'a [u8], Error> {
         match self.section(kind) {
             Some(bytes) => Ok(bytes),
@@ -302,11 +368,28 @@ impl<'a> Image<'a> {
     }
 
     /// All bytes of the image.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let image = Image::new_checked(IMAGE)?;
+    /// assert!(image.bytes().starts_with(b"\x89BPK"));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
     /// The image digest: SHA-256 of header and section table, which holds the digest of every section.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let image = Image::new_checked(IMAGE)?;
+    /// let name: String = image.digest().iter().map(|byte| format!("{byte:02x}")).collect();
+    /// assert_eq!(name.len(), 64); // what a receipt calls the image
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn digest(&self) -> [u8; 32] {
         Sha256::digest(self.bytes.get(..self.table_end()).unwrap_or(&[])).into()
     }
@@ -315,6 +398,19 @@ impl<'a> Image<'a> {
     ///
     /// # Errors
     /// [`Error::SectionDamaged`] with the section's name, [`Error::ImageDamaged`] for padding.
+    ///
+    /// ```
+    /// use bitnet_edge_core::{Error, image::{Aligned, Image}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// let mut copy = Aligned([0; IMAGE.len()]);
+    /// copy.0.copy_from_slice(IMAGE);
+    /// assert_eq!(Image::new_checked(&copy.0)?.verify(), Ok(()));
+    ///
+    /// copy.0[IMAGE.len() / 2] ^= 1; // one bit of a weight
+    /// let image = Image::new_checked(&copy.0)?; // reads header and table only
+    /// assert_eq!(image.verify(), Err(Error::SectionDamaged("tensors")));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn verify(&self) -> Result<(), Error> {
         let mut end = self.table_end() as u64;
         for section in self.sections() {

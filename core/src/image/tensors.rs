@@ -48,13 +48,45 @@ pub struct TensorId(pub u32);
 
 impl TensorId {
     /// The token embedding, `vocab` rows.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// assert_eq!(model.tensor(TensorId::EMBEDDING).map(|t| (t.rows, t.cols)), Some((56, 64)));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const EMBEDDING: Self = Self(0);
     /// The output head, `vocab` rows.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// // A tied head is the embedding, stored once.
+    /// let [head, embedding] = [TensorId::HEAD, TensorId::EMBEDDING].map(|id| model.tensor(id).map(|t| t.offset));
+    /// assert_eq!(head, embedding);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const HEAD: Self = Self(1);
     /// The norm before the head.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// assert_eq!(model.tensor(TensorId::FINAL_NORM).map(|t| (t.rows, t.cols)), Some((1, 64)));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const FINAL_NORM: Self = Self(2);
 
     /// The tensor of a role in a layer.
+    ///
+    /// ```
+    /// use bitnet_edge_core::image::{LAYER_ROLES, Role, TensorId};
+    /// let [q0, q1] = [0, 1].map(|layer| TensorId::of(layer, Role::Q));
+    /// assert_eq!(q1.0 - q0.0, LAYER_ROLES);
+    /// ```
     pub const fn of(layer: u32, role: Role) -> Self {
         Self(GLOBAL_ROLES.saturating_add(LAYER_ROLES.saturating_mul(layer)).saturating_add(role as u32))
     }
@@ -116,6 +148,11 @@ pub enum Role {
 
 impl Role {
     /// All roles, in the table's order.
+    ///
+    /// ```
+    /// use bitnet_edge_core::image::Role;
+    /// assert!((0..).zip(Role::ALL).all(|(place, role)| role as u32 == place));
+    /// ```
     pub const ALL: [Self; 22] = [
         Self::AttnNorm,
         Self::Q,
@@ -142,6 +179,11 @@ impl Role {
     ];
 
     /// The name in reports and manifests.
+    ///
+    /// ```
+    /// use bitnet_edge_core::image::Role;
+    /// assert_eq!(Role::AttnSubNorm.name(), "attn_sub_norm");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::AttnNorm => "attn_norm",
@@ -170,6 +212,16 @@ impl Role {
     }
 
     /// Rows and columns (rows 1 for a vector) in a model of this configuration.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// let config = model.config();
+    /// assert_eq!(Role::K.shape(&config), (config.kv_dim(), config.dim));
+    /// assert_eq!(Role::FfnSubNorm.shape(&config), (1, config.ffn)); // a vector
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn shape(self, c: &ModelConfig) -> (u32, u32) {
         match self {
             Self::Q => (c.q_dim(), c.dim),
@@ -186,6 +238,11 @@ impl Role {
     }
 
     /// Whether this is a matrix; the others are vectors.
+    ///
+    /// ```
+    /// use bitnet_edge_core::image::Role;
+    /// assert!(Role::Q.is_matrix() && !Role::QBias.is_matrix());
+    /// ```
     pub const fn is_matrix(self) -> bool {
         matches!(self, Self::Q | Self::K | Self::V | Self::AttnOut | Self::Gate | Self::Up | Self::Down)
     }
@@ -194,8 +251,17 @@ impl Role {
 /// What a tensor's bytes are.
 ///
 /// ```
-/// use bitnet_edge_core::image::Data;
-/// assert!(matches!(Data::Vector(&[1.0]), Data::Vector([1.0])));
+/// use bitnet_edge_core::{Model, image::{Data, TensorId}};
+/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// let model = Model::new_checked(IMAGE)?;
+/// match model.tensor(TensorId::EMBEDDING).map(|tensor| tensor.data) {
+///     Some(Data::Matrix { layout, row_tile_bytes, tiles, .. }) => {
+///         assert_eq!(layout.name(), "q8r4");
+///         assert_eq!(tiles.len() / row_tile_bytes, 56 / 4); // four rows a tile
+///     }
+///     _ => unreachable!("an embedding is a matrix"),
+/// }
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Data<'a> {
@@ -216,12 +282,15 @@ pub enum Data<'a> {
 
 /// One tensor of an image.
 ///
-/// ```no_run
-/// # use bitnet_edge_core::{Model, image::TensorId};
-/// # fn f(model: Model<'_>) {
-/// let embedding = model.tensor(TensorId::EMBEDDING).unwrap();
-/// assert_eq!(embedding.rows, model.config().vocab);
-/// # }
+/// ```
+/// use bitnet_edge_core::{Model, image::{Role, TensorId}};
+/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// let model = Model::new_checked(IMAGE)?;
+/// let down = model.tensor(TensorId::of(1, Role::Down)).expect("every model has it");
+/// assert_eq!((down.rows, down.cols), (64, 128)); // outputs, inputs
+/// assert_eq!(down.len, 64 * 128 / 4); // bytes: 2 bits a weight
+/// assert!(down.offset.is_multiple_of(64));
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Tensor<'a> {
@@ -242,8 +311,13 @@ pub struct Tensor<'a> {
 /// A model in a flash image: everything that the runtime reads, checked once.
 ///
 /// ```
-/// use bitnet_edge_core::{Error, Model};
-/// assert_eq!(Model::new_checked(&[]).err(), Some(Error::NotAnImage));
+/// use bitnet_edge_core::Model;
+/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// let model = Model::new_checked(IMAGE)?;
+/// let config = model.config();
+/// assert_eq!((config.layers, config.dim, config.vocab), (2, 64, 56));
+/// assert!(model.tokenizer().is_some() && model.chat().is_some());
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'a> {
@@ -261,6 +335,15 @@ impl<'a> Model<'a> {
     ///
     /// # Errors
     /// What is wrong, as an [`Error`] of an image.
+    ///
+    /// ```
+    /// use bitnet_edge_core::{Error, Model};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// let model = Model::new_checked(IMAGE)?;
+    /// model.image().verify()?; // reads every byte: after an update, say, not at every start
+    /// assert_eq!(Model::new_checked(&[]).err(), Some(Error::NotAnImage));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new_checked(bytes: &'a [u8]) -> Result<Self, Error> {
         let image = Image::new_checked(bytes)?;
         let config = ModelConfig::decode(image.required(SectionKind::Config)?)?;
@@ -351,6 +434,34 @@ impl<'a> Model<'a> {
         Ok(Some(Tensor { rows, cols, factor: float(16), offset, len, data }))
     }
 
+    /// Checks what no header says: every checksum and all padding ([`Image::verify`]), the order of the tokenizer's tables, and
+    /// that ternary matrices hold no code 3. Reads the whole image.
+    ///
+    /// # Errors
+    /// What is wrong, as an [`Error`] of an image.
+    ///
+    /// ```
+    /// use bitnet_edge_core::{Model, include_image};
+    /// Model::new_checked(include_image!("../../testdata/tiny.bpk"))?.verify()?;
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub fn verify(&self) -> Result<(), Error> {
+        self.image.verify()?;
+        if let Some(tokenizer) = &self.tokenizer {
+            tokenizer.verify()?;
+        }
+        let layers = GLOBAL_ROLES.saturating_add(LAYER_ROLES.saturating_mul(self.config.layers));
+        for id in 0..layers {
+            if let Some(Tensor { data: Data::Matrix { layout: Layout::T2r4, tiles, .. }, .. }) =
+                self.tensor(TensorId(id))
+                && tiles.iter().any(|codes| codes & codes >> 1 & 0x55 != 0)
+            {
+                return Err(Error::TernaryCode { tensor: id });
+            }
+        }
+        Ok(())
+    }
+
     /// Bytes inside the tensor section, at a multiple of 64.
     fn data(&self, offset: u64, len: u64) -> Option<&'a [u8]> {
         let section = self.image.sections().find(|s| s.kind == SectionKind::Tensors as u32)?;
@@ -359,37 +470,105 @@ impl<'a> Model<'a> {
     }
 
     /// The tensor of this id, or `None` if the model does not have it.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// let norm = model.tensor(TensorId::of(0, Role::AttnNorm)).expect("this model has it");
+    /// assert!(matches!(norm.data, Data::Vector(weights) if weights.len() == 64));
+    /// assert!(model.tensor(TensorId::of(0, Role::QBias)).is_none());
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn tensor(&self, id: TensorId) -> Option<Tensor<'a>> {
         self.read(id).ok().flatten()
     }
 
     /// Whether the model has this tensor.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// assert!(model.has(TensorId::of(1, Role::FfnSubNorm)));
+    /// assert!(!model.has(TensorId::of(1, Role::FfnPostNorm))); // its operation is absent from the program
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn has(&self, id: TensorId) -> bool {
         let at = (id.0 as usize).saturating_mul(TABLE_ENTRY_LEN);
         u16_at(self.table, at).is_some_and(|layout| layout != 0)
     }
 
     /// Dimensions and constants.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// assert_eq!(model.config().head_dim, 32);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn config(&self) -> ModelConfig {
         self.config
     }
 
     /// `RoPE` frequencies: turns a position, a pair each, as fractions of 2^64.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// // The first pair turns by one radian a position.
+    /// let radians = model.turns()[0] as f64 / 2f64.powi(64) * core::f64::consts::TAU;
+    /// assert!((radians - 1.0).abs() < 1e-12);
+    /// assert_eq!(model.turns().len(), 16);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn turns(&self) -> &'a [u64] {
         self.turns
     }
 
     /// The tokenizer, if the image has one.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// let tokenizer = model.tokenizer().expect("this image has one");
+    /// assert!(tokenizer.find(b" board").is_some_and(|id| tokenizer.token_bytes(id) == b" board"));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn tokenizer(&self) -> Option<Tokenizer<'a>> {
         self.tokenizer
     }
 
     /// The chat template, if the image has one.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// use bitnet_edge_core::text::{Ending, Message, Piece, Role as Who};
+    /// let template = model.chat().expect("this image has one");
+    /// let messages = [Message { role: Who::User, content: b"hi" }];
+    /// let pieces: Vec<_> = template.render(None, &messages, Ending::Reply)?.collect();
+    /// // <|user|>hi<|end|><|assistant|>
+    /// assert_eq!(pieces, [Piece::Special(2), Piece::from("hi"), Piece::Special(0), Piece::Special(3)]);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn chat(&self) -> Option<ChatTemplate<'a>> {
         self.chat
     }
 
     /// The image itself.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// assert_eq!(model.image().verify(), Ok(()));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn image(&self) -> Image<'a> {
         self.image
     }

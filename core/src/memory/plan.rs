@@ -16,8 +16,19 @@ pub const MAX_CONTEXT: u32 = 1 << 24;
 /// Type of the KV cache.
 ///
 /// ```
-/// use bitnet_edge_core::KvType;
-/// assert_eq!(KvType::F16.name(), "f16");
+/// # use bitnet_edge_core::{Error, KvType, MemoryPlan, ModelConfig, PlanOptions};
+/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # let config = ModelConfig::read(IMAGE)?;
+/// let kv_bytes = |kv| {
+///     let plan = MemoryPlan::new(&config, &PlanOptions { kv, ..PlanOptions::new(&config) })?;
+///     Ok::<usize, Error>(plan.buffers()[0].bytes)
+/// };
+/// // 2 layers, keys and values, 1 KV head, 64 positions, 32 elements
+/// let elements = 2 * 2 * 64 * 32;
+/// assert_eq!(kv_bytes(KvType::F32)?, 4 * elements);
+/// assert_eq!(kv_bytes(KvType::F16)?, 2 * elements);
+/// assert_eq!(kv_bytes(KvType::I8)?, elements + 2 * 2 * 64 * 4); // and an f32 a row
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KvType {
@@ -31,6 +42,11 @@ pub enum KvType {
 
 impl KvType {
     /// The name in options and reports.
+    ///
+    /// ```
+    /// use bitnet_edge_core::KvType;
+    /// assert_eq!([KvType::F32, KvType::F16, KvType::I8].map(KvType::name), ["f32", "f16", "int8"]);
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -43,8 +59,17 @@ impl KvType {
 /// What a backend needs for itself: [`PlanOptions::needs`] takes it, so that a host can plan for a board.
 ///
 /// ```
+/// # use bitnet_edge_core::{Error, MemoryPlan, ModelConfig, PlanOptions};
+/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # let config = ModelConfig::read(IMAGE)?;
 /// use bitnet_edge_core::memory::Needs;
-/// assert_eq!(Needs::NONE.bytes, 0);
+/// let options = PlanOptions::new(&config);
+/// let plan = MemoryPlan::new(&config, &options)?;
+/// let needs = Needs { bytes: 1024, bytes_per_column: 2 };
+/// let larger = MemoryPlan::new(&config, &PlanOptions { needs, ..options })?;
+/// assert_eq!(larger.scratch.len(), 1024 + 2 * config.widest() as usize);
+/// assert!(larger.bytes() > plan.bytes());
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
@@ -56,16 +81,24 @@ pub struct Needs {
 
 impl Needs {
     /// Nothing: what the scalar backend needs.
+    ///
+    /// ```
+    /// use bitnet_edge_core::memory::Needs;
+    /// assert_eq!((Needs::NONE.bytes, Needs::NONE.bytes_per_column), (0, 0));
+    /// ```
     pub const NONE: Self = Self { bytes: 0, bytes_per_column: 0 };
 }
 
 /// What a plan is made for.
 ///
 /// ```
-/// use bitnet_edge_core::{KvType, ModelConfig, PlanOptions};
-/// fn small(config: &ModelConfig) -> PlanOptions {
-///     PlanOptions { context: 128, kv: KvType::I8, batch: 1, ..PlanOptions::new(config) }
-/// }
+/// # use bitnet_edge_core::{KvType, MemoryPlan, ModelConfig, PlanOptions};
+/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # let config = ModelConfig::read(IMAGE)?;
+/// let board = PlanOptions { context: 48, kv: KvType::I8, batch: 1, ..PlanOptions::new(&config) };
+/// let (board, host) = (MemoryPlan::new(&config, &board)?, MemoryPlan::new(&config, &PlanOptions::new(&config))?);
+/// assert!(board.bytes() < host.bytes());
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlanOptions {
@@ -83,6 +116,15 @@ pub struct PlanOptions {
 
 impl PlanOptions {
     /// The model's own context, an f16 KV cache, batches of 8, and text of four bytes a position.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{KvType, ModelConfig, PlanOptions};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
+    /// let options = PlanOptions::new(&config);
+    /// assert_eq!((options.context, options.kv, options.batch), (64, KvType::F16, 8));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn new(config: &ModelConfig) -> Self {
         Self {
             context: config.context,
@@ -118,6 +160,11 @@ pub enum Lifetime {
 
 impl Lifetime {
     /// The name in reports.
+    ///
+    /// ```
+    /// use bitnet_edge_core::memory::Lifetime;
+    /// assert_eq!(Lifetime::FeedForward.name(), "feed-forward");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::Session => "session",
@@ -132,11 +179,16 @@ impl Lifetime {
 
 /// One buffer of a plan.
 ///
-/// ```no_run
-/// # fn f(plan: bitnet_edge_core::MemoryPlan) {
-/// let bytes: usize = plan.buffers().iter().map(|b| b.bytes).sum();
-/// assert!(bytes >= plan.bytes()); // buffers of different phases share memory
-/// # }
+/// ```
+/// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
+/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # let config = ModelConfig::read(IMAGE)?;
+/// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
+/// let last = plan.buffers().iter().map(|buffer| buffer.at + buffer.bytes).max();
+/// assert!(last <= Some(plan.bytes()));
+/// // Buffers of different phases share memory.
+/// assert!(plan.buffers().iter().map(|buffer| buffer.bytes).sum::<usize>() > plan.bytes());
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer {
@@ -204,7 +256,7 @@ pub struct ActSlots {
 /// ```
 /// use bitnet_edge_core::{Slot, memory::KvSlots};
 /// let kv = KvSlots::F16 { k: Slot::at(0, 64), v: Slot::at(128, 64) };
-/// assert!(matches!(kv, KvSlots::F16 { .. }));
+/// assert_eq!(kv.ranges(), [0..128, 128..256, 0..0, 0..0]); // no scales
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // k and v are keys and values; their scales are `[kv_heads][context]`.
@@ -219,19 +271,21 @@ pub enum KvSlots {
 
 /// Where every buffer lies.
 ///
-/// ```
-/// use bitnet_edge_core::{Error, MemoryPlan, ModelConfig, PlanOptions};
-/// # fn config() -> ModelConfig {
-/// #     let mut words = [0u8; 64];
-/// #     for (i, v) in [256u32, 3, 4, 1, 64, 512, 512, 256, 32].iter().enumerate() {
-/// #         words[4 * i..4 * i + 4].copy_from_slice(&v.to_le_bytes());
-/// #     }
-/// #     ModelConfig::decode(&words).unwrap()
-/// # }
-/// let config = config(); // of an image
-/// let plan = MemoryPlan::new(&config, &PlanOptions { batch: 1, ..PlanOptions::new(&config) })?;
-/// assert!(plan.bytes() < 300 * 1024);
-/// # Ok::<(), Error>(())
+/// ```standalone_crate
+/// use bitnet_edge_core::{Error, Line, MemoryPlan, ModelConfig, PlanOptions, include_image};
+/// static IMAGE: &[u8] = include_image!("../../testdata/tiny.bpk");
+/// const fn plan() -> Result<MemoryPlan, Error> {
+///     match ModelConfig::read(IMAGE) {
+///         Ok(config) => MemoryPlan::new(&config, &PlanOptions { batch: 1, ..PlanOptions::new(&config) }),
+///         Err(error) => Err(error),
+///     }
+/// }
+/// const PLAN: MemoryPlan = match plan() {
+///     Ok(plan) => plan,
+///     Err(_) => panic!("the image cannot be planned for"),
+/// };
+/// const _: () = assert!(PLAN.bytes() <= 32 * 1024, "the model does not fit the memory of this board");
+/// static mut ARENA: [Line; Line::count(PLAN.bytes())] = [Line::ZERO; Line::count(PLAN.bytes())];
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MemoryPlan {
@@ -308,6 +362,17 @@ impl MemoryPlan {
     /// # Errors
     /// [`Error::PlanOption`] for options out of bounds, [`Error::PlanTooLarge`] if the plan does not fit the address
     /// space.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, MemoryPlan, ModelConfig, PlanOptions};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
+    /// let options = PlanOptions::new(&config);
+    /// assert!(MemoryPlan::new(&config, &options)?.bytes() < 64 * 1024);
+    /// let nothing = PlanOptions { context: 0, ..options };
+    /// assert!(matches!(MemoryPlan::new(&config, &nothing), Err(Error::PlanOption(_))));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn new(c: &ModelConfig, o: &PlanOptions) -> Result<Self, Error> {
         if o.context == 0 || o.context > MAX_CONTEXT {
             return Err(Error::PlanOption("context must be at least 1 and at most 16777216 positions"));
@@ -416,6 +481,17 @@ impl MemoryPlan {
     }
 
     /// The KV cache of a layer.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
+    /// use bitnet_edge_core::memory::KvSlots;
+    /// let KvSlots::F16 { k, v } = plan.kv(1) else { unreachable!("the default is f16") };
+    /// assert_eq!((k.len(), v.len()), (64 * 32, 64 * 32)); // [kv_heads][context][head_dim]
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn kv(&self, layer: u32) -> KvSlots {
         let rows = self.kv_rows as u64;
         let elements = rows.saturating_mul(self.config.head_dim as u64);
@@ -431,21 +507,61 @@ impl MemoryPlan {
     }
 
     /// Bytes of the arena.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
+    /// use bitnet_edge_core::Line;
+    /// let arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// assert_eq!(size_of_val(&arena[..]), plan.bytes()); // whole lines
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// The model that the plan was made for.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
+    /// assert_eq!(plan.config(), config); // a session refuses the plan of another model
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn config(&self) -> ModelConfig {
         self.config
     }
 
     /// What the plan was made for.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
+    /// assert_eq!(plan.options(), PlanOptions::new(&config));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn options(&self) -> PlanOptions {
         self.options
     }
 
     /// Every buffer, in the order of a session's life.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
+    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
+    /// for buffer in plan.buffers() {
+    ///     println!("{:>6} {:>6} bytes, {}: {}", buffer.at, buffer.bytes, buffer.lifetime.name(), buffer.name);
+    /// }
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn buffers(&self) -> [Buffer; BUFFERS] {
         use Lifetime::{Attention, FeedForward, Head, Pass, Session, Text};
         fn b<T>(name: &'static str, slot: Slot<T>, lifetime: Lifetime) -> Buffer {

@@ -20,9 +20,18 @@ pub struct Line([u8; 64]);
 
 impl Line {
     /// A line of zeros.
+    ///
+    /// ```
+    /// static mut ARENA: [bitnet_edge_core::Line; 512] = [bitnet_edge_core::Line::ZERO; 512]; // in .bss
+    /// ```
     pub const ZERO: Self = Self([0; 64]);
 
     /// Lines that hold this many bytes.
+    ///
+    /// ```
+    /// use bitnet_edge_core::Line;
+    /// assert_eq!((Line::count(0), Line::count(64), Line::count(65)), (0, 1, 2));
+    /// ```
     pub const fn count(bytes: usize) -> usize {
         bytes.div_ceil(64)
     }
@@ -67,6 +76,12 @@ impl<T> Eq for Slot<T> {}
 
 impl<T> Slot<T> {
     /// `len` elements from byte `at` of the arena, a multiple of 64.
+    ///
+    /// ```
+    /// use bitnet_edge_core::Slot;
+    /// const LOGITS: Slot<f32> = Slot::at(128, 10);
+    /// assert_eq!(LOGITS.bytes(), 128..168);
+    /// ```
     pub const fn at(at: usize, len: usize) -> Self {
         Self { at, len, element: PhantomData }
     }
@@ -88,16 +103,31 @@ impl<T> Slot<T> {
     }
 
     /// Elements.
+    ///
+    /// ```
+    /// use bitnet_edge_core::Slot;
+    /// assert_eq!(Slot::<u16>::at(0, 3).len(), 3); // elements, not bytes
+    /// ```
     pub const fn len(&self) -> usize {
         self.len
     }
 
     /// Whether it has no element.
+    ///
+    /// ```
+    /// use bitnet_edge_core::Slot;
+    /// assert!(Slot::<u8>::at(64, 0).is_empty());
+    /// ```
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// The range of bytes in the arena.
+    ///
+    /// ```
+    /// use bitnet_edge_core::Slot;
+    /// assert_eq!(Slot::<u16>::at(64, 3).bytes(), 64..70);
+    /// ```
     pub const fn bytes(&self) -> Range<usize> {
         self.at..self.at.saturating_add(self.len.saturating_mul(size_of::<T>()))
     }
