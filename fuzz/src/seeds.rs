@@ -16,6 +16,7 @@ fn main() -> io::Result<()> {
     let folder = env::args_os().nth(1).ok_or_else(|| io::Error::other("usage: seeds FOLDER"))?;
     let folder = Path::new(&folder);
     write(&folder.join("gguf"), gguf::seeds())?;
+    write(&folder.join("convert"), models())?;
     write(&folder.join("tokenizer"), tokenizer())?;
     write(&folder.join("chat_template"), chat_template())?;
     write(&folder.join("image"), image()?)
@@ -32,6 +33,15 @@ fn chat_template() -> Vec<(&'static str, Vec<u8>)> {
         ("segments", with(0, include_bytes!("../../core/testdata/chatml.chat"))),
         ("conversation", with(1, b"\x00Be brief.\0\x01What is <|im_end|>?\0\x02A token.\0\x01 Thanks \n")),
     ]
+}
+
+/// GGUF files of models as small as they can be.
+fn models() -> Vec<(&'static str, Vec<u8>)> {
+    let mut seeds = gguf::models();
+    seeds.push(("ternary", tiny::gguf("llama", Weights::Ternary).build()));
+    let chat = "{% for m in messages %}<s>{{ m.role }}: {{ m.content }}{% endfor %}{% if add_generation_prompt %}<s>{% endif %}";
+    seeds.push(("chat", tiny::gguf("llama", Weights::Float).str("tokenizer.chat_template", chat).build()));
+    seeds
 }
 
 /// Images of models as small as they can be; see `targets/image.rs`.
