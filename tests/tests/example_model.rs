@@ -5,7 +5,7 @@ use bitnet_edge_core::{
     Cpu, Event, GenerationConfig, Generator, KvType, MemoryPlan, Model, PlanOptions, StopReason,
 };
 use bitnet_edge_std::{Arena, Bytes};
-use bitnet_edge_tests::{files, example_model};
+use bitnet_edge_tests::{example_model, files};
 use bitnet_pack::convert::{Options, convert};
 
 fn image() -> Bytes {

@@ -267,7 +267,7 @@ pub enum KvSlots {
 /// Where every buffer lies.
 ///
 /// ```
-/// use bitnet_edge_core::{Error, Line, MemoryPlan, ModelConfig, PlanOptions, include_image};
+/// use bitnet_edge_core::{Error, Line, MemoryPlan, ModelConfig, PlanOptions, assert_fits, include_image};
 /// static IMAGE: &[u8] = include_image!("../../testdata/tiny.bpk");
 /// const fn plan() -> Result<MemoryPlan, Error> {
 ///     match ModelConfig::read(IMAGE) {
@@ -279,7 +279,7 @@ pub enum KvSlots {
 ///     Ok(plan) => plan,
 ///     Err(_) => panic!("the image cannot be planned for"),
 /// };
-/// const _: () = assert!(PLAN.bytes() <= 32 * 1024, "the model does not fit the memory of this board");
+/// assert_fits!(PLAN, 32 * 1024); // what the board has to spare
 /// static mut ARENA: [Line; Line::count(PLAN.bytes())] = [Line::ZERO; Line::count(PLAN.bytes())];
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
