@@ -62,42 +62,20 @@ impl TooSmall {
 /// Fails to compile if a [`MemoryPlan`](crate::MemoryPlan) does not fit an arena of so many bytes; both are constants. The
 /// error has both numbers.
 ///
-/// Firmware plans when it is compiled, from the image that it carries:
-///
 /// ```
-/// use bitnet_edge_core::{Line, MemoryPlan, ModelConfig, PlanOptions, assert_fits};
-///
-/// # /*
-/// #[repr(C, align(64))]
-/// struct Aligned<T: ?Sized>(T);
-/// static IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!("model.bpk"));
-///
-/// const CONFIG: ModelConfig = match ModelConfig::read(&IMAGE.0) {
+/// use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, assert_fits, include_image};
+/// const CONFIG: ModelConfig = match ModelConfig::read(include_image!("../../testdata/tiny.bpk")) {
 ///     Ok(config) => config,
-///     Err(_) => panic!("model.bpk is no image that this version reads"),
+///     Err(_) => panic!("not an image that this version reads"),
 /// };
-/// # */
-/// # const WORDS: [u32; 9] = [256, 3, 4, 1, 64, 512, 512, 256, 32];
-/// # const RECORD: [u8; 64] = {
-/// #     let mut bytes = [0; 64];
-/// #     let mut i = 0;
-/// #     while i < 36 {
-/// #         bytes[i] = WORDS[i / 4].to_le_bytes()[i % 4];
-/// #         i += 1;
-/// #     }
-/// #     bytes
-/// # };
-/// # const CONFIG: ModelConfig = match ModelConfig::decode(&RECORD) { Ok(c) => c, Err(_) => panic!() };
-/// const OPTIONS: PlanOptions = PlanOptions { context: 64, batch: 1, ..PlanOptions::new(&CONFIG) };
-/// const PLAN: MemoryPlan = match MemoryPlan::new(&CONFIG, &OPTIONS) {
+/// const PLAN: MemoryPlan = match MemoryPlan::new(&CONFIG, &PlanOptions::new(&CONFIG)) {
 ///     Ok(plan) => plan,
 ///     Err(_) => panic!("these options make no plan"),
 /// };
-/// assert_fits!(PLAN, 96 * 1024); // what the board has to spare
-///
-/// let mut arena = [Line::ZERO; Line::count(PLAN.bytes())]; // a `static` on a board
-/// # assert!(arena.len() * 64 <= 96 * 1024);
+/// assert_fits!(PLAN, 64 * 1024); // what the board has to spare
 /// ```
+///
+/// With too little, the error of the compiler is the text of [`TooSmall`](crate::memory::TooSmall).
 #[macro_export]
 macro_rules! assert_fits {
     ($plan:expr, $bytes:expr $(,)?) => {

@@ -16,9 +16,8 @@ pub const MAX_CONTEXT: u32 = 1 << 24;
 /// Type of the KV cache.
 ///
 /// ```
-/// # use bitnet_edge_core::{Error, KvType, MemoryPlan, ModelConfig, PlanOptions};
-/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
-/// # let config = ModelConfig::read(IMAGE)?;
+/// # use bitnet_edge_core::{Error, KvType, MemoryPlan, ModelConfig, PlanOptions, include_image};
+/// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
 /// let kv_bytes = |kv| {
 ///     let plan = MemoryPlan::new(&config, &PlanOptions { kv, ..PlanOptions::new(&config) })?;
 ///     Ok::<usize, Error>(plan.buffers()[0].bytes)
@@ -59,9 +58,8 @@ impl KvType {
 /// What a backend needs for itself: [`PlanOptions::needs`] takes it, so that a host can plan for a board.
 ///
 /// ```
-/// # use bitnet_edge_core::{Error, MemoryPlan, ModelConfig, PlanOptions};
-/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
-/// # let config = ModelConfig::read(IMAGE)?;
+/// # use bitnet_edge_core::{Error, MemoryPlan, ModelConfig, PlanOptions, include_image};
+/// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
 /// use bitnet_edge_core::memory::Needs;
 /// let options = PlanOptions::new(&config);
 /// let plan = MemoryPlan::new(&config, &options)?;
@@ -92,9 +90,8 @@ impl Needs {
 /// What a plan is made for.
 ///
 /// ```
-/// # use bitnet_edge_core::{KvType, MemoryPlan, ModelConfig, PlanOptions};
-/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
-/// # let config = ModelConfig::read(IMAGE)?;
+/// # use bitnet_edge_core::{KvType, MemoryPlan, ModelConfig, PlanOptions, include_image};
+/// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
 /// let board = PlanOptions { context: 48, kv: KvType::I8, batch: 1, ..PlanOptions::new(&config) };
 /// let (board, host) = (MemoryPlan::new(&config, &board)?, MemoryPlan::new(&config, &PlanOptions::new(&config))?);
 /// assert!(board.bytes() < host.bytes());
@@ -118,9 +115,8 @@ impl PlanOptions {
     /// The model's own context, an f16 KV cache, batches of 8, and text of four bytes a position.
     ///
     /// ```
-    /// # use bitnet_edge_core::{KvType, ModelConfig, PlanOptions};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
-    /// # let config = ModelConfig::read(IMAGE)?;
+    /// # use bitnet_edge_core::{KvType, ModelConfig, PlanOptions, include_image};
+    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
     /// let options = PlanOptions::new(&config);
     /// assert_eq!((options.context, options.kv, options.batch), (64, KvType::F16, 8));
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -180,9 +176,8 @@ impl Lifetime {
 /// One buffer of a plan.
 ///
 /// ```
-/// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
-/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
-/// # let config = ModelConfig::read(IMAGE)?;
+/// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
+/// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
 /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
 /// let last = plan.buffers().iter().map(|buffer| buffer.at + buffer.bytes).max();
 /// assert!(last <= Some(plan.bytes()));
@@ -271,8 +266,8 @@ pub enum KvSlots {
 
 /// Where every buffer lies.
 ///
-/// ```standalone_crate
-/// use bitnet_edge_core::{Error, Line, MemoryPlan, ModelConfig, PlanOptions, include_image};
+/// ```
+/// use bitnet_edge_core::{Error, Line, MemoryPlan, ModelConfig, PlanOptions, assert_fits, include_image};
 /// static IMAGE: &[u8] = include_image!("../../testdata/tiny.bpk");
 /// const fn plan() -> Result<MemoryPlan, Error> {
 ///     match ModelConfig::read(IMAGE) {
@@ -284,7 +279,7 @@ pub enum KvSlots {
 ///     Ok(plan) => plan,
 ///     Err(_) => panic!("the image cannot be planned for"),
 /// };
-/// const _: () = assert!(PLAN.bytes() <= 32 * 1024, "the model does not fit the memory of this board");
+/// assert_fits!(PLAN, 32 * 1024); // what the board has to spare
 /// static mut ARENA: [Line; Line::count(PLAN.bytes())] = [Line::ZERO; Line::count(PLAN.bytes())];
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -364,9 +359,8 @@ impl MemoryPlan {
     /// space.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, MemoryPlan, ModelConfig, PlanOptions};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
-    /// # let config = ModelConfig::read(IMAGE)?;
+    /// # use bitnet_edge_core::{Error, MemoryPlan, ModelConfig, PlanOptions, include_image};
+    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
     /// let options = PlanOptions::new(&config);
     /// assert!(MemoryPlan::new(&config, &options)?.bytes() < 64 * 1024);
     /// let nothing = PlanOptions { context: 0, ..options };
@@ -483,9 +477,8 @@ impl MemoryPlan {
     /// The KV cache of a layer.
     ///
     /// ```
-    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
-    /// # let config = ModelConfig::read(IMAGE)?;
+    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
+    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
     /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
     /// use bitnet_edge_core::memory::KvSlots;
     /// let KvSlots::F16 { k, v } = plan.kv(1) else { unreachable!("the default is f16") };
@@ -509,9 +502,8 @@ impl MemoryPlan {
     /// Bytes of the arena.
     ///
     /// ```
-    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
-    /// # let config = ModelConfig::read(IMAGE)?;
+    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
+    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
     /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
     /// use bitnet_edge_core::Line;
     /// let arena = vec![Line::ZERO; Line::count(plan.bytes())];
@@ -525,9 +517,8 @@ impl MemoryPlan {
     /// The model that the plan was made for.
     ///
     /// ```
-    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
-    /// # let config = ModelConfig::read(IMAGE)?;
+    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
+    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
     /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
     /// assert_eq!(plan.config(), config); // a session refuses the plan of another model
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -539,9 +530,8 @@ impl MemoryPlan {
     /// What the plan was made for.
     ///
     /// ```
-    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
-    /// # let config = ModelConfig::read(IMAGE)?;
+    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
+    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
     /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
     /// assert_eq!(plan.options(), PlanOptions::new(&config));
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -553,9 +543,8 @@ impl MemoryPlan {
     /// Every buffer, in the order of a session's life.
     ///
     /// ```
-    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
-    /// # let config = ModelConfig::read(IMAGE)?;
+    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
+    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
     /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
     /// for buffer in plan.buffers() {
     ///     println!("{:>6} {:>6} bytes, {}: {}", buffer.at, buffer.bytes, buffer.lifetime.name(), buffer.name);
