@@ -82,6 +82,11 @@ pub enum Error {
         /// Rows of embedding and head.
         rows: u32,
     },
+    /// A ternary matrix holds the code 3, which stands for no weight.
+    TernaryCode {
+        /// Index in the tensor table.
+        tensor: u32,
+    },
     /// The memory plan does not fit the address space.
     PlanTooLarge,
     /// An option of a plan or of a generation is out of its bounds, which are named here.
@@ -160,6 +165,9 @@ impl fmt::Display for Error {
             }
             Self::Vocabulary { tokens, rows } => {
                 write!(f, "the tokenizer has {tokens} tokens and the embedding only {rows} rows")
+            }
+            Self::TernaryCode { tensor } => {
+                write!(f, "tensor {} holds the code 3, which stands for no ternary weight", TensorId(tensor))
             }
             Self::PlanTooLarge => f.write_str("the memory plan does not fit the address space"),
             Self::PlanOption(what) => write!(f, "an option is out of bounds: {what}"),

@@ -1,12 +1,17 @@
 //! What the workspace tests share.
 
 pub mod draw;
+pub mod example_model;
+pub mod exercise;
 pub mod files;
 pub mod gguf_builder;
 pub mod golden;
+pub mod image_edit;
 pub mod models;
 pub mod opaque;
 pub mod perplexity;
+pub mod reference;
 pub mod spread;
+pub mod synthetic;
 pub mod tiny;
 pub mod vocabulary;

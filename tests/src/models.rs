@@ -16,13 +16,13 @@ pub struct GoldenModel {
     pub golden: &'static str,
 }
 
-/// The story model: ternary (`I2_S`), tied f16 embedding, squared `ReLU`.
+/// The story model: ternary (`I2_S`), tied `Q8_0` embedding, squared `ReLU`.
 pub const STORY: GoldenModel = GoldenModel {
     file: "models/tinystories-micro/tinystories-micro-i2_s.gguf",
     golden: "tinystories-micro-i2_s.json",
 };
 
-/// `BitNet` 2B4T in small: ternary, grouped queries, squared `ReLU`.
+/// `BitNet` 2B4T in small: ternary (`I2_S`), tied f16 embedding, squared `ReLU`.
 pub const TINY_2B4T: GoldenModel =
     GoldenModel { file: "tests/data/models/tiny-2b4t-i2_s.gguf", golden: "tiny-2b4t-i2_s.json" };
 

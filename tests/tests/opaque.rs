@@ -59,7 +59,7 @@ fn tiny_2b4t_with_silu() {
     check(TINY_SILU.image().as_slice(), &TINY_SILU.golden());
 }
 
-/// One of the prompts: the chunks of attention, the Q4_1 products and the Q6_K head are the same in all.
+/// One of the prompts: the chunks of attention, the `Q4_1` products and the `Q6_K` head are the same in all.
 #[cfg(feature = "fetched")]
 #[test]
 fn smollm2() {

@@ -438,6 +438,34 @@ impl<'a> Model<'a> {
         Ok(Some(Tensor { rows, cols, factor: float(16), offset, len, data }))
     }
 
+    /// Checks what no header says: every checksum and all padding ([`Image::verify`]), the order of the tokenizer's tables, and
+    /// that ternary matrices hold no code 3. Reads the whole image.
+    ///
+    /// # Errors
+    /// What is wrong, as an [`Error`] of an image.
+    ///
+    /// ```
+    /// use bitnet_edge_core::{Model, include_image};
+    /// Model::new_checked(include_image!("../../testdata/tiny.bpk"))?.verify()?;
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub fn verify(&self) -> Result<(), Error> {
+        self.image.verify()?;
+        if let Some(tokenizer) = &self.tokenizer {
+            tokenizer.verify()?;
+        }
+        let layers = GLOBAL_ROLES.saturating_add(LAYER_ROLES.saturating_mul(self.config.layers));
+        for id in 0..layers {
+            if let Some(Tensor { data: Data::Matrix { layout: Layout::T2r4, tiles, .. }, .. }) =
+                self.tensor(TensorId(id))
+                && tiles.iter().any(|codes| codes & codes >> 1 & 0x55 != 0)
+            {
+                return Err(Error::TernaryCode { tensor: id });
+            }
+        }
+        Ok(())
+    }
+
     /// Bytes inside the tensor section, at a multiple of 64.
     fn data(&self, offset: u64, len: u64) -> Option<&'a [u8]> {
         let section = self.image.sections().find(|s| s.kind == SectionKind::Tensors as u32)?;

@@ -67,7 +67,11 @@ impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
                 (Acts::Int8(Int8Acts { q, stride, scales, sums, groups }), out)
             }
         };
-        let out = typed(out)?;
+        let out: &mut [f32] = typed(out)?;
+        // Rows beyond the slot would be empty columns, and their results lost in silence.
+        if out.len() < tokens.saturating_mul(y.stride as usize) || units.end > m.row_tiles() {
+            return Err(MISFIT);
+        }
         let mut at = units.start;
         while at < units.end {
             let (n, rows) = self.weights.rows(tiles, row_tile_bytes, at..units.end)?;

@@ -77,7 +77,7 @@ pub struct Encoder<'b, 'p, I> {
 }
 
 impl<'b, 'p, I: Iterator<Item = Piece<'p>>> Encoder<'b, 'p, I> {
-    /// Begins to encode `pieces`. `scratch` has [`scratch_words`] words for the longest text; `out` takes the tokens.
+    /// Begins to encode `pieces`. `scratch` has [`scratch_words`](super::scratch_words) words for the longest text; `out` takes the tokens.
     ///
     /// ```
     /// # use bitnet_edge_core::text::{EncodeOptions, Encoder, Piece, Progress, Tokenizer, scratch_words};

@@ -68,7 +68,7 @@ pub struct EncodeOptions {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// There is more to do: call [`Encoder::step`] again.
+    /// There is more to do: call [`Encoder::step`](super::Encoder::step) again.
     More,
     /// The text is encoded.
     Done {

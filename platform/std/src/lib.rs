@@ -8,8 +8,10 @@
 //! assert_eq!(Arena::new(1000).lines().len(), 16);
 //! ```
 
+mod float_mode;
 mod memory;
 mod mmap;
 
+pub use float_mode::keeps_subnormals;
 pub use memory::{Arena, Bytes};
 pub use mmap::MappedFile;

@@ -1,6 +1,5 @@
 //! Every check that there is for a flash image.
 
-use bitnet_edge_core::image::Image;
 use bitnet_edge_core::{Error, Model};
 
 /// Checks every byte of an image: checksums, bounds, tables. Gives the image digest.
@@ -8,11 +7,7 @@ use bitnet_edge_core::{Error, Model};
 /// # Errors
 /// What is wrong, as an [`Error`] of an image.
 pub fn image(bytes: &[u8]) -> Result<[u8; 32], Error> {
-    let image = Image::new_checked(bytes)?;
-    image.verify()?;
     let model = Model::new_checked(bytes)?;
-    if let Some(tokenizer) = model.tokenizer() {
-        tokenizer.verify()?;
-    }
-    Ok(image.digest())
+    model.verify()?;
+    Ok(model.image().digest())
 }

@@ -75,6 +75,12 @@ fn temperature(text: &str) -> Result<f32> {
 }
 
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
+    if !bitnet_edge_std::keeps_subnormals() {
+        bail!(
+            "this process flushes subnormal floats to zero (a preloaded library built with fast-math?), so its results \
+             would not be those of other machines; run it without that library"
+        );
+    }
     let source = open(args)?;
     let name = args.model.as_deref().unwrap_or(Path::new("the story model"));
     let model = source::model(source.bytes(), name)?;

@@ -90,7 +90,8 @@ impl Manifest {
     /// Reads a description.
     pub fn parse(text: &str) -> Result<Self> {
         let manifest: Self = toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
             anyhow!("the manifest cannot be read: line {line}: {}", error.message())
         })?;
         for (role, name) in manifest.layer.iter().chain(&manifest.optional) {
@@ -122,13 +123,20 @@ impl Manifest {
         }
         let known: Vec<&str> = all.iter().flat_map(|m| &m.architecture).map(String::as_str).collect();
         let llama = &all[0];
-        let names: Vec<String> =
-            llama.layer.values().chain(llama.optional.values()).map(|n| n.replace("{}", "0")).collect();
-        let strange: Vec<&str> = tensors
+        let model = [&llama.model.embedding, &llama.model.head, &llama.model.final_norm];
+        let layer = llama.layer.values().chain(&llama.model.rope_factors).chain(llama.optional.values());
+        let names: Vec<String> = model.into_iter().chain(layer).map(|n| n.replace("{}", "0")).collect();
+        // The first layer stands for all.
+        let mut strange: Vec<&str> = tensors
             .iter()
             .copied()
-            .filter(|t| t.starts_with("blk.0.") && !names.iter().any(|n| n == t))
+            .filter(|t| t.starts_with("blk.0.") || !t.starts_with("blk."))
+            .filter(|t| !names.iter().any(|n| n == t))
             .collect();
+        if strange.len() > 12 {
+            strange.truncate(12);
+            strange.push("…");
+        }
         bail!(
             "the architecture {architecture:?} is not known; known are {}; \
              tensors it has that {:?} does not: {}; \

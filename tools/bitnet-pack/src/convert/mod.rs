@@ -97,7 +97,7 @@ pub fn convert(file: &[u8], options: &Options) -> Result<Converted> {
     // What was written is read back with the runtime's own checks, every checksum included.
     let model =
         Model::new_checked(image.as_slice()).context("the image just made does not pass its own checks")?;
-    model.image().verify()?;
+    model.verify()?;
     Ok(Converted { image, notes })
 }
 

@@ -5,12 +5,12 @@ use bitnet_edge_core::{
     Cpu, Event, GenerationConfig, Generator, KvType, MemoryPlan, Model, PlanOptions, StopReason,
 };
 use bitnet_edge_std::{Arena, Bytes};
-use bitnet_edge_tests::{files, tiny};
+use bitnet_edge_tests::{example_model, files};
 use bitnet_pack::convert::{Options, convert};
 
 fn image() -> Bytes {
     let options = Options { source_name: "tiny.gguf".to_owned(), ..Options::default() };
-    convert(&tiny::gguf(), &options).unwrap().image
+    convert(&example_model::gguf(), &options).unwrap().image
 }
 
 /// `BLESS=1` writes it anew.
@@ -62,7 +62,7 @@ fn generated(
 /// The weights say what is generated, so no run of our own is needed to know it.
 #[test]
 fn it_says_what_its_weights_say() {
-    let tokens = tiny::tokens();
+    let tokens = example_model::tokens();
     for prompt in ["time", "once upon a time", "a small a", "abc", "why?", "x"] {
         for (kv, batch) in [(KvType::F32, 8), (KvType::F16, 3), (KvType::I8, 1)] {
             for config in [
@@ -79,7 +79,7 @@ fn it_says_what_its_weights_say() {
                     .0;
                 let mut expected = String::new();
                 loop {
-                    id = tiny::next(id);
+                    id = example_model::next(id);
                     if id == 0 {
                         break;
                     }

@@ -1,0 +1,43 @@
+//! Runs `bitnet` as a user does.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use bitnet_pack::convert::{Options, convert};
+
+/// The program, to be given arguments.
+pub(crate) fn bitnet() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_bitnet"))
+}
+
+/// `bitnet run` with these arguments.
+pub(crate) fn run<S: AsRef<OsStr>>(args: &[S]) -> Output {
+    bitnet().arg("run").args(args).output().unwrap()
+}
+
+pub(crate) fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+pub(crate) fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+/// What `bitnet run` prints where it succeeds: stdout and stderr.
+pub(crate) fn success<S: AsRef<OsStr>>(args: &[S]) -> (String, String) {
+    let output = run(args);
+    assert!(output.status.success(), "{}", stderr(&output));
+    (stdout(&output).to_owned(), stderr(&output).to_owned())
+}
+
+/// The story model as the repository ships it.
+pub(crate) fn story() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tinystories-micro/tinystories-micro-i2_s.gguf")
+}
+
+/// Its image, as `bitnet-pack convert --lowercase` writes it.
+pub(crate) fn story_image() -> Vec<u8> {
+    let options = Options { lowercase: true, ..Options::default() };
+    convert(&std::fs::read(story()).unwrap(), &options).unwrap().image.as_slice().to_vec()
+}
