@@ -271,21 +271,18 @@ pub enum KvSlots {
 
 /// Where every buffer lies.
 ///
-/// ```standalone_crate
-/// use bitnet_edge_core::{Error, Line, MemoryPlan, ModelConfig, PlanOptions, include_image};
-/// static IMAGE: &[u8] = include_image!("../../testdata/tiny.bpk");
-/// const fn plan() -> Result<MemoryPlan, Error> {
-///     match ModelConfig::read(IMAGE) {
-///         Ok(config) => MemoryPlan::new(&config, &PlanOptions { batch: 1, ..PlanOptions::new(&config) }),
-///         Err(error) => Err(error),
-///     }
-/// }
-/// const PLAN: MemoryPlan = match plan() {
-///     Ok(plan) => plan,
-///     Err(_) => panic!("the image cannot be planned for"),
-/// };
-/// const _: () = assert!(PLAN.bytes() <= 32 * 1024, "the model does not fit the memory of this board");
-/// static mut ARENA: [Line; Line::count(PLAN.bytes())] = [Line::ZERO; Line::count(PLAN.bytes())];
+/// On a board it is a constant, from which the arena takes its size; [`assert_fits!`](crate::assert_fits) shows that, too.
+///
+/// ```
+/// use bitnet_edge_core::{Line, MemoryPlan, ModelConfig, PlanOptions};
+/// # static IMAGE: &[u8] =
+/// #     bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// let config = ModelConfig::read(IMAGE)?;
+/// let plan = MemoryPlan::new(&config, &PlanOptions { context: 48, batch: 1, ..PlanOptions::new(&config) })?;
+/// let arena = vec![Line::ZERO; Line::count(plan.bytes())];
+/// println!("an arena of {} lines, {} bytes", arena.len(), plan.bytes());
+/// assert!(plan.logits.bytes().end <= plan.bytes());
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MemoryPlan {
