@@ -224,5 +224,5 @@ fn deny(_: &Args) -> Result<()> {
 }
 
 fn short_fuzz(_: &Args) -> Result<()> {
-    fuzz::run(&fuzz::Args { seconds: 10, targets: Vec::new(), record: false, reproduce: None })
+    fuzz::run(&fuzz::Args { seconds: 6, targets: Vec::new(), record: false, reproduce: None })
 }
