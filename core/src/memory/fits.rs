@@ -20,12 +20,23 @@ impl TooSmall {
     const CAPACITY: usize = 48 + 2 * 20;
 
     /// The text for a plan of `need` bytes and an arena of `have` bytes.
+    ///
+    /// ```
+    /// use bitnet_edge_core::memory::TooSmall;
+    /// const TEXT: TooSmall = TooSmall::new(4096, 64);
+    /// assert!(TEXT.as_str().starts_with("the arena has 64 bytes"));
+    /// ```
     pub const fn new(need: usize, have: usize) -> Self {
         let empty = Self { text: [0; Self::CAPACITY], len: 0 };
         empty.words("the arena has ").number(have).words(" bytes and the memory plan needs ").number(need)
     }
 
     /// The text.
+    ///
+    /// ```
+    /// use bitnet_edge_core::memory::TooSmall;
+    /// assert!(TooSmall::new(4096, 64).as_str().ends_with("needs 4096"));
+    /// ```
     pub const fn as_str(&self) -> &str {
         match self.text.split_at_checked(self.len) {
             Some((text, _)) => match core::str::from_utf8(text) {
@@ -62,20 +73,34 @@ impl TooSmall {
 /// Fails to compile if a [`MemoryPlan`](crate::MemoryPlan) does not fit an arena of so many bytes; both are constants. The
 /// error has both numbers.
 ///
-/// ```
-/// use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, assert_fits, include_image};
-/// const CONFIG: ModelConfig = match ModelConfig::read(include_image!("../../testdata/tiny.bpk")) {
+/// Firmware plans when it is compiled, from the image that it carries:
+///
+/// ```standalone_crate
+/// use bitnet_edge_core::{Line, MemoryPlan, ModelConfig, PlanOptions, assert_fits, include_image};
+///
+/// static IMAGE: &[u8] = include_image!("../../testdata/tiny.bpk");
+/// const CONFIG: ModelConfig = match ModelConfig::read(IMAGE) {
 ///     Ok(config) => config,
-///     Err(_) => panic!("not an image that this version reads"),
+///     Err(_) => panic!("not a flash image of this version"),
 /// };
-/// const PLAN: MemoryPlan = match MemoryPlan::new(&CONFIG, &PlanOptions::new(&CONFIG)) {
+/// const OPTIONS: PlanOptions = PlanOptions { batch: 1, ..PlanOptions::new(&CONFIG) };
+/// const PLAN: MemoryPlan = match MemoryPlan::new(&CONFIG, &OPTIONS) {
 ///     Ok(plan) => plan,
-///     Err(_) => panic!("these options make no plan"),
+///     Err(_) => panic!("an option is out of bounds"),
 /// };
-/// assert_fits!(PLAN, 64 * 1024); // what the board has to spare
+/// assert_fits!(PLAN, 32 * 1024); // what the board has to spare
+///
+/// static mut ARENA: [Line; Line::count(PLAN.bytes())] = [Line::ZERO; Line::count(PLAN.bytes())];
 /// ```
 ///
-/// With too little, the error of the compiler is the text of [`TooSmall`](crate::memory::TooSmall).
+/// ```standalone_crate,compile_fail,E0080
+/// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, assert_fits, include_image};
+/// # static IMAGE: &[u8] = include_image!("../../testdata/tiny.bpk");
+/// # const CONFIG: ModelConfig = match ModelConfig::read(IMAGE) { Ok(config) => config, Err(_) => loop {} };
+/// # const OPTIONS: PlanOptions = PlanOptions::new(&CONFIG);
+/// # const PLAN: MemoryPlan = match MemoryPlan::new(&CONFIG, &OPTIONS) { Ok(plan) => plan, Err(_) => loop {} };
+/// assert_fits!(PLAN, 1024); // the arena has 1024 bytes and the memory plan needs ...
+/// ```
 #[macro_export]
 macro_rules! assert_fits {
     ($plan:expr, $bytes:expr $(,)?) => {

@@ -17,7 +17,8 @@ pub const MAX_CONTEXT: u32 = 1 << 24;
 ///
 /// ```
 /// # use bitnet_edge_core::{Error, KvType, MemoryPlan, ModelConfig, PlanOptions, include_image};
-/// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
+/// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # let config = ModelConfig::read(IMAGE)?;
 /// let kv_bytes = |kv| {
 ///     let plan = MemoryPlan::new(&config, &PlanOptions { kv, ..PlanOptions::new(&config) })?;
 ///     Ok::<usize, Error>(plan.buffers()[0].bytes)
@@ -59,7 +60,8 @@ impl KvType {
 ///
 /// ```
 /// # use bitnet_edge_core::{Error, MemoryPlan, ModelConfig, PlanOptions, include_image};
-/// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
+/// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # let config = ModelConfig::read(IMAGE)?;
 /// use bitnet_edge_core::memory::Needs;
 /// let options = PlanOptions::new(&config);
 /// let plan = MemoryPlan::new(&config, &options)?;
@@ -91,7 +93,8 @@ impl Needs {
 ///
 /// ```
 /// # use bitnet_edge_core::{KvType, MemoryPlan, ModelConfig, PlanOptions, include_image};
-/// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
+/// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # let config = ModelConfig::read(IMAGE)?;
 /// let board = PlanOptions { context: 48, kv: KvType::I8, batch: 1, ..PlanOptions::new(&config) };
 /// let (board, host) = (MemoryPlan::new(&config, &board)?, MemoryPlan::new(&config, &PlanOptions::new(&config))?);
 /// assert!(board.bytes() < host.bytes());
@@ -116,7 +119,8 @@ impl PlanOptions {
     ///
     /// ```
     /// # use bitnet_edge_core::{KvType, ModelConfig, PlanOptions, include_image};
-    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
     /// let options = PlanOptions::new(&config);
     /// assert_eq!((options.context, options.kv, options.batch), (64, KvType::F16, 8));
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -177,7 +181,8 @@ impl Lifetime {
 ///
 /// ```
 /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
-/// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
+/// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # let config = ModelConfig::read(IMAGE)?;
 /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
 /// let last = plan.buffers().iter().map(|buffer| buffer.at + buffer.bytes).max();
 /// assert!(last <= Some(plan.bytes()));
@@ -266,21 +271,18 @@ pub enum KvSlots {
 
 /// Where every buffer lies.
 ///
+/// On a board it is a constant, from which the arena takes its size; [`assert_fits!`](crate::assert_fits) shows that, too.
+///
 /// ```
-/// use bitnet_edge_core::{Error, Line, MemoryPlan, ModelConfig, PlanOptions, assert_fits, include_image};
-/// static IMAGE: &[u8] = include_image!("../../testdata/tiny.bpk");
-/// const fn plan() -> Result<MemoryPlan, Error> {
-///     match ModelConfig::read(IMAGE) {
-///         Ok(config) => MemoryPlan::new(&config, &PlanOptions { batch: 1, ..PlanOptions::new(&config) }),
-///         Err(error) => Err(error),
-///     }
-/// }
-/// const PLAN: MemoryPlan = match plan() {
-///     Ok(plan) => plan,
-///     Err(_) => panic!("the image cannot be planned for"),
-/// };
-/// assert_fits!(PLAN, 32 * 1024); // what the board has to spare
-/// static mut ARENA: [Line; Line::count(PLAN.bytes())] = [Line::ZERO; Line::count(PLAN.bytes())];
+/// use bitnet_edge_core::{Line, MemoryPlan, ModelConfig, PlanOptions};
+/// # static IMAGE: &[u8] =
+/// #     bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// let config = ModelConfig::read(IMAGE)?;
+/// let plan = MemoryPlan::new(&config, &PlanOptions { context: 48, batch: 1, ..PlanOptions::new(&config) })?;
+/// let arena = vec![Line::ZERO; Line::count(plan.bytes())];
+/// println!("an arena of {} lines, {} bytes", arena.len(), plan.bytes());
+/// assert!(plan.logits.bytes().end <= plan.bytes());
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MemoryPlan {
@@ -360,7 +362,8 @@ impl MemoryPlan {
     ///
     /// ```
     /// # use bitnet_edge_core::{Error, MemoryPlan, ModelConfig, PlanOptions, include_image};
-    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
     /// let options = PlanOptions::new(&config);
     /// assert!(MemoryPlan::new(&config, &options)?.bytes() < 64 * 1024);
     /// let nothing = PlanOptions { context: 0, ..options };
@@ -478,7 +481,8 @@ impl MemoryPlan {
     ///
     /// ```
     /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
-    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
     /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
     /// use bitnet_edge_core::memory::KvSlots;
     /// let KvSlots::F16 { k, v } = plan.kv(1) else { unreachable!("the default is f16") };
@@ -503,7 +507,8 @@ impl MemoryPlan {
     ///
     /// ```
     /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
-    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
     /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
     /// use bitnet_edge_core::Line;
     /// let arena = vec![Line::ZERO; Line::count(plan.bytes())];
@@ -518,7 +523,8 @@ impl MemoryPlan {
     ///
     /// ```
     /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
-    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
     /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
     /// assert_eq!(plan.config(), config); // a session refuses the plan of another model
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -531,7 +537,8 @@ impl MemoryPlan {
     ///
     /// ```
     /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
-    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
     /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
     /// assert_eq!(plan.options(), PlanOptions::new(&config));
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -544,7 +551,8 @@ impl MemoryPlan {
     ///
     /// ```
     /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
-    /// # let config = ModelConfig::read(include_image!("../../testdata/tiny.bpk"))?;
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
     /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
     /// for buffer in plan.buffers() {
     ///     println!("{:>6} {:>6} bytes, {}: {}", buffer.at, buffer.bytes, buffer.lifetime.name(), buffer.name);
