@@ -2,6 +2,9 @@
 
 mod gguf;
 
+use bitnet_edge_core::image::SectionKind;
+use bitnet_edge_tests::image_edit::{Part, Parts};
+use bitnet_edge_tests::tiny::{self, Weights};
 use bitnet_pack::convert::{Options, convert};
 use std::path::Path;
 use std::{env, fs, io};
@@ -39,6 +42,11 @@ fn image() -> io::Result<Vec<(&'static str, Vec<u8>)>> {
             .map_err(|error| io::Error::other(format!("{name}: {error:#}")))?;
         seeds.push((name, with(choice, converted.image.as_slice())));
     }
+    seeds.push(("ternary", with(1, tiny::image(Weights::Ternary).as_slice())));
+    let mut parts = Parts::of(tiny::image(Weights::Float).as_slice());
+    let chat = include_bytes!("../../core/testdata/chatml.chat").to_vec();
+    parts.sections.push(Part { kind: SectionKind::Chat as u32, encoding: 1, alignment: 64, bytes: chat });
+    seeds.push(("chat", with(2, parts.build().as_slice())));
     Ok(seeds)
 }
 

@@ -18,6 +18,8 @@ use bitnet_edge_tests::tiny::{self, Weights};
 use bitnet_pack::convert::{Options, convert};
 use bitnet_pack::verify;
 
+const KV: [KvType; 3] = [KvType::F16, KvType::F32, KvType::I8];
+
 fn tiny() -> Bytes {
     static IMAGE: LazyLock<Bytes> = LazyLock::new(|| tiny::image(Weights::Ternary));
     IMAGE.clone()
@@ -65,7 +67,7 @@ fn logits(image: &[u8]) -> Vec<f32> {
 #[test]
 fn the_sample_is_right() {
     let image = tiny();
-    exercise(image.as_slice()).unwrap();
+    exercise(image.as_slice(), &KV).unwrap();
     verify::image(image.as_slice()).unwrap();
     // Taken apart and put together it is the same, so that the other tests change what they mean to change.
     assert_eq!(Parts::of(image.as_slice()).build().as_slice(), image.as_slice());
@@ -131,7 +133,7 @@ fn no_altered_byte_makes_anything_panic() {
     for place in 0..tensors {
         let byte = image.as_slice()[place];
         for value in [0, 1, 0x3f, 0x7f, 0x80, 0xff, byte ^ 0x10, byte.wrapping_add(1), byte.wrapping_sub(1)] {
-            match exercise(patched(place, &[value]).as_slice()) {
+            match exercise(patched(place, &[value]).as_slice(), &KV) {
                 Ok(()) => opened += 1,
                 Err(error) => {
                     refused += 1;
@@ -153,12 +155,12 @@ fn no_altered_word_makes_anything_panic() {
         for value in
             [0u32, 1, 2, 63, 64, 65, 1 << 16, 1 << 24, 1 << 31, u32::MAX - 63, u32::MAX, total as u32]
         {
-            let _ = exercise(patched(place, &value.to_le_bytes()).as_slice());
+            let _ = exercise(patched(place, &value.to_le_bytes()).as_slice(), &KV);
         }
     }
     for place in (0..tensors - 8).step_by(8) {
         for value in [total, total - 64, 1 << 32, 1 << 63, u64::MAX, u64::MAX - 63, (1 << 32) + 64] {
-            let _ = exercise(patched(place, &value.to_le_bytes()).as_slice());
+            let _ = exercise(patched(place, &value.to_le_bytes()).as_slice(), &KV);
         }
     }
 }
@@ -196,7 +198,7 @@ fn a_newer_minor_version_runs_the_same() {
         parts.sections.push(future(1001, 4096, 5));
     });
     verify::image(grown.as_slice()).unwrap();
-    exercise(grown.as_slice()).unwrap();
+    exercise(grown.as_slice(), &KV).unwrap();
     assert_eq!(logits(grown.as_slice()), logits(tiny().as_slice()));
 }
 
@@ -260,7 +262,7 @@ fn sections_that_every_image_has_are_missed_by_name() {
         let extra = [SectionKind::Tokenizer, SectionKind::Provenance].map(|kind| kind as u32);
         parts.sections.retain(|part| !extra.contains(&part.kind));
     });
-    exercise(bare.as_slice()).unwrap();
+    exercise(bare.as_slice(), &KV).unwrap();
     assert_eq!(logits(bare.as_slice()), logits(tiny().as_slice()));
 }
 
@@ -432,7 +434,7 @@ fn weights_that_are_not_finite_are_an_error() {
             put_right(image.as_mut_slice());
             verify::image(image.as_slice()).unwrap();
             let model = Model::new_checked(image.as_slice()).unwrap();
-            for kv in [KvType::F32, KvType::F16, KvType::I8] {
+            for kv in KV {
                 let result = run(&model, kv);
                 assert_eq!(result, Err(Error::Kernel(KernelError::NonFinite)), "{id}: {bad}, {}", kv.name());
             }
