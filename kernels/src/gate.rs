@@ -7,8 +7,13 @@ use crate::simd::{F32x16, LANES};
 /// The activation of the gate.
 ///
 /// ```
-/// use bitnet_edge_kernels::gate::Activation;
-/// assert_ne!(Activation::Silu, Activation::Relu2);
+/// use bitnet_edge_kernels::{gate::{Activation, gate}, simd::Scalar16};
+/// let mut values = [-2.0, 3.0];
+/// gate::<Scalar16>(Activation::Relu2, &mut values, &[1.0, 1.0])?;
+/// assert_eq!(values, [0.0, 9.0]);
+/// gate::<Scalar16>(Activation::Silu, &mut values, &[1.0, 1.0])?;
+/// assert!(values[1] > 8.99 && values[1] < 9.0);
+/// # Ok::<(), bitnet_edge_kernels::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -8,6 +8,7 @@ pub mod gguf_builder;
 pub mod golden;
 pub mod image_edit;
 pub mod models;
+pub mod noise;
 pub mod opaque;
 pub mod perplexity;
 pub mod reference;

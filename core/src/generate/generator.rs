@@ -13,8 +13,26 @@ use crate::text::{self, Decoder, EncodeOptions, Encoder, Piece, Tokenizer};
 /// Why a generation ended.
 ///
 /// ```
-/// use bitnet_edge_core::StopReason;
-/// assert_eq!(StopReason::MaxTokens.to_string(), "the token limit was reached");
+/// # use bitnet_edge_core::{
+/// #     Event, StopReason, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions,
+/// #     include_image,
+/// # };
+/// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # let model = Model::new_checked(IMAGE)?;
+/// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+/// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+/// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+/// let config = GenerationConfig { max_tokens: 3, ..GenerationConfig::default() };
+/// let mut generator = Generator::new(&model, &plan, cpu, config)?;
+/// generator.prompt("once upon a time")?;
+/// let reason = loop {
+///     if let Event::Done(reason) = generator.step(u32::MAX)? {
+///         break reason;
+///     }
+/// };
+/// assert_eq!(reason, StopReason::MaxTokens);
+/// assert_eq!(reason.to_string(), "the token limit was reached");
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -40,8 +58,26 @@ impl core::fmt::Display for StopReason {
 /// What a step of a generation brought.
 ///
 /// ```
-/// use bitnet_edge_core::{Event, StopReason};
-/// assert_ne!(Event::Working, Event::Done(StopReason::MaxTokens));
+/// # use bitnet_edge_core::{
+/// #     Event, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+/// # };
+/// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # let model = Model::new_checked(IMAGE)?;
+/// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+/// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+/// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+/// # let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::default())?;
+/// generator.prompt("hello")?;
+/// let mut text = Vec::new();
+/// loop {
+///     match generator.step(10_000)? {
+///         Event::Working => {} // a watchdog is fed here
+///         Event::Token { bytes, .. } => text.extend_from_slice(bytes),
+///         Event::Done(_) => break,
+///     }
+/// }
+/// assert_eq!(text, b" friend!");
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'m> {
@@ -71,6 +107,14 @@ pub struct LogitDigest(Sha256);
 
 impl LogitDigest {
     /// Adds the logits of a step.
+    ///
+    /// ```
+    /// use bitnet_edge_core::generate::LogitDigest;
+    /// let [mut a, mut b] = [LogitDigest::default(), LogitDigest::default()];
+    /// a.update(&[1.0, 0.0]);
+    /// b.update(&[1.0, -0.0]); // equal numbers, other bits
+    /// assert_ne!(a.value(), b.value());
+    /// ```
     pub fn update(&mut self, logits: &[f32]) {
         for l in logits {
             self.0.update(l.to_bits().to_le_bytes());
@@ -78,6 +122,15 @@ impl LogitDigest {
     }
 
     /// The digest of what was added so far.
+    ///
+    /// ```
+    /// use bitnet_edge_core::generate::LogitDigest;
+    /// let mut digest = LogitDigest::default();
+    /// digest.update(&[1.5]);
+    /// let first = digest.value();
+    /// digest.update(&[2.5]); // reading it does not end it
+    /// assert_ne!(digest.value(), first);
+    /// ```
     pub fn value(&self) -> [u8; 32] {
         self.0.clone().finalize().into()
     }
@@ -97,17 +150,27 @@ enum State {
 
 /// Generates text from prompts. See the [crate](crate) for a whole example.
 ///
-/// ```no_run
-/// # use bitnet_edge_core::{Cpu, Error, Event, GenerationConfig, Generator, Line, MemoryPlan, Model};
-/// # fn f(model: &Model<'_>, plan: &MemoryPlan, arena: &mut [Line]) -> Result<(), Error> {
-/// let cpu = Cpu::scalar(model, plan, arena)?;
-/// let mut generator = Generator::new(model, plan, cpu, GenerationConfig::default())?;
+/// ```
+/// # use bitnet_edge_core::{
+/// #     Event, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+/// # };
+/// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # let model = Model::new_checked(IMAGE)?;
+/// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+/// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+/// let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+/// let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::default())?;
 /// generator.prompt("once upon a time")?;
-/// while let Event::Token { bytes, .. } = generator.step(u32::MAX)? {
-///     # let _ = bytes;
+/// let mut text = String::new();
+/// loop {
+///     match generator.step(u32::MAX)? {
+///         Event::Working => {}
+///         Event::Token { bytes, .. } => text.push_str(&String::from_utf8_lossy(bytes)),
+///         Event::Done(_) => break,
+///     }
 /// }
-/// # Ok(())
-/// # }
+/// assert_eq!(text, ", there lived one model so small that it fit on every board.");
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Generator<'m, B> {
@@ -126,6 +189,20 @@ impl<'m, B: Backend> Generator<'m, B> {
     ///
     /// # Errors
     /// As [`Session::new`]; [`Error::PlanOption`] for a temperature that is negative or not finite.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Error, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// let config = GenerationConfig { temperature: -1.0, ..GenerationConfig::default() };
+    /// assert!(matches!(Generator::new(&model, &plan, cpu, config), Err(Error::PlanOption(_))));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn new(
         model: &'m Model<'m>,
         plan: &'m MemoryPlan,
@@ -148,11 +225,50 @@ impl<'m, B: Backend> Generator<'m, B> {
     }
 
     /// The session.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Event, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::default())?;
+    /// generator.prompt("once upon a time")?;
+    /// while !matches!(generator.step(u32::MAX)?, Event::Done(_)) {}
+    /// assert_eq!(generator.session().position(), 4 + 14); // tokens of the prompt and of the answer
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn session(&mut self) -> &mut Session<'m, B> {
         &mut self.session
     }
 
     /// The digest of the logits sampled so far, if the configuration asks for it.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Error, Event, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions,
+    /// #     include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// let mut digest = |budget| {
+    ///     let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    ///     let config = GenerationConfig { digest: true, ..GenerationConfig::default() };
+    ///     let mut generator = Generator::new(&model, &plan, cpu, config)?;
+    ///     generator.prompt("once upon a time")?;
+    ///     while !matches!(generator.step(budget)?, Event::Done(_)) {}
+    ///     Ok::<_, Error>(generator.digest())
+    /// };
+    /// let whole = digest(u32::MAX)?;
+    /// assert!(whole.is_some()); // `None` unless the configuration asks for it
+    /// assert_eq!(digest(5_000)?, whole); // the same logits, bit for bit
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn digest(&self) -> Option<[u8; 32]> {
         self.config.digest.then(|| self.digest.value())
     }
@@ -162,6 +278,25 @@ impl<'m, B: Backend> Generator<'m, B> {
     ///
     /// # Errors
     /// As [`pieces`](Self::pieces).
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Error, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::default())?;
+    /// use bitnet_edge_core::text;
+    /// assert_eq!(generator.prompt(""), Err(Error::EmptyPrompt));
+    /// // This vocabulary has no capital letters. `lossy` would drop them.
+    /// let refused = generator.prompt("once Upon");
+    /// assert_eq!(refused, Err(Error::Text(text::Error::NoToken { byte: b'U', at: 5 })));
+    /// assert_eq!(generator.prompt("once upon a time"), Ok(4));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn prompt(&mut self, text: &str) -> Result<u32, Error> {
         let first = self.session.position() == 0;
         self.pieces([Piece::from(text)].into_iter(), first, u32::MAX, &mut || {})
@@ -174,6 +309,36 @@ impl<'m, B: Backend> Generator<'m, B> {
     /// # Errors
     /// [`Error::ContextFull`] if they do not fit, [`Error::EmptyPrompt`], the tokenizer's [`Error::Text`],
     /// [`Error::Order`] without tokenizer or while a generation is under way.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Event, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::default())?;
+    /// use bitnet_edge_core::text::{Ending, Message, Role};
+    /// let template = model.chat().expect("this image has a chat template");
+    /// let messages = [Message { role: Role::User, content: b"who is there?" }];
+    /// let pieces = template.render(None, &messages, Ending::Reply)?;
+    /// let mut fed = 0; // how often the watchdog was
+    /// generator.pieces(pieces, true, 100, &mut || fed += 1)?;
+    /// assert!(fed > 0);
+    ///
+    /// let mut answer = Vec::new();
+    /// loop {
+    ///     match generator.step(u32::MAX)? {
+    ///         Event::Working => {}
+    ///         Event::Token { bytes, .. } => answer.extend_from_slice(bytes),
+    ///         Event::Done(_) => break,
+    ///     }
+    /// }
+    /// assert_eq!(answer, b"hello friend!");
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn pieces<'p>(
         &mut self,
         pieces: impl Iterator<Item = Piece<'p>>,
@@ -219,6 +384,23 @@ impl<'m, B: Backend> Generator<'m, B> {
     ///
     /// # Errors
     /// [`Error::ContextFull`], [`Error::EmptyPrompt`]; [`Error::Order`] while a generation is under way.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Error, Event, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions,
+    /// #     include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::default())?;
+    /// generator.tokens(&[4])?;
+    /// assert!(matches!(generator.step(u32::MAX)?, Event::Token { id: 5, .. }));
+    /// assert!(matches!(generator.tokens(&[4; 65]), Err(Error::ContextFull { need: 67, have: 64 })));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn tokens(&mut self, given: &[u32]) -> Result<(), Error> {
         let pending = self.begin()?;
         if given.is_empty() {
@@ -254,6 +436,24 @@ impl<'m, B: Backend> Generator<'m, B> {
     }
 
     /// Abandons the generation under way. What the model has seen stays; a further prompt continues behind it.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Event, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::default())?;
+    /// generator.prompt("once upon a time")?;
+    /// assert!(matches!(generator.step(u32::MAX)?, Event::Token { .. }));
+    /// generator.cancel(); // the user has seen enough
+    /// generator.prompt("hello")?;
+    /// assert!(matches!(generator.step(u32::MAX)?, Event::Token { bytes: b" friend", .. }));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn cancel(&mut self) {
         self.session.rewind(self.session.position());
         self.state = State::Idle;
@@ -264,6 +464,27 @@ impl<'m, B: Backend> Generator<'m, B> {
     ///
     /// # Errors
     /// As [`Session::step`]; [`Error::Order`] without a prompt. After an error the generation is abandoned.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Error, Event, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions,
+    /// #     include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::default())?;
+    /// assert!(matches!(generator.step(1), Err(Error::Order(_)))); // there is no prompt
+    /// generator.prompt("once upon a time")?;
+    /// let mut working = 0;
+    /// while generator.step(20_000)? == Event::Working {
+    ///     working += 1;
+    /// }
+    /// assert!(working > 0); // the first token took several steps
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn step(&mut self, budget: u32) -> Result<Event<'m>, Error> {
         let result = self.advance(budget);
         if result.is_err() {

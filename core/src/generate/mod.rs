@@ -1,4 +1,12 @@
 //! Sampling, stop conditions, and the loop that puts a session and a tokenizer together.
+//!
+//! A [`Generator`] takes a prompt ([`prompt`](Generator::prompt), [`pieces`](Generator::pieces) of a conversation, or token ids:
+//! [`tokens`](Generator::tokens)), and then each [`step`](Generator::step) brings an [`Event`]: a token, the end with its
+//! [`StopReason`], or nothing yet because the budget is spent. What follows the end is up to the caller: a further prompt
+//! continues the context.
+//!
+//! [`sample`] is one draw from the logits. The same image, prompt, [`GenerationConfig`] and seed give the same tokens on every
+//! backend, and a [`LogitDigest`] proves it: two runs with one digest had the same logits, bit for bit.
 
 mod config;
 mod generator;

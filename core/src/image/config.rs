@@ -74,7 +74,8 @@ impl ModelConfig {
     ///
     /// ```
     /// use bitnet_edge_core::{Error, ModelConfig};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # static IMAGE: &[u8] =
+    /// #     bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// let config = ModelConfig::read(IMAGE)?;
     /// assert_eq!(config.context, 64);
     /// assert_eq!(ModelConfig::read(b"GGUF"), Err(Error::NotAnImage));
@@ -184,8 +185,8 @@ impl ModelConfig {
     /// The record's bytes: what [`decode`](Self::decode) reads.
     ///
     /// ```
-    /// # use bitnet_edge_core::ModelConfig;
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{ModelConfig, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let config = ModelConfig::read(IMAGE)?;
     /// assert_eq!(config.encode()[..4], config.dim.to_le_bytes());
     /// assert_eq!(ModelConfig::decode(&config.encode()), Ok(config));
@@ -224,8 +225,8 @@ impl ModelConfig {
     /// Width of all query heads.
     ///
     /// ```
-    /// # use bitnet_edge_core::ModelConfig;
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{ModelConfig, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let config = ModelConfig::read(IMAGE)?;
     /// assert_eq!((config.heads, config.head_dim, config.q_dim()), (2, 32, 64));
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -237,8 +238,8 @@ impl ModelConfig {
     /// Width of all key (or value) heads.
     ///
     /// ```
-    /// # use bitnet_edge_core::ModelConfig;
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{ModelConfig, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let config = ModelConfig::read(IMAGE)?;
     /// assert_eq!((config.kv_heads, config.head_dim, config.kv_dim()), (1, 32, 32));
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -250,8 +251,8 @@ impl ModelConfig {
     /// Query heads a key head serves.
     ///
     /// ```
-    /// # use bitnet_edge_core::ModelConfig;
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{ModelConfig, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let config = ModelConfig::read(IMAGE)?;
     /// assert_eq!((config.heads, config.kv_heads, config.group()), (2, 1, 2));
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -266,8 +267,8 @@ impl ModelConfig {
     /// The widest input of a matrix.
     ///
     /// ```
-    /// # use bitnet_edge_core::ModelConfig;
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{ModelConfig, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let config = ModelConfig::read(IMAGE)?;
     /// assert_eq!((config.dim, config.q_dim(), config.ffn, config.widest()), (64, 64, 128, 128));
     /// # Ok::<(), bitnet_edge_core::Error>(())

@@ -121,7 +121,8 @@ impl SectionKind {
 ///
 /// ```
 /// use bitnet_edge_core::{image::{Image, crc32}};
-/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # static IMAGE: &[u8] =
+/// #     bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
 /// let image = Image::new_checked(IMAGE)?;
 /// for section in image.sections() {
 ///     println!("{:>8} {:>6} bytes: {}", section.offset, section.bytes.len(), section.name());
@@ -152,8 +153,8 @@ impl Section<'_> {
     /// Name of the kind, or "unknown".
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, image::Image, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let image = Image::new_checked(IMAGE)?;
     /// let names: Vec<_> = image.sections().map(|section| section.name()).collect();
     /// assert_eq!(names[..3], ["configuration", "RoPE", "tokenizer"]);
@@ -168,7 +169,8 @@ impl Section<'_> {
 ///
 /// ```
 /// use bitnet_edge_core::{Error, image::Image};
-/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # static IMAGE: &[u8] =
+/// #     bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
 /// let image = Image::new_checked(IMAGE)?;
 /// assert_eq!(image.sections().count(), 7);
 /// assert_eq!(Image::new_checked(b"GGUF....").err(), Some(Error::NotAnImage));
@@ -190,7 +192,8 @@ impl<'a> Image<'a> {
     ///
     /// ```
     /// use bitnet_edge_core::{Error, image::{Aligned, Image}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # static IMAGE: &[u8] =
+    /// #     bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// assert!(Image::new_checked(IMAGE).is_ok());
     ///
     /// let (need, have) = (IMAGE.len() as u64, IMAGE.len() as u64 - 1);
@@ -314,8 +317,8 @@ impl<'a> Image<'a> {
     /// All sections, in order.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, image::Image, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let image = Image::new_checked(IMAGE)?;
     /// let bytes: usize = image.sections().map(|section| section.bytes.len()).sum();
     /// assert!(bytes < image.bytes().len()); // header, table and padding are the rest
@@ -329,8 +332,8 @@ impl<'a> Image<'a> {
     /// The bytes of the section of this kind.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let image = Image::new_checked(IMAGE)?;
     /// assert!(image.section(SectionKind::Tokenizer).is_some_and(|tables| tables.starts_with(b"BTOK")));
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -354,8 +357,8 @@ impl<'a> Image<'a> {
     /// [`Error::SectionMissing`]
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let image = Image::new_checked(IMAGE)?;
     /// assert_eq!(image.required(SectionKind::Config)?.len(), 64);
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -370,8 +373,8 @@ impl<'a> Image<'a> {
     /// All bytes of the image.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, image::Image, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let image = Image::new_checked(IMAGE)?;
     /// assert!(image.bytes().starts_with(b"\x89BPK"));
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -383,8 +386,8 @@ impl<'a> Image<'a> {
     /// The image digest: SHA-256 of header and section table, which holds the digest of every section.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, image::{Image, SectionKind}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, image::Image, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let image = Image::new_checked(IMAGE)?;
     /// let name: String = image.digest().iter().map(|byte| format!("{byte:02x}")).collect();
     /// assert_eq!(name.len(), 64); // what a receipt calls the image
@@ -401,7 +404,8 @@ impl<'a> Image<'a> {
     ///
     /// ```
     /// use bitnet_edge_core::{Error, image::{Aligned, Image}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # static IMAGE: &[u8] =
+    /// #     bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// let mut copy = Aligned([0; IMAGE.len()]);
     /// copy.0.copy_from_slice(IMAGE);
     /// assert_eq!(Image::new_checked(&copy.0)?.verify(), Ok(()));

@@ -50,8 +50,8 @@ impl TensorId {
     /// The token embedding, `vocab` rows.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, Model, image::TensorId, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let model = Model::new_checked(IMAGE)?;
     /// assert_eq!(model.tensor(TensorId::EMBEDDING).map(|t| (t.rows, t.cols)), Some((56, 64)));
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -60,8 +60,8 @@ impl TensorId {
     /// The output head, `vocab` rows.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, Model, image::TensorId, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let model = Model::new_checked(IMAGE)?;
     /// // A tied head is the embedding, stored once.
     /// let [head, embedding] = [TensorId::HEAD, TensorId::EMBEDDING].map(|id| model.tensor(id).map(|t| t.offset));
@@ -72,8 +72,8 @@ impl TensorId {
     /// The norm before the head.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, Model, image::TensorId, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let model = Model::new_checked(IMAGE)?;
     /// assert_eq!(model.tensor(TensorId::FINAL_NORM).map(|t| (t.rows, t.cols)), Some((1, 64)));
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -214,8 +214,8 @@ impl Role {
     /// Rows and columns (rows 1 for a vector) in a model of this configuration.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, Model, image::Role, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let model = Model::new_checked(IMAGE)?;
     /// let config = model.config();
     /// assert_eq!(Role::K.shape(&config), (config.kv_dim(), config.dim));
@@ -252,7 +252,8 @@ impl Role {
 ///
 /// ```
 /// use bitnet_edge_core::{Model, image::{Data, TensorId}};
-/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # static IMAGE: &[u8] =
+/// #     bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
 /// let model = Model::new_checked(IMAGE)?;
 /// match model.tensor(TensorId::EMBEDDING).map(|tensor| tensor.data) {
 ///     Some(Data::Matrix { layout, row_tile_bytes, tiles, .. }) => {
@@ -284,7 +285,8 @@ pub enum Data<'a> {
 ///
 /// ```
 /// use bitnet_edge_core::{Model, image::{Role, TensorId}};
-/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # static IMAGE: &[u8] =
+/// #     bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
 /// let model = Model::new_checked(IMAGE)?;
 /// let down = model.tensor(TensorId::of(1, Role::Down)).expect("every model has it");
 /// assert_eq!((down.rows, down.cols), (64, 128)); // outputs, inputs
@@ -312,7 +314,8 @@ pub struct Tensor<'a> {
 ///
 /// ```
 /// use bitnet_edge_core::Model;
-/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # static IMAGE: &[u8] =
+/// #     bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
 /// let model = Model::new_checked(IMAGE)?;
 /// let config = model.config();
 /// assert_eq!((config.layers, config.dim, config.vocab), (2, 64, 56));
@@ -338,9 +341,10 @@ impl<'a> Model<'a> {
     ///
     /// ```
     /// use bitnet_edge_core::{Error, Model};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # static IMAGE: &[u8] =
+    /// #     bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// let model = Model::new_checked(IMAGE)?;
-    /// model.image().verify()?; // reads every byte: after an update, say, not at every start
+    /// assert_eq!(model.config().layers, 2);
     /// assert_eq!(Model::new_checked(&[]).err(), Some(Error::NotAnImage));
     /// # Ok::<(), Error>(())
     /// ```
@@ -441,8 +445,10 @@ impl<'a> Model<'a> {
     /// What is wrong, as an [`Error`] of an image.
     ///
     /// ```
-    /// use bitnet_edge_core::{Model, include_image};
-    /// Model::new_checked(include_image!("../../testdata/tiny.bpk"))?.verify()?;
+    /// # use bitnet_edge_core::{Model, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// let model = Model::new_checked(IMAGE)?;
+    /// model.verify()?; // after an update, or on request: it takes as long as reading the image does
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
     pub fn verify(&self) -> Result<(), Error> {
@@ -472,8 +478,8 @@ impl<'a> Model<'a> {
     /// The tensor of this id, or `None` if the model does not have it.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let model = Model::new_checked(IMAGE)?;
     /// let norm = model.tensor(TensorId::of(0, Role::AttnNorm)).expect("this model has it");
     /// assert!(matches!(norm.data, Data::Vector(weights) if weights.len() == 64));
@@ -487,8 +493,8 @@ impl<'a> Model<'a> {
     /// Whether the model has this tensor.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, Model, image::{Role, TensorId}, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let model = Model::new_checked(IMAGE)?;
     /// assert!(model.has(TensorId::of(1, Role::FfnSubNorm)));
     /// assert!(!model.has(TensorId::of(1, Role::FfnPostNorm))); // its operation is absent from the program
@@ -502,8 +508,8 @@ impl<'a> Model<'a> {
     /// Dimensions and constants.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, Model, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let model = Model::new_checked(IMAGE)?;
     /// assert_eq!(model.config().head_dim, 32);
     /// # Ok::<(), bitnet_edge_core::Error>(())
@@ -515,8 +521,8 @@ impl<'a> Model<'a> {
     /// `RoPE` frequencies: turns a position, a pair each, as fractions of 2^64.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, Model, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let model = Model::new_checked(IMAGE)?;
     /// // The first pair turns by one radian a position.
     /// let radians = model.turns()[0] as f64 / 2f64.powi(64) * core::f64::consts::TAU;
@@ -531,8 +537,8 @@ impl<'a> Model<'a> {
     /// The tokenizer, if the image has one.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, Model, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let model = Model::new_checked(IMAGE)?;
     /// let tokenizer = model.tokenizer().expect("this image has one");
     /// assert!(tokenizer.find(b" board").is_some_and(|id| tokenizer.token_bytes(id) == b" board"));
@@ -545,8 +551,8 @@ impl<'a> Model<'a> {
     /// The chat template, if the image has one.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, Model, image::Role, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let model = Model::new_checked(IMAGE)?;
     /// use bitnet_edge_core::text::{Ending, Message, Piece, Role as Who};
     /// let template = model.chat().expect("this image has one");
@@ -563,8 +569,8 @@ impl<'a> Model<'a> {
     /// The image itself.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, Model, image::{Data, Role, TensorId}};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, Model, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let model = Model::new_checked(IMAGE)?;
     /// assert_eq!(model.image().verify(), Ok(()));
     /// # Ok::<(), bitnet_edge_core::Error>(())

@@ -20,12 +20,23 @@ impl TooSmall {
     const CAPACITY: usize = 48 + 2 * 20;
 
     /// The text for a plan of `need` bytes and an arena of `have` bytes.
+    ///
+    /// ```
+    /// use bitnet_edge_core::memory::TooSmall;
+    /// const TEXT: TooSmall = TooSmall::new(4096, 64);
+    /// assert!(TEXT.as_str().starts_with("the arena has 64 bytes"));
+    /// ```
     pub const fn new(need: usize, have: usize) -> Self {
         let empty = Self { text: [0; Self::CAPACITY], len: 0 };
         empty.words("the arena has ").number(have).words(" bytes and the memory plan needs ").number(need)
     }
 
     /// The text.
+    ///
+    /// ```
+    /// use bitnet_edge_core::memory::TooSmall;
+    /// assert!(TooSmall::new(4096, 64).as_str().ends_with("needs 4096"));
+    /// ```
     pub const fn as_str(&self) -> &str {
         match self.text.split_at_checked(self.len) {
             Some((text, _)) => match core::str::from_utf8(text) {
@@ -64,39 +75,31 @@ impl TooSmall {
 ///
 /// Firmware plans when it is compiled, from the image that it carries:
 ///
-/// ```
-/// use bitnet_edge_core::{Line, MemoryPlan, ModelConfig, PlanOptions, assert_fits};
+/// ```standalone_crate
+/// use bitnet_edge_core::{Line, MemoryPlan, ModelConfig, PlanOptions, assert_fits, include_image};
 ///
-/// # /*
-/// #[repr(C, align(64))]
-/// struct Aligned<T: ?Sized>(T);
-/// static IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!("model.bpk"));
-///
-/// const CONFIG: ModelConfig = match ModelConfig::read(&IMAGE.0) {
+/// static IMAGE: &[u8] = include_image!("../../testdata/tiny.bpk");
+/// const CONFIG: ModelConfig = match ModelConfig::read(IMAGE) {
 ///     Ok(config) => config,
-///     Err(_) => panic!("model.bpk is no image that this version reads"),
+///     Err(_) => panic!("not a flash image of this version"),
 /// };
-/// # */
-/// # const WORDS: [u32; 9] = [256, 3, 4, 1, 64, 512, 512, 256, 32];
-/// # const RECORD: [u8; 64] = {
-/// #     let mut bytes = [0; 64];
-/// #     let mut i = 0;
-/// #     while i < 36 {
-/// #         bytes[i] = WORDS[i / 4].to_le_bytes()[i % 4];
-/// #         i += 1;
-/// #     }
-/// #     bytes
-/// # };
-/// # const CONFIG: ModelConfig = match ModelConfig::decode(&RECORD) { Ok(c) => c, Err(_) => panic!() };
-/// const OPTIONS: PlanOptions = PlanOptions { context: 64, batch: 1, ..PlanOptions::new(&CONFIG) };
+/// const OPTIONS: PlanOptions = PlanOptions { batch: 1, ..PlanOptions::new(&CONFIG) };
 /// const PLAN: MemoryPlan = match MemoryPlan::new(&CONFIG, &OPTIONS) {
 ///     Ok(plan) => plan,
-///     Err(_) => panic!("these options make no plan"),
+///     Err(_) => panic!("an option is out of bounds"),
 /// };
-/// assert_fits!(PLAN, 96 * 1024); // what the board has to spare
+/// assert_fits!(PLAN, 32 * 1024); // what the board has to spare
 ///
-/// let mut arena = [Line::ZERO; Line::count(PLAN.bytes())]; // a `static` on a board
-/// # assert!(arena.len() * 64 <= 96 * 1024);
+/// static mut ARENA: [Line; Line::count(PLAN.bytes())] = [Line::ZERO; Line::count(PLAN.bytes())];
+/// ```
+///
+/// ```standalone_crate,compile_fail,E0080
+/// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, assert_fits, include_image};
+/// # static IMAGE: &[u8] = include_image!("../../testdata/tiny.bpk");
+/// # const CONFIG: ModelConfig = match ModelConfig::read(IMAGE) { Ok(config) => config, Err(_) => loop {} };
+/// # const OPTIONS: PlanOptions = PlanOptions::new(&CONFIG);
+/// # const PLAN: MemoryPlan = match MemoryPlan::new(&CONFIG, &OPTIONS) { Ok(plan) => plan, Err(_) => loop {} };
+/// assert_fits!(PLAN, 1024); // the arena has 1024 bytes and the memory plan needs ...
 /// ```
 #[macro_export]
 macro_rules! assert_fits {

@@ -16,8 +16,8 @@ pub const MAX_CONTEXT: u32 = 1 << 24;
 /// Type of the KV cache.
 ///
 /// ```
-/// # use bitnet_edge_core::{Error, KvType, MemoryPlan, ModelConfig, PlanOptions};
-/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # use bitnet_edge_core::{Error, KvType, MemoryPlan, ModelConfig, PlanOptions, include_image};
+/// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
 /// # let config = ModelConfig::read(IMAGE)?;
 /// let kv_bytes = |kv| {
 ///     let plan = MemoryPlan::new(&config, &PlanOptions { kv, ..PlanOptions::new(&config) })?;
@@ -59,8 +59,8 @@ impl KvType {
 /// What a backend needs for itself: [`PlanOptions::needs`] takes it, so that a host can plan for a board.
 ///
 /// ```
-/// # use bitnet_edge_core::{Error, MemoryPlan, ModelConfig, PlanOptions};
-/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # use bitnet_edge_core::{Error, MemoryPlan, ModelConfig, PlanOptions, include_image};
+/// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
 /// # let config = ModelConfig::read(IMAGE)?;
 /// use bitnet_edge_core::memory::Needs;
 /// let options = PlanOptions::new(&config);
@@ -92,8 +92,8 @@ impl Needs {
 /// What a plan is made for.
 ///
 /// ```
-/// # use bitnet_edge_core::{KvType, MemoryPlan, ModelConfig, PlanOptions};
-/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # use bitnet_edge_core::{KvType, MemoryPlan, ModelConfig, PlanOptions, include_image};
+/// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
 /// # let config = ModelConfig::read(IMAGE)?;
 /// let board = PlanOptions { context: 48, kv: KvType::I8, batch: 1, ..PlanOptions::new(&config) };
 /// let (board, host) = (MemoryPlan::new(&config, &board)?, MemoryPlan::new(&config, &PlanOptions::new(&config))?);
@@ -118,8 +118,8 @@ impl PlanOptions {
     /// The model's own context, an f16 KV cache, batches of 8, and text of four bytes a position.
     ///
     /// ```
-    /// # use bitnet_edge_core::{KvType, ModelConfig, PlanOptions};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{KvType, ModelConfig, PlanOptions, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let config = ModelConfig::read(IMAGE)?;
     /// let options = PlanOptions::new(&config);
     /// assert_eq!((options.context, options.kv, options.batch), (64, KvType::F16, 8));
@@ -180,8 +180,8 @@ impl Lifetime {
 /// One buffer of a plan.
 ///
 /// ```
-/// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
-/// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
+/// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
 /// # let config = ModelConfig::read(IMAGE)?;
 /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
 /// let last = plan.buffers().iter().map(|buffer| buffer.at + buffer.bytes).max();
@@ -271,21 +271,18 @@ pub enum KvSlots {
 
 /// Where every buffer lies.
 ///
-/// ```standalone_crate
-/// use bitnet_edge_core::{Error, Line, MemoryPlan, ModelConfig, PlanOptions, include_image};
-/// static IMAGE: &[u8] = include_image!("../../testdata/tiny.bpk");
-/// const fn plan() -> Result<MemoryPlan, Error> {
-///     match ModelConfig::read(IMAGE) {
-///         Ok(config) => MemoryPlan::new(&config, &PlanOptions { batch: 1, ..PlanOptions::new(&config) }),
-///         Err(error) => Err(error),
-///     }
-/// }
-/// const PLAN: MemoryPlan = match plan() {
-///     Ok(plan) => plan,
-///     Err(_) => panic!("the image cannot be planned for"),
-/// };
-/// const _: () = assert!(PLAN.bytes() <= 32 * 1024, "the model does not fit the memory of this board");
-/// static mut ARENA: [Line; Line::count(PLAN.bytes())] = [Line::ZERO; Line::count(PLAN.bytes())];
+/// On a board it is a constant, from which the arena takes its size; [`assert_fits!`](crate::assert_fits) shows that, too.
+///
+/// ```
+/// use bitnet_edge_core::{Line, MemoryPlan, ModelConfig, PlanOptions};
+/// # static IMAGE: &[u8] =
+/// #     bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// let config = ModelConfig::read(IMAGE)?;
+/// let plan = MemoryPlan::new(&config, &PlanOptions { context: 48, batch: 1, ..PlanOptions::new(&config) })?;
+/// let arena = vec![Line::ZERO; Line::count(plan.bytes())];
+/// println!("an arena of {} lines, {} bytes", arena.len(), plan.bytes());
+/// assert!(plan.logits.bytes().end <= plan.bytes());
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MemoryPlan {
@@ -364,8 +361,8 @@ impl MemoryPlan {
     /// space.
     ///
     /// ```
-    /// # use bitnet_edge_core::{Error, MemoryPlan, ModelConfig, PlanOptions};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{Error, MemoryPlan, ModelConfig, PlanOptions, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let config = ModelConfig::read(IMAGE)?;
     /// let options = PlanOptions::new(&config);
     /// assert!(MemoryPlan::new(&config, &options)?.bytes() < 64 * 1024);
@@ -483,8 +480,8 @@ impl MemoryPlan {
     /// The KV cache of a layer.
     ///
     /// ```
-    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let config = ModelConfig::read(IMAGE)?;
     /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
     /// use bitnet_edge_core::memory::KvSlots;
@@ -509,8 +506,8 @@ impl MemoryPlan {
     /// Bytes of the arena.
     ///
     /// ```
-    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let config = ModelConfig::read(IMAGE)?;
     /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
     /// use bitnet_edge_core::Line;
@@ -525,8 +522,8 @@ impl MemoryPlan {
     /// The model that the plan was made for.
     ///
     /// ```
-    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let config = ModelConfig::read(IMAGE)?;
     /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
     /// assert_eq!(plan.config(), config); // a session refuses the plan of another model
@@ -539,8 +536,8 @@ impl MemoryPlan {
     /// What the plan was made for.
     ///
     /// ```
-    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let config = ModelConfig::read(IMAGE)?;
     /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
     /// assert_eq!(plan.options(), PlanOptions::new(&config));
@@ -553,8 +550,8 @@ impl MemoryPlan {
     /// Every buffer, in the order of a session's life.
     ///
     /// ```
-    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions};
-    /// # static IMAGE: &[u8] = bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
     /// # let config = ModelConfig::read(IMAGE)?;
     /// # let plan = MemoryPlan::new(&config, &PlanOptions::new(&config))?;
     /// for buffer in plan.buffers() {

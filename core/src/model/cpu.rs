@@ -71,12 +71,15 @@ impl Weights for InPlace {
 /// See the [crate](crate) for its use.
 ///
 /// ```
-/// use bitnet_edge_core::Cpu;
-/// # use bitnet_edge_core::{Error, Line, MemoryPlan, Model};
-/// # fn f<'a>(model: &'a Model<'a>, plan: &MemoryPlan, arena: &'a mut [Line]) -> Result<(), Error> {
-/// let cpu = Cpu::scalar(model, plan, arena)?;
-/// # Ok(())
-/// # }
+/// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+/// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # let model = Model::new_checked(IMAGE)?;
+/// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+/// let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+/// let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+/// let mut session = Session::new(&model, &plan, cpu)?;
+/// assert_eq!(session.decode(4)?.len(), 56);
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Cpu<'a, K = Scalar, S = OneThread, W = InPlace> {
@@ -93,6 +96,19 @@ impl<'a> Cpu<'a> {
     ///
     /// # Errors
     /// [`Error::ArenaTooSmall`]
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Cpu, Error, Line, MemoryPlan, Model, PlanOptions, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// assert!(Cpu::scalar(&model, &plan, &mut arena).is_ok());
+    /// let refused = Cpu::scalar(&model, &plan, &mut arena[1..]).err();
+    /// let (need, have) = (plan.bytes(), plan.bytes() - 64);
+    /// assert_eq!(refused, Some(Error::ArenaTooSmall { need, have }));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn scalar(model: &'a Model<'a>, plan: &MemoryPlan, arena: &'a mut [Line]) -> Result<Self, Error> {
         Cpu::new(model, plan, arena, Scalar, OneThread, InPlace)
     }
@@ -103,6 +119,20 @@ impl<'a, K: Kernels, S: Split, W: Weights> Cpu<'a, K, S, W> {
     ///
     /// # Errors
     /// [`Error::ArenaTooSmall`]
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// use bitnet_edge_core::{Backend, model::{InPlace, OneThread}};
+    /// use bitnet_edge_kernels::Scalar;
+    /// // What `Cpu::scalar` is; a platform's crate gives its own kernels, threads and source of weights.
+    /// let cpu = Cpu::new(&model, &plan, &mut arena, Scalar, OneThread, InPlace)?;
+    /// assert_eq!(cpu.name(), "scalar");
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn new(
         model: &'a Model<'a>,
         plan: &MemoryPlan,

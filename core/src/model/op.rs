@@ -25,6 +25,12 @@ pub enum RowsOf {
 
 impl RowsOf {
     /// Rows in a pass of this many tokens.
+    ///
+    /// ```
+    /// use bitnet_edge_core::model::RowsOf;
+    /// assert_eq!(RowsOf::Batch.count(8), 8);
+    /// assert_eq!(RowsOf::One.count(8), 1);
+    /// ```
     pub const fn count(self, tokens: u32) -> u32 {
         match self {
             Self::Batch => tokens,
@@ -73,6 +79,12 @@ pub struct Matrix {
 
 impl Matrix {
     /// Row tiles: the units of a product.
+    ///
+    /// ```
+    /// use bitnet_edge_core::{image::{Role, TensorId}, model::Matrix};
+    /// let m = Matrix { tensor: TensorId::of(0, Role::K), bias: None, rows: 30, cols: 64 };
+    /// assert_eq!(m.row_tiles(), 8); // of four rows; the last one is padded
+    /// ```
     pub const fn row_tiles(&self) -> u32 {
         self.rows.div_ceil(TILE_ROWS as u32)
     }
@@ -102,6 +114,14 @@ pub enum Input {
 
 impl Input {
     /// Which tokens.
+    ///
+    /// ```
+    /// use bitnet_edge_core::{Slot, memory::ActSlots, model::{Input, RowsOf}};
+    /// use bitnet_edge_kernels::tile::Activations;
+    /// let acts = ActSlots { q: Slot::at(0, 64), scales: Slot::at(64, 1), sums: Slot::at(128, 1) };
+    /// let input = Input::Int8 { acts, form: Activations::Token, of: RowsOf::Batch };
+    /// assert_eq!(input.of(), RowsOf::Batch);
+    /// ```
     pub const fn of(&self) -> RowsOf {
         match self {
             Self::Float(rows) => rows.of,
@@ -248,12 +268,20 @@ pub enum Op {
 /// The shape of an attention.
 ///
 /// ```
-/// # use bitnet_edge_core::model::Op;
-/// # fn f(op: Op) {
-/// if let Op::Attend { shape, .. } = op {
-///     assert!(shape.kv_heads >= 1);
-/// }
-/// # }
+/// # use bitnet_edge_core::{MemoryPlan, Model, PlanOptions, include_image};
+/// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # let model = Model::new_checked(IMAGE)?;
+/// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+/// use bitnet_edge_core::model::{Op, program::{Next, Program}};
+/// let program = Program::new(&model, &plan);
+/// let shape = (0..program.tail()).find_map(|pc| match program.at(pc) {
+///     Next::Op(Op::Attend { shape, .. }) => Some(shape),
+///     _ => None,
+/// });
+/// let shape = shape.expect("every layer attends");
+/// assert_eq!((shape.kv_heads, shape.group, shape.head_dim, shape.context), (1, 2, 32, 64));
+/// assert_eq!(shape.scale, 1.0 / 32f32.sqrt());
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AttendShape {
@@ -276,6 +304,17 @@ pub(crate) const fn chunks(end: u32) -> u32 {
 
 impl Op {
     /// Units of the operation in a pass of `tokens` tokens from `position`.
+    ///
+    /// ```
+    /// use bitnet_edge_core::{Slot, model::{Op, Rows, RowsOf}};
+    /// use bitnet_edge_core::{image::TensorId, model::{Input, Matrix}};
+    /// let x = Rows { slot: Slot::at(0, 256), stride: 64, cols: 64, of: RowsOf::Batch };
+    /// let y = Rows { slot: Slot::at(1024, 64), stride: 16, cols: 16, of: RowsOf::Batch };
+    /// let m = Matrix { tensor: TensorId::HEAD, bias: None, rows: 16, cols: 64 };
+    /// let product = Op::Linear { m, x: Input::Float(x), y, add: false };
+    /// assert_eq!(product.units(3, 0), 4); // row tiles, however many tokens
+    /// assert_eq!(Op::Add { x, y: x }.units(3, 0), 3); // tokens
+    /// ```
     pub const fn units(&self, tokens: u32, position: u32) -> u32 {
         match self {
             Self::Linear { m, .. } => m.row_tiles(),
@@ -295,6 +334,27 @@ impl Op {
     }
 
     /// Cost of a unit in multiply-accumulates, what a budget is counted in. At least 1.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{MemoryPlan, Model, PlanOptions, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// use bitnet_edge_core::model::program::{Next, Program};
+    /// let program = Program::new(&model, &plan);
+    /// let cost = |tokens, position| -> u64 {
+    ///     let steps = (0..).map(|pc| program.at(pc)).take_while(|step| *step != Next::End);
+    ///     let costs = steps.map(|step| match step {
+    ///         Next::Op(op) => u64::from(op.units(tokens, position)) * u64::from(op.cost(tokens, position)),
+    ///         _ => 0,
+    ///     });
+    ///     costs.sum()
+    /// };
+    /// // One decoded token: every weight once, and some more. Half of it is a budget of two steps a token.
+    /// let weights = 2 * (64 * 64 + 2 * 32 * 64 + 64 * 64 + 3 * 64 * 128) + 56 * 64;
+    /// assert!(cost(1, 0) > weights && cost(1, 0) < 2 * weights);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn cost(&self, tokens: u32, position: u32) -> u32 {
         let cost = match self {
             Self::Linear { m, x, .. } => {
@@ -319,6 +379,15 @@ impl Op {
     /// The slots that the operation reads and writes, as byte ranges of the arena, without the step block.
     ///
     /// A backend with memory of its own moves exactly these, or finds dependencies by them.
+    ///
+    /// ```
+    /// use bitnet_edge_core::{Slot, model::{Op, Rows, RowsOf}};
+    /// let x = Rows { slot: Slot::at(0, 16), stride: 16, cols: 16, of: RowsOf::One };
+    /// let y = Rows { slot: Slot::at(64, 16), ..x };
+    /// let operands = Op::Select { x, y }.operands();
+    /// assert!(operands.read().eq([x.slot.bytes()]));
+    /// assert!(operands.written().eq([y.slot.bytes()]));
+    /// ```
     pub fn operands(&self) -> Operands {
         let mut o = Operands::default();
         match *self {
@@ -375,6 +444,13 @@ impl Op {
 
 impl KvSlots {
     /// The byte ranges of the cache; empty ones where there are no scales.
+    ///
+    /// ```
+    /// use bitnet_edge_core::{Slot, memory::KvSlots};
+    /// let (k_scales, v_scales) = (Slot::at(128, 2), Slot::at(192, 2));
+    /// let kv = KvSlots::I8 { k: Slot::at(0, 64), k_scales, v: Slot::at(64, 64), v_scales };
+    /// assert_eq!(kv.ranges(), [0..64, 64..128, 128..136, 192..200]);
+    /// ```
     pub fn ranges(&self) -> [Range<usize>; 4] {
         match self {
             Self::F32 { k, v } => [k.bytes(), v.bytes(), 0..0, 0..0],
@@ -427,11 +503,25 @@ impl Operands {
     }
 
     /// Ranges whose content the operation depends on.
+    ///
+    /// ```
+    /// use bitnet_edge_core::{Slot, model::{Op, Rows, RowsOf}};
+    /// let x = Rows { slot: Slot::at(0, 16), stride: 16, cols: 16, of: RowsOf::One };
+    /// let y = Rows { slot: Slot::at(64, 16), ..x };
+    /// assert_eq!(Op::Add { x, y }.operands().read().count(), 2); // `y += x` reads `y`, too
+    /// ```
     pub fn read(&self) -> impl Iterator<Item = Range<usize>> {
         self.read.iter().filter(|r| !r.is_empty()).cloned()
     }
 
     /// Ranges that the operation writes in.
+    ///
+    /// ```
+    /// use bitnet_edge_core::{Slot, model::{Op, Rows, RowsOf}};
+    /// let x = Rows { slot: Slot::at(0, 16), stride: 16, cols: 16, of: RowsOf::One };
+    /// let y = Rows { slot: Slot::at(64, 16), ..x };
+    /// assert!(Op::Add { x, y }.operands().written().eq([64..128]));
+    /// ```
     pub fn written(&self) -> impl Iterator<Item = Range<usize>> {
         self.written.iter().filter(|r| !r.is_empty()).cloned()
     }

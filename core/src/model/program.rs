@@ -20,8 +20,23 @@ const TAIL_OPS: u32 = 4;
 /// Where a pass stands: what follows a program counter.
 ///
 /// ```
-/// use bitnet_edge_core::model::program::Next;
-/// assert!(matches!(Next::Absent, Next::Absent));
+/// # use bitnet_edge_core::{MemoryPlan, Model, PlanOptions, include_image};
+/// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # let model = Model::new_checked(IMAGE)?;
+/// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+/// use bitnet_edge_core::model::program::{Next, Program};
+/// let program = Program::new(&model, &plan);
+/// let (mut pc, mut present, mut absent) = (0, 0, 0);
+/// loop {
+///     match program.at(pc) {
+///         Next::Op(_) => present += 1,
+///         Next::Absent => absent += 1, // no biases and no post-norms in this model
+///         Next::End => break,
+///     }
+///     pc += 1;
+/// }
+/// assert!(present > absent);
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Next {
@@ -35,20 +50,17 @@ pub enum Next {
 
 /// The program of a model in a plan.
 ///
-/// ```no_run
-/// # fn f(model: bitnet_edge_core::Model<'_>, plan: bitnet_edge_core::MemoryPlan) {
-/// use bitnet_edge_core::model::program::{Next, Program};
+/// ```
+/// # use bitnet_edge_core::{MemoryPlan, Model, PlanOptions, include_image};
+/// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # let model = Model::new_checked(IMAGE)?;
+/// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+/// use bitnet_edge_core::model::{Op, program::{Next, Program}};
 /// let program = Program::new(&model, &plan);
-/// let mut pc = 0;
-/// loop {
-///     match program.at(pc) {
-///         Next::Op(op) => { let _ = op.units(1, 0); }
-///         Next::Absent => {}
-///         Next::End => break,
-///     }
-///     pc += 1;
-/// }
-/// # }
+/// let steps = (0..).map(|pc| program.at(pc)).take_while(|step| *step != Next::End);
+/// let products = steps.filter(|step| matches!(step, Next::Op(Op::Linear { .. })));
+/// assert_eq!(products.count(), 2 * 7 + 1); // Q, K, V, O, gate, up and down a layer, and the head
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Program<'m> {
@@ -58,16 +70,50 @@ pub struct Program<'m> {
 
 impl<'m> Program<'m> {
     /// The program of `model` in `plan`.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{MemoryPlan, Model, PlanOptions, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// use bitnet_edge_core::model::program::Program;
+    /// let program = Program::new(&model, &plan); // a view of both: it costs nothing to make again
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn new(model: &'m Model<'m>, plan: &'m MemoryPlan) -> Self {
         Self { model, plan }
     }
 
     /// The counter at which the steps from the last hidden state to the logits begin.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{MemoryPlan, Model, PlanOptions, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// use bitnet_edge_core::model::{Op, program::{Next, Program}};
+    /// let program = Program::new(&model, &plan);
+    /// // A pass over a part of a prompt, whose logits nobody wants, ends here.
+    /// assert!(matches!(program.at(program.tail()), Next::Op(Op::Select { .. })));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn tail(&self) -> u32 {
         HEAD_OPS.saturating_add(LAYER_OPS.saturating_mul(self.model.config().layers))
     }
 
     /// The step at a program counter.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{MemoryPlan, Model, PlanOptions, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// use bitnet_edge_core::model::{Op, program::{Next, Program}};
+    /// let program = Program::new(&model, &plan);
+    /// assert!(matches!(program.at(0), Next::Op(Op::Embed { .. })));
+    /// assert_eq!(program.at(u32::MAX), Next::End);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn at(&self, pc: u32) -> Next {
         let c = self.model.config();
         let tail = self.tail();

@@ -10,8 +10,21 @@ use crate::memory::{MemoryPlan, STEP_IDS};
 /// How far a step came.
 ///
 /// ```
+/// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+/// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # let model = Model::new_checked(IMAGE)?;
+/// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+/// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+/// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+/// # let mut session = Session::new(&model, &plan, cpu)?;
 /// use bitnet_edge_core::model::Progress;
-/// assert_ne!(Progress::Working, Progress::Done);
+/// session.begin(&[4], true)?;
+/// let mut steps = 1;
+/// while session.step(10_000)? == Progress::Working {
+///     steps += 1; // between two steps a board does its other work
+/// }
+/// assert!(steps > 1);
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -23,14 +36,18 @@ pub enum Progress {
 
 /// A model running in an arena.
 ///
-/// ```no_run
-/// # use bitnet_edge_core::{Cpu, Error, Line, MemoryPlan, Model, Session};
-/// # fn f(model: &Model<'_>, plan: &MemoryPlan, arena: &mut [Line]) -> Result<(), Error> {
-/// let mut session = Session::new(model, plan, Cpu::scalar(model, plan, arena)?)?;
-/// let logits = session.decode(1)?;
+/// ```
+/// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+/// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+/// # let model = Model::new_checked(IMAGE)?;
+/// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+/// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+/// let mut session = Session::new(&model, &plan, Cpu::scalar(&model, &plan, &mut arena)?)?;
+/// let logits = session.decode(4)?;
 /// assert_eq!(logits.len(), model.config().vocab as usize);
-/// # Ok(())
-/// # }
+/// let best = (0..).zip(logits).max_by(|a, b| a.1.total_cmp(b.1)).map(|(id, _)| id);
+/// assert_eq!(best, Some(5)); // what this model says behind token 4
+/// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Session<'m, B> {
@@ -50,6 +67,17 @@ impl<'m, B: Backend> Session<'m, B> {
     ///
     /// # Errors
     /// [`Error::PlanOption`] if the plan was made for a model of another configuration.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// let session = Session::new(&model, &plan, Cpu::scalar(&model, &plan, &mut arena)?)?;
+    /// assert_eq!((session.position(), session.room()), (0, 64));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn new(model: &'m Model<'m>, plan: &'m MemoryPlan, backend: B) -> Result<Self, Error> {
         if plan.config() != model.config() {
             return Err(Error::PlanOption("it was made for a model of another configuration"));
@@ -58,41 +86,148 @@ impl<'m, B: Backend> Session<'m, B> {
     }
 
     /// The model.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut session = Session::new(&model, &plan, cpu)?;
+    /// assert_eq!(session.model().config().layers, 2);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn model(&self) -> &'m Model<'m> {
         self.model
     }
 
     /// The plan.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut session = Session::new(&model, &plan, cpu)?;
+    /// assert_eq!(session.plan().options().context, 64);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn plan(&self) -> &'m MemoryPlan {
         self.plan
     }
 
     /// The backend.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut session = Session::new(&model, &plan, cpu)?;
+    /// use bitnet_edge_core::Backend;
+    /// assert_eq!(session.backend().name(), "scalar");
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn backend(&mut self) -> &mut B {
         &mut self.backend
     }
 
     /// Positions in use.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut session = Session::new(&model, &plan, cpu)?;
+    /// session.prefill(&[4, 5, 6], false)?;
+    /// assert_eq!(session.position(), 3);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn position(&self) -> u32 {
         self.position
     }
 
     /// Positions of the context that are free.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut session = Session::new(&model, &plan, cpu)?;
+    /// session.prefill(&[4; 60], false)?;
+    /// assert_eq!(session.room(), 4);
+    /// let refused = session.prefill(&[4; 5], false);
+    /// assert_eq!(refused, Err(Error::ContextFull { need: 65, have: 64 }));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn room(&self) -> u32 {
         self.plan.options().context.saturating_sub(self.position)
     }
 
     /// Whether a pass is under way.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut session = Session::new(&model, &plan, cpu)?;
+    /// session.begin(&[4], false)?;
+    /// assert!(session.is_busy());
+    /// session.step(u32::MAX)?;
+    /// assert!(!session.is_busy());
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn is_busy(&self) -> bool {
         self.tokens != 0
     }
 
     /// Tokens that one pass can take.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut session = Session::new(&model, &plan, cpu)?;
+    /// assert_eq!(session.batch(), plan.options().batch as usize);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub const fn batch(&self) -> usize {
         self.plan.options().batch as usize
     }
 
     /// Forgets all positions from `position` on. A pass under way is abandoned.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut session = Session::new(&model, &plan, cpu)?;
+    /// session.prefill(&[4, 5, 6], false)?; // the beginning that all prompts share
+    /// let first = session.decode(7)?.to_vec();
+    /// session.rewind(3);
+    /// assert_eq!(session.decode(7)?, first); // the same bits
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn rewind(&mut self, position: u32) {
         self.position = self.position.min(position);
         self.tokens = 0;
@@ -104,6 +239,24 @@ impl<'m, B: Backend> Session<'m, B> {
     /// # Errors
     /// [`Error::ContextFull`], [`Error::EmptyPrompt`], [`Error::TokenOutOfRange`]; [`Error::Order`] if a pass is under
     /// way or `ids` are too many.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut session = Session::new(&model, &plan, cpu)?;
+    /// use bitnet_edge_core::model::Progress;
+    /// session.begin(&[4, 5, 6], true)?;
+    /// while session.step(5_000)? == Progress::Working {}
+    /// assert_eq!(session.logits()?.len(), 56);
+    ///
+    /// let refused = session.begin(&[1000], true);
+    /// assert_eq!(refused, Err(Error::TokenOutOfRange { id: 1000, vocab: 56 }));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn begin(&mut self, ids: &[u32], want_logits: bool) -> Result<(), Error> {
         self.stage(0, ids)?;
         self.launch(ids.len(), want_logits)
@@ -144,6 +297,24 @@ impl<'m, B: Backend> Session<'m, B> {
     ///
     /// # Errors
     /// [`Error::Order`] if no pass is under way; the backend's. After an error the pass is abandoned.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Error, Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut session = Session::new(&model, &plan, cpu)?;
+    /// use bitnet_edge_core::model::Progress;
+    /// let logits = session.decode(4)?.to_vec();
+    /// session.rewind(0);
+    /// session.begin(&[4], true)?;
+    /// while session.step(1)? == Progress::Working {} // a unit at a time
+    /// assert_eq!(session.logits()?, logits); // a budget changes no bit
+    /// assert!(matches!(session.step(1), Err(Error::Order(_))));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn step(&mut self, budget: u32) -> Result<Progress, Error> {
         if self.tokens == 0 {
             return Err(Error::Order("no pass is under way"));
@@ -197,6 +368,21 @@ impl<'m, B: Backend> Session<'m, B> {
     ///
     /// # Errors
     /// As [`begin`](Self::begin) and [`step`](Self::step).
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut session = Session::new(&model, &plan, cpu)?;
+    /// let prompt = [4; 20]; // longer than a batch of the plan: three passes
+    /// session.prefill(&prompt, true)?;
+    /// assert_eq!(session.position(), 20);
+    /// assert_eq!(session.logits()?.len(), 56);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn prefill(&mut self, ids: &[u32], want_logits: bool) -> Result<(), Error> {
         if ids.is_empty() {
             return Err(Error::EmptyPrompt);
@@ -215,6 +401,24 @@ impl<'m, B: Backend> Session<'m, B> {
     ///
     /// # Errors
     /// As [`begin`](Self::begin) and [`step`](Self::step); [`Error::Kernel`] if a logit is not finite.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut session = Session::new(&model, &plan, cpu)?;
+    /// let mut id = 4;
+    /// for _ in 0..10 {
+    ///     let logits = session.decode(id)?;
+    ///     let best = (0..).zip(logits).max_by(|a, b| a.1.total_cmp(b.1));
+    ///     id = best.map_or(0, |(id, _)| id);
+    /// }
+    /// assert_eq!(session.position(), 10);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn decode(&mut self, id: u32) -> Result<&[f32], Error> {
         self.prefill(&[id], true)?;
         self.logits()
@@ -224,6 +428,21 @@ impl<'m, B: Backend> Session<'m, B> {
     ///
     /// # Errors
     /// [`Error::Kernel`] if a logit is not finite; the backend's.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut session = Session::new(&model, &plan, cpu)?;
+    /// session.prefill(&[4, 5], true)?;
+    /// let after_two = session.logits()?.to_vec();
+    /// session.rewind(1);
+    /// assert_eq!(session.decode(5)?, after_two); // a batch changes no bit
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn logits(&mut self) -> Result<&[f32], Error> {
         let vocab = self.model.config().vocab as usize;
         let logits = self.backend.read(self.plan.logits)?;
@@ -241,6 +460,22 @@ impl<'m, B: Backend> Session<'m, B> {
     ///
     /// # Errors
     /// As [`logits`](Self::logits).
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut session = Session::new(&model, &plan, cpu)?;
+    /// // The log probability of a text, a pass at a time.
+    /// session.prefill(&[4, 5, 6], true)?;
+    /// let first = session.logits_of(0)?.to_vec(); // behind token 4, before token 5
+    /// session.rewind(0);
+    /// assert_eq!(session.decode(4)?, first);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
     pub fn logits_of(&mut self, row: u32) -> Result<&[f32], Error> {
         self.backend.write(self.plan.step, &[1, self.position, row])?;
         let program = Program::new(self.model, self.plan);

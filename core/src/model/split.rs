@@ -24,8 +24,18 @@ pub trait Columns {
 /// Spreads work over cores: none, a second core, a pool. What is unsafe in that is in the crate that implements it.
 ///
 /// ```
-/// use bitnet_edge_core::model::{OneThread, Split};
-/// assert_eq!(OneThread.threads(), 1);
+/// use bitnet_edge_core::model::{Columns, OneThread, Split};
+/// /// Doubles the columns 0 to 2 of two rows, on however many threads there are.
+/// fn double(split: &impl Split, rows: &mut [f32; 6]) {
+///     split.columns(rows, 3, 0..2, 1, &|columns: &mut dyn Columns| {
+///         for row in 0..2 {
+///             columns.row(row).iter_mut().for_each(|value| *value *= 2.0);
+///         }
+///     });
+/// }
+/// let mut rows = [1.0; 6];
+/// double(&OneThread, &mut rows);
+/// assert_eq!(rows, [2.0, 2.0, 1.0, 2.0, 2.0, 1.0]);
 /// ```
 pub trait Split {
     /// Threads that take part.

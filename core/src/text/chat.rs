@@ -16,8 +16,12 @@ const NONE: u32 = u32::MAX;
 /// Whose message it is.
 ///
 /// ```
-/// use bitnet_edge_core::text::Role;
-/// assert_ne!(Role::User, Role::Assistant);
+/// # use bitnet_edge_core::text::{ChatTemplate, Role};
+/// # let section = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/chatml.chat"));
+/// let template = ChatTemplate::new_checked(section)?;
+/// assert!(template.allows(None, Role::User));
+/// assert!(template.allows(Some(Role::User), Role::Assistant));
+/// # Ok::<(), bitnet_edge_core::text::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -47,8 +51,14 @@ pub struct Message<'a> {
 /// How what is rendered ends.
 ///
 /// ```
-/// use bitnet_edge_core::text::Ending;
-/// assert_ne!(Ending::Reply, Ending::Close);
+/// # use bitnet_edge_core::text::{ChatTemplate, Ending, Message, Piece, Role};
+/// # let section = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/chatml.chat"));
+/// let template = ChatTemplate::new_checked(section)?;
+/// let messages = [Message { role: Role::User, content: b"Hi" }];
+/// let last = |ending| Ok::<_, bitnet_edge_core::text::Error>(template.render(None, &messages, ending)?.last());
+/// assert_eq!(last(Ending::Reply)?, Some(Piece::from("assistant\n"))); // the model's turn
+/// assert_eq!(last(Ending::Close)?, Some(Piece::from("\n")));
+/// # Ok::<(), bitnet_edge_core::text::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {

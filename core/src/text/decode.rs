@@ -24,7 +24,14 @@ impl Decoder {
     /// A decoder of a text from its first token on.
     ///
     /// ```
-    /// let decoder = bitnet_edge_core::text::Decoder::at_start();
+    /// # use bitnet_edge_core::text::{Decoder, Tokenizer};
+    /// # let section = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/story.tok"));
+    /// # let tokenizer = Tokenizer::new_checked(section)?;
+    /// // In a SentencePiece vocabulary it drops the space before the first word, which encoding added. Here there is none.
+    /// let (once, upon) = (tokenizer.find(b"once").unwrap_or(0), tokenizer.find(b" upon").unwrap_or(0));
+    /// let mut decoder = Decoder::at_start();
+    /// assert_eq!([once, upon].map(|id| decoder.bytes(&tokenizer, id)).concat(), b"once upon");
+    /// # Ok::<(), bitnet_edge_core::text::Error>(())
     /// ```
     pub fn at_start() -> Self {
         Self { at_start: true, show_special: false }
@@ -33,7 +40,12 @@ impl Decoder {
     /// A decoder of what follows a text, such as what a model generates behind a prompt.
     ///
     /// ```
-    /// let decoder = bitnet_edge_core::text::Decoder::continuing();
+    /// # use bitnet_edge_core::text::{Decoder, Tokenizer};
+    /// # let section = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/story.tok"));
+    /// # let tokenizer = Tokenizer::new_checked(section)?;
+    /// let upon = tokenizer.find(b" upon").unwrap_or(0);
+    /// assert_eq!(Decoder::continuing().bytes(&tokenizer, upon), b" upon"); // behind the prompt "once"
+    /// # Ok::<(), bitnet_edge_core::text::Error>(())
     /// ```
     pub fn continuing() -> Self {
         Self { at_start: false, show_special: false }

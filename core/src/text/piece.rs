@@ -63,8 +63,20 @@ pub struct EncodeOptions {
 /// How far an encoder is.
 ///
 /// ```
-/// use bitnet_edge_core::text::Progress;
-/// assert_ne!(Progress::More, Progress::Done { tokens: 0 });
+/// # use bitnet_edge_core::text::{EncodeOptions, Encoder, Piece, Progress, Tokenizer, scratch_words};
+/// # let section = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/story.tok"));
+/// # let tokenizer = Tokenizer::new_checked(section)?;
+/// # let (mut scratch, mut ids) = ([0; scratch_words(64)], [0; 16]);
+/// # let text = [Piece::from("once upon a time")].into_iter();
+/// let mut encoder = Encoder::new(&tokenizer, text, &mut scratch, &mut ids, EncodeOptions::default());
+/// let tokens = loop {
+///     match encoder.step(100)? {
+///         Progress::More => {} // a board feeds its watchdog here
+///         Progress::Done { tokens } => break tokens,
+///     }
+/// };
+/// assert_eq!(tokens, 4);
+/// # Ok::<(), bitnet_edge_core::text::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {

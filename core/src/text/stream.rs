@@ -25,7 +25,10 @@ impl Utf8Stream {
     /// A stream with nothing held back.
     ///
     /// ```
-    /// let stream = bitnet_edge_core::text::Utf8Stream::new();
+    /// use bitnet_edge_core::text::Utf8Stream;
+    /// let mut parts = 0;
+    /// Utf8Stream::new().finish(|_| parts += 1);
+    /// assert_eq!(parts, 0);
     /// ```
     pub const fn new() -> Self {
         Self { held: [0; 4], len: 0 }

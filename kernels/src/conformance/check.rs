@@ -97,6 +97,12 @@ pub struct Summary {
 
 impl Summary {
     /// Whether cases were run and all were right.
+    ///
+    /// ```
+    /// use bitnet_edge_kernels::conformance::Summary;
+    /// assert!(Summary { cases: 10, skipped: 2, failures: 0 }.passed());
+    /// assert!(!Summary { cases: 0, skipped: 2, failures: 0 }.passed()); // nothing was compared
+    /// ```
     pub const fn passed(&self) -> bool {
         self.cases > 0 && self.failures == 0
     }

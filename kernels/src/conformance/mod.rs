@@ -39,8 +39,9 @@ use check::Check;
 /// How much is run.
 ///
 /// ```
-/// use bitnet_edge_kernels::conformance::Effort;
-/// assert_ne!(Effort::Boot, Effort::Full);
+/// use bitnet_edge_kernels::{Scalar, conformance::{Effort, run}};
+/// let [boot, full] = [Effort::Boot, Effort::Full].map(|effort| run(Scalar, effort, &mut |_| ()));
+/// assert!(boot.cases < full.cases);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {

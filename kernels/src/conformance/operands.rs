@@ -32,6 +32,11 @@ pub enum Pattern {
 
 impl Pattern {
     /// Patterns that every kernel accepts.
+    ///
+    /// ```
+    /// use bitnet_edge_kernels::conformance::Pattern;
+    /// assert!(Pattern::VALID.contains(&Pattern::Tiny)); // subnormals are values like any other
+    /// ```
     pub const VALID: [Self; 6] =
         [Self::Plain, Self::Wide, Self::Tiny, Self::Sparse, Self::Extreme, Self::Ties];
 }

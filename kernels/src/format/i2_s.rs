@@ -12,6 +12,13 @@ use core::fmt;
 use crate::Error;
 
 /// Bytes behind the codes of a tensor: the scale and padding.
+///
+/// ```
+/// use bitnet_edge_kernels::format::i2_s::{I2s, I2sLayout, TAIL_BYTES};
+/// let (rows, columns) = (2, 128);
+/// let tensor = vec![0x55; rows * columns / 4 + TAIL_BYTES]; // all weights 0
+/// assert!(I2s::new(&tensor, columns, rows, I2sLayout::X86_128).is_ok());
+/// ```
 pub const TAIL_BYTES: usize = 32;
 
 /// The byte order of an `I2_S` tensor.

@@ -11,8 +11,17 @@
 use super::{f16_to_f32, field, half};
 
 /// Weights in a block.
+///
+/// ```
+/// assert_eq!(bitnet_edge_kernels::format::q4_1::BLOCK_WEIGHTS, 32);
+/// ```
 pub const BLOCK_WEIGHTS: usize = 32;
 /// Bytes in a block.
+///
+/// ```
+/// use bitnet_edge_kernels::format::q4_1::{BLOCK_BYTES, BLOCK_WEIGHTS};
+/// assert_eq!(8.0 * BLOCK_BYTES as f64 / BLOCK_WEIGHTS as f64, 5.0); // bits a weight
+/// ```
 pub const BLOCK_BYTES: usize = 20;
 
 /// The scale `d` of a block, as the bits of an f16.

@@ -22,10 +22,24 @@
 use super::{f16_to_f32, f32_to_f16, field, half, nearest_even, signed_abs_max};
 
 /// Weights in a block.
+///
+/// ```
+/// assert_eq!(bitnet_edge_kernels::format::q6_k::BLOCK_WEIGHTS, 256);
+/// ```
 pub const BLOCK_WEIGHTS: usize = 256;
 /// Bytes in a block.
+///
+/// ```
+/// use bitnet_edge_kernels::format::q6_k::{BLOCK_BYTES, BLOCK_WEIGHTS};
+/// assert_eq!(8.0 * BLOCK_BYTES as f64 / BLOCK_WEIGHTS as f64, 6.5625); // bits a weight
+/// ```
 pub const BLOCK_BYTES: usize = 210;
 /// Weights that share an 8-bit scale.
+///
+/// ```
+/// use bitnet_edge_kernels::format::q6_k::{BLOCK_WEIGHTS, GROUP_WEIGHTS};
+/// assert_eq!(BLOCK_WEIGHTS / GROUP_WEIGHTS, 16); // scales of a block
+/// ```
 pub const GROUP_WEIGHTS: usize = 16;
 
 /// Weights in half a block.

@@ -10,8 +10,17 @@
 use super::{f16_to_f32, f32_to_f16, field, half, signed_abs_max};
 
 /// Weights in a block.
+///
+/// ```
+/// assert_eq!(bitnet_edge_kernels::format::q8_0::BLOCK_WEIGHTS, 32);
+/// ```
 pub const BLOCK_WEIGHTS: usize = 32;
 /// Bytes in a block.
+///
+/// ```
+/// use bitnet_edge_kernels::format::q8_0::{BLOCK_BYTES, BLOCK_WEIGHTS};
+/// assert_eq!(8.0 * BLOCK_BYTES as f64 / BLOCK_WEIGHTS as f64, 8.5); // bits a weight
+/// ```
 pub const BLOCK_BYTES: usize = 34;
 
 /// The scale `d` of a block, as the bits of an f16.

@@ -97,10 +97,21 @@ impl Activations {
 
 impl Layout {
     /// Every layout, in the order of their ids.
+    ///
+    /// ```
+    /// use bitnet_edge_kernels::tile::Layout;
+    /// assert_eq!(Layout::ALL.map(Layout::id), [1, 2, 3, 4, 5, 6, 7, 8]);
+    /// ```
     pub const ALL: [Self; 8] =
         [Self::F32, Self::F16, Self::Bf16, Self::T2r4, Self::Q8r4, Self::Q4r4, Self::Q4m4, Self::Q6r4];
 
     /// The layout with this id.
+    ///
+    /// ```
+    /// use bitnet_edge_kernels::tile::Layout;
+    /// assert_eq!(Layout::from_id(5), Some(Layout::Q8r4));
+    /// assert_eq!(Layout::from_id(99), None); // of a newer writer: refused, never guessed
+    /// ```
     pub const fn from_id(id: u16) -> Option<Self> {
         Some(match id {
             1 => Self::F32,
@@ -116,11 +127,21 @@ impl Layout {
     }
 
     /// The id in an image.
+    ///
+    /// ```
+    /// use bitnet_edge_kernels::tile::Layout;
+    /// assert!(Layout::ALL.iter().all(|layout| Layout::from_id(layout.id()) == Some(*layout)));
+    /// ```
     pub const fn id(self) -> u16 {
         self as u16
     }
 
     /// The name in reports.
+    ///
+    /// ```
+    /// use bitnet_edge_kernels::tile::Layout;
+    /// assert_eq!(Layout::T2r4.name(), "t2r4");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -135,6 +156,12 @@ impl Layout {
     }
 
     /// The activations that the layout's product takes.
+    ///
+    /// ```
+    /// use bitnet_edge_kernels::tile::{Activations, Layout};
+    /// assert_eq!(Layout::F16.activations(), Activations::Float);
+    /// assert_eq!(Layout::Q6r4.activations(), Activations::Group256);
+    /// ```
     pub const fn activations(self) -> Activations {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => Activations::Float,
@@ -145,6 +172,12 @@ impl Layout {
     }
 
     /// Columns must be a multiple of this; 1 where rows are padded instead.
+    ///
+    /// ```
+    /// use bitnet_edge_kernels::tile::Layout;
+    /// assert_eq!(Layout::Q4r4.column_multiple(), 32);
+    /// assert_eq!(Layout::T2r4.column_multiple(), 1);
+    /// ```
     pub const fn column_multiple(self) -> usize {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 | Self::T2r4 => 1,
@@ -154,6 +187,13 @@ impl Layout {
     }
 
     /// Bytes of a row tile of `cols` columns, a multiple of 64; `None` on overflow or if `cols` does not fit the layout.
+    ///
+    /// ```
+    /// use bitnet_edge_kernels::tile::Layout;
+    /// assert_eq!(Layout::T2r4.row_tile_bytes(100), Some(128)); // 4 rows of 128 columns, 2 bits each
+    /// assert_eq!(Layout::Q8r4.row_tile_bytes(256), Some(1088)); // weights, and a scale for 32 columns of a row
+    /// assert_eq!(Layout::Q8r4.row_tile_bytes(100), None); // not a multiple of 32
+    /// ```
     pub const fn row_tile_bytes(self, cols: usize) -> Option<usize> {
         // Bounds every product below: no layout takes more than 16 bytes a column and tile, plus constants.
         if cols == 0 || cols > usize::MAX / 64 || !cols.is_multiple_of(self.column_multiple()) {
@@ -171,6 +211,11 @@ impl Layout {
     }
 
     /// Bytes of a whole matrix; `None` as [`row_tile_bytes`](Self::row_tile_bytes).
+    ///
+    /// ```
+    /// use bitnet_edge_kernels::tile::Layout;
+    /// assert_eq!(Layout::T2r4.matrix_bytes(10, 64), Some(3 * 64)); // rows are padded to 12
+    /// ```
     pub const fn matrix_bytes(self, rows: usize, cols: usize) -> Option<usize> {
         match self.row_tile_bytes(cols) {
             Some(bytes) => bytes.checked_mul(rows.div_ceil(TILE_ROWS)),
@@ -182,6 +227,16 @@ impl Layout {
     ///
     /// # Errors
     /// [`Error::Operand`] if the tile is shorter than `y.len()` columns need.
+    ///
+    /// ```
+    /// use bitnet_edge_kernels::{Error, tile::Layout};
+    /// let tile = [0b10_01_00_10; 64]; // column c of a row has plane c / 16: codes 2, 0, 1, 2
+    /// let mut row = [0.0; 64];
+    /// Layout::T2r4.dequantize_row(&tile, 3, 0.5, &mut row)?;
+    /// assert_eq!([row[0], row[16], row[32], row[48]], [0.5, -0.5, 0.0, 0.5]);
+    /// assert!(Layout::T2r4.dequantize_row(&tile[..32], 3, 0.5, &mut row).is_err());
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn dequantize_row(self, tile: &[u8], row: usize, scale: f32, y: &mut [f32]) -> Result<(), Error> {
         match self {
             Self::F32 => rows::widen::<f32>(tile, row, y),
@@ -243,6 +298,14 @@ pub struct Int8Token<'a> {
 
 impl<'a> Int8Acts<'a> {
     /// Token `t`, or `None` beyond the slices.
+    ///
+    /// ```
+    /// use bitnet_edge_kernels::tile::Int8Acts;
+    /// // Two tokens of 64 columns, a scale and a sum for each group of 32.
+    /// let (q, scales, sums) = ([1; 128], [0.5, 0.25, 2.0, 4.0], [32; 4]);
+    /// let acts = Int8Acts { q: &q, stride: 64, scales: &scales, sums: &sums, groups: 2 };
+    /// assert_eq!(acts.token(1).map(|token| token.scales), Some(&[2.0, 4.0][..]));
+    /// ```
     #[inline]
     pub fn token(&self, t: usize) -> Option<Int8Token<'a>> {
         let (at, group) = (t.checked_mul(self.stride)?, t.checked_mul(self.groups)?);
@@ -273,6 +336,13 @@ pub struct FloatActs<'a> {
 
 impl<'a> FloatActs<'a> {
     /// Token `t`, or `None` beyond the slice.
+    ///
+    /// ```
+    /// use bitnet_edge_kernels::tile::FloatActs;
+    /// let acts = FloatActs { x: &[1.0, 2.0, 0.0, 3.0, 4.0, 0.0], stride: 3, cols: 2 };
+    /// assert_eq!(acts.token(1), Some(&[3.0, 4.0][..])); // without the padding of its row
+    /// assert_eq!(acts.token(2), None);
+    /// ```
     #[inline]
     pub fn token(&self, t: usize) -> Option<&'a [f32]> {
         self.x.get(t.checked_mul(self.stride)?..)?.get(..self.cols)
@@ -296,6 +366,12 @@ pub enum TernaryScale<'a> {
 
 impl TernaryScale<'_> {
     /// The scale of row `i` of the call; zero beyond the rows.
+    ///
+    /// ```
+    /// use bitnet_edge_kernels::tile::TernaryScale;
+    /// let scale = TernaryScale::Rows(&[0.5, 0.25]);
+    /// assert_eq!([scale.row(0), scale.row(1), scale.row(2)], [0.5, 0.25, 0.0]);
+    /// ```
     #[inline]
     pub fn row(&self, i: usize) -> f32 {
         match self {

@@ -1,13 +1,12 @@
 //! What firmware does at compile time; `tests/const_plan.rs` compiles it with an image and with the bytes of an arena.
 
-use bitnet_edge_core::{Cpu, KvType, Line, MemoryPlan, Model, ModelConfig, PlanOptions, Session, assert_fits};
+use bitnet_edge_core::{
+    Cpu, KvType, Line, MemoryPlan, Model, ModelConfig, PlanOptions, Session, assert_fits, include_image,
+};
 
-#[repr(C, align(64))]
-struct Aligned<T: ?Sized>(T);
+static IMAGE: &[u8] = include_image!(env!("IMAGE"));
 
-static IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("IMAGE")));
-
-const CONFIG: ModelConfig = match ModelConfig::read(&IMAGE.0) {
+const CONFIG: ModelConfig = match ModelConfig::read(IMAGE) {
     Ok(config) => config,
     Err(_) => panic!("not an image that this version reads"),
 };
@@ -33,7 +32,7 @@ const ARENA_BYTES: usize = match usize::from_str_radix(env!("ARENA_BYTES"), 10) 
 assert_fits!(PLAN, ARENA_BYTES);
 
 fn main() {
-    let model = Model::new_checked(&IMAGE.0).unwrap();
+    let model = Model::new_checked(IMAGE).unwrap();
     let mut arena = Box::new([Line::ZERO; Line::count(PLAN.bytes())]);
     let cpu = Cpu::scalar(&model, &PLAN, arena.as_mut_slice()).unwrap();
     let mut session = Session::new(&model, &PLAN, cpu).unwrap();
