@@ -53,13 +53,14 @@ pub fn next(id: usize) -> usize {
     follower.and_then(|next| tokens.iter().position(|token| *token == next)).unwrap_or(0)
 }
 
-/// The model as a GGUF file, of architecture `bitnet-b1.58`.
+/// The model as a GGUF file, of an architecture of the `BitNet` family with squared ReLU.
 ///
 /// The feed-forward of the last layer maps a token's element to that of the token that follows it. All other matrices
 /// are arbitrary, at scales too small to change that, so that no part of a pass is without effect.
 #[must_use]
-pub fn gguf() -> Vec<u8> {
-    let mut file = metadata().tensor("token_embd.weight", &[64, tokens().len() as u64], 8, &embedding());
+pub fn gguf(architecture: &str) -> Vec<u8> {
+    let mut file =
+        metadata(architecture).tensor("token_embd.weight", &[64, tokens().len() as u64], 8, &embedding());
     file = vector(file, "output_norm.weight", DIM, 4.0);
     for layer in 0..LAYERS {
         let name = |tensor: &str| format!("blk.{layer}.{tensor}.weight");
@@ -87,7 +88,8 @@ pub fn gguf() -> Vec<u8> {
     file.build()
 }
 
-fn metadata() -> Builder {
+fn metadata(architecture: &str) -> Builder {
+    let key = |name: &str| format!("{architecture}.{name}");
     // The byte-level alphabet writes a space as U+0120 and a line feed as U+010A.
     let spelled: Vec<String> =
         tokens().iter().map(|token| token.replace(' ', "\u{120}").replace('\n', "\u{10a}")).collect();
@@ -96,16 +98,16 @@ fn metadata() -> Builder {
         (0..spelled.len()).flat_map(|id| if id < CONTROL.len() { 3_i32 } else { 1 }.to_le_bytes()).collect();
     let kinds = Builder::encode_array(value::I32, spelled.len() as u64, &kinds);
     Builder::default()
-        .str("general.architecture", "bitnet-b1.58")
+        .str("general.architecture", architecture)
         .str("general.name", "tiny")
         .str("general.license", "MIT OR Apache-2.0")
-        .u32("bitnet-b1.58.context_length", CONTEXT)
-        .u32("bitnet-b1.58.embedding_length", DIM as u32)
-        .u32("bitnet-b1.58.block_count", LAYERS as u32)
-        .u32("bitnet-b1.58.feed_forward_length", FFN as u32)
-        .u32("bitnet-b1.58.attention.head_count", (DIM / HEAD_DIM) as u32)
-        .u32("bitnet-b1.58.attention.head_count_kv", (KV_DIM / HEAD_DIM) as u32)
-        .entry("bitnet-b1.58.attention.layer_norm_rms_epsilon", value::F32, &1e-5_f32.to_le_bytes())
+        .u32(&key("context_length"), CONTEXT)
+        .u32(&key("embedding_length"), DIM as u32)
+        .u32(&key("block_count"), LAYERS as u32)
+        .u32(&key("feed_forward_length"), FFN as u32)
+        .u32(&key("attention.head_count"), (DIM / HEAD_DIM) as u32)
+        .u32(&key("attention.head_count_kv"), (KV_DIM / HEAD_DIM) as u32)
+        .entry(&key("attention.layer_norm_rms_epsilon"), value::F32, &1e-5_f32.to_le_bytes())
         .str("tokenizer.ggml.model", "gpt2")
         .str("tokenizer.ggml.pre", "llama-bpe")
         .strings("tokenizer.ggml.tokens", &spelled)

@@ -1,5 +1,6 @@
 //! The image that the examples in the documentation of core run.
 
+use bitnet_edge_core::image::SectionKind;
 use bitnet_edge_core::text::{Ending, Message, Role};
 use bitnet_edge_core::{
     Cpu, Event, GenerationConfig, Generator, KvType, MemoryPlan, Model, PlanOptions, StopReason,
@@ -10,7 +11,7 @@ use bitnet_pack::convert::{Options, convert};
 
 fn image() -> Bytes {
     let options = Options { source_name: "tiny.gguf".to_owned(), ..Options::default() };
-    convert(&example_model::gguf(), &options).unwrap().image
+    convert(&example_model::gguf("bitnet-b1.58"), &options).unwrap().image
 }
 
 /// `BLESS=1` writes it anew.
@@ -92,4 +93,16 @@ fn it_says_what_its_weights_say() {
     }
     let (text, reason) = generated(KvType::F16, 8, GenerationConfig::default(), "hi", true);
     assert_eq!((text.as_str(), reason), ("hello friend!", StopReason::Stop(0)));
+}
+
+/// The two names under which files of one architecture are in circulation.
+#[test]
+fn bitnet_25_is_bitnet_b1_58() {
+    let converted = |architecture| {
+        let image = convert(&example_model::gguf(architecture), &Options::default()).unwrap().image;
+        let model = Model::new_checked(image.as_slice()).unwrap();
+        let weights = model.image().section(SectionKind::Tensors).unwrap().to_vec();
+        (model.config(), model.turns().to_vec(), weights)
+    };
+    assert_eq!(converted("bitnet-25"), converted("bitnet-b1.58"));
 }

@@ -114,7 +114,7 @@ impl<'m> Subject<'m> {
                 session.begin(pass, true).unwrap();
                 loop {
                     let progress = session.step(budget).unwrap();
-                    let ran = session.backend().take();
+                    let ran = session.backend_mut().take();
                     steps += 1;
                     assert!(ran.units > 0, "a step of {budget} ran nothing");
                     assert!(ran.units == 1 || ran.cost <= u64::from(budget), "{budget}: {ran:?}");
@@ -123,7 +123,7 @@ impl<'m> Subject<'m> {
                     }
                 }
                 bits.extend(rows(&mut session, pass.len()));
-                session.backend().take();
+                session.backend_mut().take();
             }
             self.check(&bits, &format!("{steps} steps of budget {budget}"));
         }

@@ -24,7 +24,7 @@ fn check(image: &[u8], golden: &Golden) {
         assert!(steps.next() == Some(&bits(logits)), "{:?}: step {step} has other bits", case.prompt);
     });
     assert!(steps.next().is_none());
-    let device = opaque.backend();
+    let device = opaque.backend_mut();
     println!(
         "{} steps; {} buffers on the device, {} pairs of which share bytes in the plan",
         expected.len(),

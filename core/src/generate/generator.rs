@@ -241,8 +241,31 @@ impl<'m, B: Backend> Generator<'m, B> {
     /// assert_eq!(generator.session().position(), 4 + 14); // tokens of the prompt and of the answer
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
-    pub const fn session(&mut self) -> &mut Session<'m, B> {
-        &mut self.session
+    pub const fn session(&self) -> &Session<'m, B> {
+        &self.session
+    }
+
+    /// Forgets all positions from `position` on, the generation under way, and the token that it left unfed.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Event, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::default())?;
+    /// generator.prompt("once upon a time")?;
+    /// while !matches!(generator.step(u32::MAX)?, Event::Done(_)) {}
+    /// generator.rewind(0); // another story
+    /// assert_eq!(generator.prompt("once upon a time")?, 4);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub fn rewind(&mut self, position: u32) {
+        self.session.rewind(position);
+        self.state = State::Idle;
     }
 
     /// The digest of the logits sampled so far, if the configuration asks for it.
@@ -354,7 +377,7 @@ impl<'m, B: Backend> Generator<'m, B> {
         let full = |need: u32| Error::ContextFull { need: position.saturating_add(need), have };
         let [ids, scratch] = self
             .session
-            .backend()
+            .backend_mut()
             .words([plan.tokens, plan.text])
             .ok_or(Error::Order("the backend has no memory for the tokens of a prompt"))?;
         let ids = ids.get_mut(..room as usize).ok_or(full(0))?;
@@ -415,7 +438,7 @@ impl<'m, B: Backend> Generator<'m, B> {
             return Err(full);
         }
         let plan = self.session.plan();
-        let [ids, _] = self.session.backend().words([plan.tokens, plan.text]).ok_or(full)?;
+        let [ids, _] = self.session.backend_mut().words([plan.tokens, plan.text]).ok_or(full)?;
         for (to, id) in ids.iter_mut().zip(pending.into_iter().chain(given.iter().copied())) {
             *to = id;
         }
@@ -460,8 +483,7 @@ impl<'m, B: Backend> Generator<'m, B> {
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
     pub fn cancel(&mut self) {
-        self.session.rewind(self.session.position());
-        self.state = State::Idle;
+        self.rewind(self.session.position());
     }
 
     /// Works until a token comes, or the budget (multiply-accumulates) is spent; see [`Session::step`]. Sampling, four
@@ -543,7 +565,7 @@ impl<'m, B: Backend> Generator<'m, B> {
         for at in (0..n).step_by(PIECE) {
             let len = PIECE.min(n.saturating_sub(at));
             let mut piece = [0; PIECE];
-            let memory = self.session.backend().words([plan.tokens, plan.text]);
+            let memory = self.session.backend_mut().words([plan.tokens, plan.text]);
             let ids = memory.as_ref().and_then(|[ids, _]| ids.get(from.saturating_add(at)..)).unwrap_or(&[]);
             for (to, id) in piece.iter_mut().zip(ids) {
                 *to = *id;
@@ -563,7 +585,9 @@ impl<'m, B: Backend> Generator<'m, B> {
         if self.config.digest {
             self.digest.update(logits);
         }
-        let id = sample(logits, &self.config, self.sampled);
+        // An embedding may have more rows than the vocabulary has tokens: those stand for nothing.
+        let known = self.tokenizer.map_or(logits.len(), |t| t.token_count() as usize);
+        let id = sample(logits.get(..known).unwrap_or(logits), &self.config, self.sampled);
         self.sampled = self.sampled.saturating_add(1);
         self.generated = self.generated.saturating_add(1);
         let end = self.tokenizer.is_some_and(|t| t.is_end(id)) && !self.config.ignore_end;

@@ -115,7 +115,7 @@ pub struct PlanOptions {
 }
 
 impl PlanOptions {
-    /// The model's own context, an f16 KV cache, batches of 8, and text of four bytes a position.
+    /// The model's own context but at most 4096, an f16 KV cache, batches of 8, and text of four bytes a position.
     ///
     /// ```
     /// # use bitnet_edge_core::{KvType, ModelConfig, PlanOptions, include_image};
@@ -126,11 +126,12 @@ impl PlanOptions {
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
     pub const fn new(config: &ModelConfig) -> Self {
+        let context = if config.context < 4096 { config.context } else { 4096 };
         Self {
-            context: config.context,
+            context,
             kv: KvType::F16,
             batch: 8,
-            prompt_bytes: config.context.saturating_mul(4),
+            prompt_bytes: context.saturating_mul(4),
             needs: Needs::NONE,
         }
     }
@@ -429,7 +430,9 @@ impl MemoryPlan {
         let text = at.place(crate::text::scratch_words(o.prompt_bytes as usize) as u64);
         end = max(end, at.0);
 
-        if end > isize::MAX as u64 {
+        // Units of attention are counted in u32.
+        let units = product(b, chunks, c.kv_heads as u64);
+        if end > isize::MAX as u64 || units > u32::MAX as u64 {
             return Err(Error::PlanTooLarge);
         }
         Ok(Self {

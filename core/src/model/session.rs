@@ -133,7 +133,26 @@ impl<'m, B: Backend> Session<'m, B> {
     /// assert_eq!(session.backend().name(), "scalar");
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
-    pub const fn backend(&mut self) -> &mut B {
+    pub const fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// The backend, to change what is its own.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut session = Session::new(&model, &plan, cpu)?;
+    /// use bitnet_edge_core::Backend;
+    /// session.decode(4)?;
+    /// assert_eq!(session.backend_mut().read(plan.logits)?.len(), 56);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub const fn backend_mut(&mut self) -> &mut B {
         &mut self.backend
     }
 

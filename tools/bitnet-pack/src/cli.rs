@@ -144,7 +144,7 @@ impl PlanArgs {
     fn options(&self, model: &Model<'_>, prompt_bytes: usize) -> PlanOptions {
         let config = model.config();
         let mut options = PlanOptions::new(&config);
-        options.context = self.context.unwrap_or(config.context.min(4096));
+        options.context = self.context.unwrap_or(options.context);
         options.kv = self.kv.unwrap_or(options.kv);
         options.batch = self.batch.unwrap_or(options.batch);
         let prompt_bytes = u32::try_from(prompt_bytes).unwrap_or(u32::MAX);

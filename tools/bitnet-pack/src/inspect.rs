@@ -7,7 +7,7 @@ use bitnet_edge_core::Model;
 use bitnet_edge_core::image::{Data, GLOBAL_ROLES, LAYER_ROLES, SectionKind, TensorId};
 use bitnet_edge_kernels::format::i2_s::I2sLayout;
 
-use crate::convert::{Provenance, hex};
+use crate::convert::{Options, Provenance, assumptions, hex};
 use crate::gguf::{Gguf, Tensor, TensorType};
 
 /// Writes what is in a GGUF file: metadata, tensors, totals by type, what would be assumed on import, and
@@ -28,7 +28,7 @@ pub fn gguf(file: &Gguf<'_>, out: &mut impl Write) -> io::Result<()> {
     metadata(file, out)?;
     tensors(file.tensors(), out)?;
     totals(file.tensors(), out)?;
-    import(file.tensors(), out)
+    import(file, out)
 }
 
 fn metadata(file: &Gguf<'_>, out: &mut impl Write) -> io::Result<()> {
@@ -87,7 +87,8 @@ fn totals(tensors: &[Tensor<'_>], out: &mut impl Write) -> io::Result<()> {
 }
 
 /// What a conversion would assume, and what would stop it.
-fn import(tensors: &[Tensor<'_>], out: &mut impl Write) -> io::Result<()> {
+fn import(file: &Gguf<'_>, out: &mut impl Write) -> io::Result<()> {
+    let tensors = file.tensors();
     writeln!(out, "\non import")?;
     let layout = I2sLayout::default();
     let i2_s = tensors.iter().filter(|tensor| tensor.ty() == TensorType::I2_S);
@@ -109,8 +110,22 @@ fn import(tensors: &[Tensor<'_>], out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "  problem: {error}")?;
         }
     }
-    if count == 0 && problems == 0 {
-        writeln!(out, "  nothing needs to be assumed about the tensors")?;
+    let mut assumed = count;
+    match assumptions(file, &Options::default()) {
+        // What there is to say of I2_S stands above.
+        Ok(notes) => {
+            for note in notes.iter().filter(|note| !note.starts_with("I2_S")) {
+                assumed += 1;
+                writeln!(out, "  assumed: {note}")?;
+            }
+        }
+        Err(error) => {
+            problems += 1;
+            writeln!(out, "  problem: {error:#}")?;
+        }
+    }
+    if assumed == 0 && problems == 0 {
+        writeln!(out, "  nothing needs to be assumed")?;
     }
     Ok(())
 }

@@ -130,6 +130,16 @@ fn number(table: &str, name: &str) -> u64 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
+/// The figures of the README.
+#[test]
+fn the_story_model_has_the_arena_that_the_readme_says() {
+    let folder = Folder::new();
+    for (kv, bytes) in [("f16", 211_008), ("int8", 118_848)] {
+        let (stdout, _) = success(&["plan", &folder.text("story.gguf"), "--batch", "1", "--kv", kv]);
+        assert_eq!(number(&stdout, "arena"), bytes, "{kv}");
+    }
+}
+
 #[test]
 fn plans_add_up() {
     let folder = Folder::new().with_image();

@@ -23,7 +23,7 @@ enum Command {
     /// Generate text from a prompt; without --model, by the story model that the program carries
     #[command(allow_negative_numbers = true)]
     #[command(after_help = "Examples:\n  bitnet run \"once upon a time\"\n  \
-        bitnet run --model model.bpk --prompt \"What is the capital of France?\"")]
+        bitnet run --model model.bpk --prompt \"Explain gravity in one sentence.\"")]
     Run(run::RunArgs),
 }
 

@@ -8,7 +8,7 @@ use super::manifest::{Act, Manifest};
 use crate::gguf::Gguf;
 
 /// Metadata keys (behind the architecture's prefix) that are used or that say nothing for the runtime.
-const USED: [&str; 30] = [
+const USED: [&str; 35] = [
     "vocab_size",
     "context_length",
     "embedding_length",
@@ -39,6 +39,11 @@ const USED: [&str; 30] = [
     "attention.causal",
     "attn_logit_softcapping",
     "final_logit_softcapping",
+    "attention.clamp_kqv",
+    "attention.max_alibi_bias",
+    "residual_scale",
+    "logit_scale",
+    "embedding_scale",
 ];
 
 /// What the metadata say.
@@ -58,7 +63,7 @@ pub(super) fn describe(
 ) -> Result<Described> {
     let prefix = manifest.keys.as_deref().unwrap_or(arch);
     let key = |name: &str| format!("{prefix}.{name}");
-    refuse(gguf, &key)?;
+    refuse(gguf, manifest, &key)?;
     note_unused(gguf, prefix, notes);
     let number = |name: &str| gguf.require::<u32>(&key(name));
     let (dim, heads) = (number("embedding_length")?, number("attention.head_count")?);
@@ -106,15 +111,45 @@ pub(super) fn describe(
     Ok(Described { config, turns: rope.turns(factors)? })
 }
 
-fn refuse(gguf: &Gguf<'_>, key: &impl Fn(&str) -> String) -> Result<()> {
+/// Refuses what changes the results of a model and has no step in the pass.
+fn refuse(gguf: &Gguf<'_>, manifest: &Manifest, key: &impl Fn(&str) -> String) -> Result<()> {
     for name in ["expert_count", "attention.sliding_window"] {
         let value: u32 = gguf.get(&key(name))?.unwrap_or(0);
         ensure!(value == 0, "{} is {value}: this version does not run such models", key(name));
     }
-    // Each changes what the model computes, and the pass has no step for it.
-    for name in ["attn_logit_softcapping", "final_logit_softcapping", "rope.scaling.yarn_log_multiplier"] {
+    ensure!(
+        gguf.get(&key("attention.causal"))?.unwrap_or(true),
+        "{} is false: this version runs models that generate",
+        key("attention.causal")
+    );
+    for name in [
+        "attn_logit_softcapping",
+        "final_logit_softcapping",
+        "rope.scaling.yarn_log_multiplier",
+        "attention.clamp_kqv",
+        "attention.max_alibi_bias",
+    ] {
         let value: f32 = gguf.get(&key(name))?.unwrap_or(0.0);
         ensure!(value == 0.0, "{} is {value}: this version does not run such models", key(name));
+    }
+    // Factors: 1 is neutral, and 0 stands for "none". Engines differ in whether they multiply or divide by them, so that
+    // a manifest has to say what a file means.
+    for (name, in_manifest) in [
+        ("residual_scale", None),
+        ("logit_scale", manifest.logit_scale),
+        ("embedding_scale", manifest.embedding_scale),
+    ] {
+        let value: f32 = gguf.get(&key(name))?.unwrap_or(1.0);
+        ensure!(
+            value == 0.0 || value == 1.0 || in_manifest.is_some(),
+            "{} is {value}, which {} (docs/adding-a-model.md)",
+            key(name),
+            if name == "residual_scale" {
+                "this version does not run"
+            } else {
+                "a manifest must put into effect"
+            }
+        );
     }
     Ok(())
 }
@@ -164,9 +199,11 @@ impl Rope {
                     Some(n) => n,
                     None => gguf.require::<u32>(&key("context_length"))?,
                 };
+                let ext = float("rope.scaling.yarn_ext_factor")?.unwrap_or(1.0);
+                ensure!((0.0..=1.0).contains(&ext), "yarn's ext_factor is {ext}; it must be from 0 to 1");
                 Scaling::Yarn {
                     original: f64::from(original),
-                    ext: float("rope.scaling.yarn_ext_factor")?.unwrap_or(1.0),
+                    ext,
                     fast: float("rope.scaling.yarn_beta_fast")?.unwrap_or(32.0),
                     slow: float("rope.scaling.yarn_beta_slow")?.unwrap_or(1.0),
                 }
@@ -175,13 +212,14 @@ impl Rope {
                 bail!("RoPE scaling {other:?} is not supported; none, linear, yarn and llama3's factors are")
             }
         };
-        let attn = float("rope.scaling.yarn_attn_factor")?.or(float("rope.scaling.attn_factor")?);
+        let [yarn, all] = ["rope.scaling.yarn_attn_factor", "rope.scaling.attn_factor"].map(float);
+        let attn_factor = yarn?.unwrap_or(1.0) * all?.unwrap_or(1.0);
         let base = float("rope.freq_base")?.unwrap_or(10000.0);
         ensure!(
             base > 1.0 && factor > 0.0,
             "RoPE has base {base} and factor {factor}; the base must be above 1 and the factor above 0"
         );
-        Ok(Self { dim, base, factor, scaling, attn_factor: attn.unwrap_or(1.0) })
+        Ok(Self { dim, base, factor, scaling, attn_factor })
     }
 
     /// Factor on cosine and sine: yarn's correction of the attention's temperature.
@@ -219,8 +257,8 @@ impl Rope {
                 let radians = self.radians(i) / factors.map_or(1.0, |f| f64::from(f[i as usize]));
                 let turns = radians / core::f64::consts::TAU * 18_446_744_073_709_551_616.0;
                 ensure!(
-                    turns < 18_446_744_073_709_551_616.0,
-                    "pair {i} of RoPE turns more than once a position"
+                    (0.0..18_446_744_073_709_551_616.0).contains(&turns),
+                    "pair {i} of RoPE has a frequency of {radians} radians a position; it must be from 0 to one turn"
                 );
                 Ok(turns as u64)
             })

@@ -213,6 +213,12 @@ impl<'g> Source<'g> {
             }
             Ok(())
         })?;
+        ensure!(
+            error.is_finite() && power.is_finite(),
+            "{} has values that {} cannot hold (not finite, or too large for its scales)",
+            self.tensor.name(),
+            to.name()
+        );
         let relative = if power > 0.0 { (error / power).sqrt() * 100.0 } else { 0.0 };
         notes.push(format!(
             "{} requantized from {} to {}: error {relative:.3} % of its rms, at most {worst:.6}",

@@ -55,43 +55,11 @@ pub struct Converted {
 pub fn convert(file: &[u8], options: &Options) -> Result<Converted> {
     let gguf = Gguf::parse(file)?;
     let mut converter = Converter::new(&gguf, options)?;
-    let mut sections = Vec::new();
-    let architecture = converter.architecture;
-
-    let vocab = Vocab::from_gguf(&gguf)?;
-    let embedding = converter.need(&converter.manifest.model.embedding.clone())?;
-    let rows = u32::try_from(embedding.row_count()).context("the embedding has too many rows")?;
-    let factors = converter.rope_factors()?;
-    let described = config::describe(
-        &gguf,
-        &converter.manifest,
-        architecture,
-        rows,
-        factors.as_deref(),
-        &mut converter.notes,
-    )?;
-    let config = described.config;
-    sections.push(Section::one(SectionKind::Config, config.encode().to_vec()));
-    let turns = described.turns.iter().flat_map(|t| t.to_le_bytes()).collect();
-    sections.push(Section::one(SectionKind::Rope, turns));
-    match vocab {
-        Some(vocab) => {
-            ensure!(
-                vocab.tokens.len() <= rows as usize,
-                "the vocabulary has {} tokens and the embedding {rows} rows",
-                vocab.tokens.len()
-            );
-            let packed = pack_tokenizer(&vocab, TokenizerOptions { lowercase: options.lowercase })?;
-            converter.notes.extend(packed.notes);
-            sections.push(Section::one(SectionKind::Tokenizer, packed.bytes));
-            sections.extend(chat_template(&gguf, &vocab, &mut converter.notes)?);
-        }
-        None => converter.notes.push("the file has no vocabulary: prompts must be token ids".to_owned()),
-    }
+    let (config, mut sections) = converter.read_metadata()?;
     converter.read_tensors(&config)?;
     converter.check_unused()?;
     let notes = converter.notes.clone();
-    let record = Provenance::new(&gguf, options, file, architecture, &notes)?;
+    let record = Provenance::new(&gguf, options, file, converter.architecture, &notes)?;
     sections.push(Section::one(SectionKind::Provenance, record.to_bytes()?));
     let image = converter.finish(sections);
     // What was written is read back with the runtime's own checks, every checksum included.
@@ -99,6 +67,15 @@ pub fn convert(file: &[u8], options: &Options) -> Result<Converted> {
         Model::new_checked(image.as_slice()).context("the image just made does not pass its own checks")?;
     model.verify()?;
     Ok(Converted { image, notes })
+}
+
+/// What [`convert`] would assume of a file, as far as its metadata tell: byte orders, tokenizer, chat template,
+/// `RoPE`.
+/// The weights are not read.
+pub fn assumptions(gguf: &Gguf<'_>, options: &Options) -> Result<Vec<String>> {
+    let mut converter = Converter::new(gguf, options)?;
+    converter.read_metadata()?;
+    Ok(converter.notes)
 }
 
 /// The chat template, or a note that says why the image goes without.
@@ -168,6 +145,37 @@ impl<'g, 'a> Converter<'g, 'a> {
         }
         let (used, pieces, placed) = (BTreeSet::new(), Vec::new(), Vec::new());
         Ok(Self { gguf, options, manifest, architecture, i2s, notes, used, pieces, placed })
+    }
+
+    /// Configuration, `RoPE`, tokenizer and chat template.
+    fn read_metadata(&mut self) -> Result<(ModelConfig, Vec<Section>)> {
+        let gguf = self.gguf;
+        let embedding = self.need(&self.manifest.model.embedding.clone())?;
+        let rows = u32::try_from(embedding.row_count()).context("the embedding has too many rows")?;
+        let factors = self.rope_factors()?;
+        let notes = &mut self.notes;
+        let described =
+            config::describe(gguf, &self.manifest, self.architecture, rows, factors.as_deref(), notes)?;
+        let turns = described.turns.iter().flat_map(|t| t.to_le_bytes()).collect();
+        let mut sections = vec![
+            Section::one(SectionKind::Config, described.config.encode().to_vec()),
+            Section::one(SectionKind::Rope, turns),
+        ];
+        match Vocab::from_gguf(gguf)? {
+            Some(vocab) => {
+                ensure!(
+                    vocab.tokens.len() <= rows as usize,
+                    "the vocabulary has {} tokens and the embedding {rows} rows",
+                    vocab.tokens.len()
+                );
+                let packed = pack_tokenizer(&vocab, TokenizerOptions { lowercase: self.options.lowercase })?;
+                notes.extend(packed.notes);
+                sections.push(Section::one(SectionKind::Tokenizer, packed.bytes));
+                sections.extend(chat_template(gguf, &vocab, notes)?);
+            }
+            None => notes.push("the file has no vocabulary: prompts must be token ids".to_owned()),
+        }
+        Ok((described.config, sections))
     }
 
     fn find(&mut self, name: &str) -> Option<Tensor<'a>> {

@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn smollm2() -> Result<()> {
     let model = SMOLLM2.obtain()?.join(SMOLLM2.files[0].0);
     println!(
-        "{0}\nnext: cargo run --release --bin bitnet -- run --model {0} --prompt \"What is the capital of France?\"",
+        "{0}\nnext: cargo run --release --bin bitnet -- run --model {0} --prompt \"Explain gravity in one sentence.\"",
         model.display()
     );
     Ok(())
