@@ -53,6 +53,9 @@ extern crate std;
 #[cfg(target_endian = "big")]
 compile_error!("bitnet-edge reads little-endian images in place; big-endian targets are not supported");
 
+#[cfg(all(target_arch = "x86", not(target_feature = "sse2")))]
+compile_error!("the x87 unit rounds to 80 bits: build for a 32-bit x86 target with SSE2, such as i686");
+
 pub mod attention;
 pub mod conformance;
 mod error;

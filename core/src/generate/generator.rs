@@ -376,7 +376,7 @@ impl<'m, B: Backend> Generator<'m, B> {
         if tokens == 0 {
             return Err(Error::EmptyPrompt);
         }
-        self.state = State::Prompt { next: 0, end };
+        self.start(end);
         Ok(end)
     }
 
@@ -419,20 +419,25 @@ impl<'m, B: Backend> Generator<'m, B> {
         for (to, id) in ids.iter_mut().zip(pending.into_iter().chain(given.iter().copied())) {
             *to = id;
         }
-        self.state = State::Prompt { next: 0, end: need as u32 };
+        self.start(need as u32);
         Ok(())
     }
 
-    /// Starts over for a new prompt; gives the token that a generation ended by its length left unfed, if any.
-    fn begin(&mut self) -> Result<Option<u32>, Error> {
+    /// Whether a prompt may be given; the token that a generation ended by its length left unfed, if any.
+    fn begin(&self) -> Result<Option<u32>, Error> {
         let pending = match self.state {
             State::Idle => None,
             State::Pending(id) => Some(id),
             State::Prompt { .. } | State::Decode => return Err(Error::Order("a generation is under way")),
         };
+        Ok(pending)
+    }
+
+    /// A prompt of `end` tokens, the pending one included, is in place. A prompt that was refused changes nothing.
+    fn start(&mut self, end: u32) {
         self.generated = 0;
         self.decoder = if self.session.position() == 0 { Decoder::at_start() } else { Decoder::continuing() };
-        Ok(pending)
+        self.state = State::Prompt { next: 0, end };
     }
 
     /// Abandons the generation under way. What the model has seen stays; a further prompt continues behind it.

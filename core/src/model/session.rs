@@ -367,7 +367,8 @@ impl<'m, B: Backend> Session<'m, B> {
     /// Runs a whole pass over any number of tokens, in batches; logits behind the last one if wanted.
     ///
     /// # Errors
-    /// As [`begin`](Self::begin) and [`step`](Self::step).
+    /// As [`begin`](Self::begin) and [`step`](Self::step). Ids that do not fit the context are refused before the first
+    /// pass; after another error the batches before it are in the context.
     ///
     /// ```
     /// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
@@ -386,6 +387,12 @@ impl<'m, B: Backend> Session<'m, B> {
     pub fn prefill(&mut self, ids: &[u32], want_logits: bool) -> Result<(), Error> {
         if ids.is_empty() {
             return Err(Error::EmptyPrompt);
+        }
+        if ids.len() > self.room() as usize {
+            return Err(Error::ContextFull {
+                need: self.position.saturating_add(u32::try_from(ids.len()).unwrap_or(u32::MAX)),
+                have: self.plan.options().context,
+            });
         }
         let mut rest = ids;
         while !rest.is_empty() {
@@ -459,7 +466,7 @@ impl<'m, B: Backend> Session<'m, B> {
     /// Only right after a pass that wanted logits; `row` counts its tokens from 0.
     ///
     /// # Errors
-    /// As [`logits`](Self::logits).
+    /// As [`logits`](Self::logits); [`Error::Order`] while a pass is under way, whose step block it would change.
     ///
     /// ```
     /// # use bitnet_edge_core::{Cpu, Line, MemoryPlan, Model, PlanOptions, Session, include_image};
@@ -477,6 +484,9 @@ impl<'m, B: Backend> Session<'m, B> {
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
     pub fn logits_of(&mut self, row: u32) -> Result<&[f32], Error> {
+        if self.tokens != 0 {
+            return Err(Error::Order("a pass is under way"));
+        }
         self.backend.write(self.plan.step, &[1, self.position, row])?;
         let program = Program::new(self.model, self.plan);
         let mut pc = program.tail();

@@ -226,19 +226,20 @@ impl<'a> Tokenizer<'a> {
     /// # Ok::<(), bitnet_edge_core::text::Error>(())
     /// ```
     pub fn verify(&self) -> Result<(), Error> {
-        let tokens =
-            || (0..self.sorted_count()).filter_map(|index| self.sorted(index)).map(|id| self.token_bytes(id));
-        if !tokens().is_sorted_by(|a, b| a < b) {
+        let tokens = |indices: core::ops::Range<usize>| {
+            indices.filter_map(|index| self.sorted(index)).map(|id| self.token_bytes(id))
+        };
+        let all = 0..self.sorted_count();
+        if !tokens(all.clone()).is_sorted_by(|a, b| a < b) {
             return Err(Error::Malformed { table: "sorted" });
         }
         for byte in 0..=u8::MAX {
             let (start, end) = self.bucket(byte);
-            let inside = tokens().skip(start).take(end.saturating_sub(start));
-            if !inside.clone().all(|token| token.first() == Some(&byte)) {
+            if !tokens(start..end).all(|token| token.first() == Some(&byte)) {
                 return Err(Error::Malformed { table: "first-byte index" });
             }
         }
-        if tokens().all(|token| token.len() <= self.longest()) {
+        if tokens(all).all(|token| token.len() <= self.longest()) {
             Ok(())
         } else {
             Err(Error::Malformed { table: "longest token" })

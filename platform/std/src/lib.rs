@@ -7,6 +7,7 @@
 //! assert!(image.as_slice().as_ptr().addr().is_multiple_of(64));
 //! assert_eq!(Arena::new(1000).lines().len(), 16);
 //! ```
+#![deny(clippy::disallowed_methods)]
 
 mod float_mode;
 mod memory;

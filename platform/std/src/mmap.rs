@@ -14,6 +14,10 @@ pub struct MappedFile(Mmap);
 impl MappedFile {
     /// Maps a file.
     ///
+    /// Nobody may write to the file or truncate it while it is mapped: weights would change under a run, strings cease to
+    /// be UTF-8, and reads behind the new end would end the process (SIGBUS). Replacing it by renaming another is fine,
+    /// and is what `bitnet-pack convert` does.
+    ///
     /// # Errors
     /// The system's, for a file that cannot be opened or mapped; `InvalidInput` for what is empty or not a file.
     pub fn open(path: &Path) -> io::Result<Self> {
@@ -29,11 +33,10 @@ impl MappedFile {
         if metadata.len() == 0 {
             return refused("the file is empty");
         }
-        // SAFETY: The mapping is private and read-only. Another process that truncates the file while it is mapped makes
-        // reads fail with SIGBUS, and one that writes to it changes weights under the run; both are what mapping a model
-        // file means everywhere, and neither gives this process a wrong type or a dangling pointer: the bytes are only
-        // ever read as integers and floats, for which every bit pattern is valid, through accessors that re-check bounds
-        // against the mapping's length and never against offsets read twice.
+        // SAFETY: The mapping is private and read-only, and lives as long as what borrows from it. What no check here can
+        // rule out is another process that writes to the file or truncates it meanwhile: the caller's duty, as the
+        // documentation says. Bounds are checked against the mapping's length and never against offsets read twice, so
+        // that even then no index goes astray; text that the GGUF reader found to be UTF-8 is not checked again.
         let map = unsafe { Mmap::map(&file)? };
         Ok(Self(map))
     }

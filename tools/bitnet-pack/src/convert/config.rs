@@ -8,7 +8,7 @@ use super::manifest::{Act, Manifest};
 use crate::gguf::Gguf;
 
 /// Metadata keys (behind the architecture's prefix) that are used or that say nothing for the runtime.
-const USED: [&str; 28] = [
+const USED: [&str; 30] = [
     "vocab_size",
     "context_length",
     "embedding_length",
@@ -37,6 +37,8 @@ const USED: [&str; 28] = [
     "expert_used_count",
     "attention.sliding_window",
     "attention.causal",
+    "attn_logit_softcapping",
+    "final_logit_softcapping",
 ];
 
 /// What the metadata say.
@@ -109,6 +111,11 @@ fn refuse(gguf: &Gguf<'_>, key: &impl Fn(&str) -> String) -> Result<()> {
         let value: u32 = gguf.get(&key(name))?.unwrap_or(0);
         ensure!(value == 0, "{} is {value}: this version does not run such models", key(name));
     }
+    // Each changes what the model computes, and the pass has no step for it.
+    for name in ["attn_logit_softcapping", "final_logit_softcapping", "rope.scaling.yarn_log_multiplier"] {
+        let value: f32 = gguf.get(&key(name))?.unwrap_or(0.0);
+        ensure!(value == 0.0, "{} is {value}: this version does not run such models", key(name));
+    }
     Ok(())
 }
 
@@ -172,7 +179,7 @@ impl Rope {
         let base = float("rope.freq_base")?.unwrap_or(10000.0);
         ensure!(
             base > 1.0 && factor > 0.0,
-            "RoPE has base {base} and factor {factor}; both must be positive"
+            "RoPE has base {base} and factor {factor}; the base must be above 1 and the factor above 0"
         );
         Ok(Self { dim, base, factor, scaling, attn_factor: attn.unwrap_or(1.0) })
     }
