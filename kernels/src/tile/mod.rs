@@ -7,6 +7,9 @@
 //! Names follow the grammar `OPERATION_LAYOUT_ACTIVATION`: `matmul_t2r4_i8t` multiplies `t2r4` weights with int8
 //! activations that have one scale a **t**oken; `i8g32` and `i8g256` have one a **g**roup; `f32` are not quantized.
 //! A tier appends its own name (`_avx2`, `_dotprod`).
+//!
+//! Integer sums are written with `wrapping_add` though none can overflow (each file proves its bound): a build that checks
+//! overflow, as the tests are, could not vectorize them otherwise.
 
 use crate::Error;
 

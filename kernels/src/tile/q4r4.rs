@@ -252,7 +252,8 @@ fn dot(tile: &[u8; TILE_BYTES], q: &[i8; GROUP]) -> [i32; TILE_ROWS] {
 #[inline(never)]
 fn row_dot(w: &[u8; 16], q: &[i16; GROUP]) -> i32 {
     let (low, high) = q.split_at(16);
-    w.iter().zip(low).zip(high).fold(0, |sum, ((&w, &l), &h)| {
-        sum + i32::from(i16::from(w & 15)) * i32::from(l) + i32::from(i16::from(w >> 4)) * i32::from(h)
+    w.iter().zip(low).zip(high).fold(0i32, |sum, ((&w, &l), &h)| {
+        let (l, h) = (i32::from(w & 15) * i32::from(l), i32::from(w >> 4) * i32::from(h));
+        sum.wrapping_add(l.wrapping_add(h))
     })
 }

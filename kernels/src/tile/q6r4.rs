@@ -179,9 +179,9 @@ fn dot(panel: &[u8; PANEL], q: &[i8; BLOCK_WEIGHTS]) -> [i32; TILE_ROWS] {
             let tile = nibbles.as_chunks::<64>().0.get(plane / 2).unwrap_or(&[0; 64]);
             let rows = tile.as_chunks::<16>().0.iter().zip(upper.as_chunks::<16>().0);
             for ((sum, (low, high)), &scale) in sums.iter_mut().zip(rows).zip(scales) {
-                let dot = low.iter().zip(high).zip(q).fold(0, |s, ((&l, &h), &q)| {
+                let dot = low.iter().zip(high).zip(q).fold(0i32, |s, ((&l, &h), &q)| {
                     let code = (l >> (plane % 2 * 4) & 15) | (h >> (plane * 2) & 3) << 4;
-                    s + (i32::from(code) - 32) * i32::from(q)
+                    s.wrapping_add((i32::from(code) - 32) * i32::from(q))
                 });
                 *sum += i32::from(scale as i8) * dot;
             }

@@ -171,7 +171,8 @@ fn dot(tiles: &[u8; GROUP_BYTES], q: &[i8; BLOCK_WEIGHTS]) -> [i32; TILE_ROWS] {
     let mut sums = [0; TILE_ROWS];
     for (tile, q) in tiles.as_chunks::<64>().0.iter().zip(q.as_chunks::<16>().0) {
         for (sum, w) in sums.iter_mut().zip(tile.as_chunks::<16>().0) {
-            *sum += w.iter().zip(q).fold(0, |s, (&w, &q)| s + i32::from(w as i8) * i32::from(q));
+            let products = w.iter().zip(q).map(|(&w, &q)| i32::from(w as i8) * i32::from(q));
+            *sum = products.fold(*sum, i32::wrapping_add);
         }
     }
     sums

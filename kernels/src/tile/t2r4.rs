@@ -107,9 +107,9 @@ pub fn dot(row_tile: &[u8], q: &[i8]) -> [i32; TILE_ROWS] {
     for (tile, q) in row_tile.as_chunks::<TILE_BYTES>().0.iter().zip(q.as_chunks::<TILE_COLUMNS>().0) {
         for (acc, row) in acc.iter_mut().zip(tile.as_chunks::<ROW_BYTES>().0) {
             for (plane, q) in q.as_chunks::<ROW_BYTES>().0.iter().enumerate() {
-                let sum: i32 = row.iter().zip(q).fold(0, |sum, (&b, &q)| {
+                let sum = row.iter().zip(q).fold(0i32, |sum, (&b, &q)| {
                     let code = i16::from(b >> (2 * plane) & 3);
-                    sum + i32::from(code) * i32::from(i16::from(q))
+                    sum.wrapping_add(i32::from(code) * i32::from(i16::from(q)))
                 });
                 *acc += sum;
             }
