@@ -53,7 +53,7 @@ pub fn next(id: usize) -> usize {
     follower.and_then(|next| tokens.iter().position(|token| *token == next)).unwrap_or(0)
 }
 
-/// The model as a GGUF file, of an architecture of the `BitNet` family with squared ReLU.
+/// The model as a GGUF file, of an architecture of the `BitNet` family with squared `ReLU`.
 ///
 /// The feed-forward of the last layer maps a token's element to that of the token that follows it. All other matrices
 /// are arbitrary, at scales too small to change that, so that no part of a pass is without effect.

@@ -32,6 +32,7 @@ mod aligned;
 mod bytes;
 mod config;
 mod container;
+mod role;
 mod tensors;
 
 pub use aligned::Aligned;
@@ -39,6 +40,5 @@ pub use config::ModelConfig;
 pub use container::{
     ENTRY_LEN, HEADER_LEN, Image, MAGIC, MAJOR, MAX_SECTIONS, MINOR, Section, SectionKind, crc32,
 };
-pub use tensors::{
-    Data, GLOBAL_ROLES, LAYER_ROLES, Model, Role, TABLE_ENTRY_LEN, Tensor, TensorId, VECTOR_LAYOUT,
-};
+pub use role::{GLOBAL_ROLES, LAYER_ROLES, Role, TABLE_ENTRY_LEN, TensorId, VECTOR_LAYOUT};
+pub use tensors::{Data, Model, Tensor};

@@ -23,14 +23,17 @@
 //! # Ok::<(), bitnet_edge_core::Error>(())
 //! ```
 
+mod buffers;
 mod fits;
+mod options;
 mod plan;
 mod slot;
 
-pub use fits::TooSmall;
-pub use plan::{
-    ActSlots, BUFFERS, Buffer, KvSlots, KvType, Lifetime, MAX_CONTEXT, MemoryPlan, Needs, PlanOptions,
-    STEP_IDS, STEP_OUT_ROW, STEP_POSITION, STEP_TOKENS,
+pub use buffers::{
+    ActSlots, BUFFERS, Buffer, KvSlots, Lifetime, STEP_IDS, STEP_OUT_ROW, STEP_POSITION, STEP_TOKENS,
 };
+pub use fits::TooSmall;
+pub use options::{KvType, MAX_CONTEXT, Needs, PlanOptions};
+pub use plan::MemoryPlan;
 pub use slot::{Line, Slot};
 pub(crate) use slot::{disjoint, typed};

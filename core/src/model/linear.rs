@@ -6,9 +6,10 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use bitnet_edge_kernels::Kernels;
 use bitnet_edge_kernels::tile::{FloatActs, Int8Acts, Layout, TILE_ROWS, TernaryScale};
 
-use super::cpu::{Cpu, MISFIT, Weights, act_shape};
+use super::cpu::{Cpu, MISFIT, act_shape};
 use super::op::{Input, Matrix, Rows};
 use super::split::{Columns, Split};
+use super::weights::Weights;
 use crate::Error;
 use crate::image::Data;
 use crate::memory::{disjoint, typed};

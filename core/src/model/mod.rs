@@ -28,14 +28,17 @@
 
 mod backend;
 mod cpu;
+mod kv;
 mod linear;
 mod op;
 pub mod program;
 mod session;
 mod split;
+mod weights;
 
 pub use backend::Backend;
-pub use cpu::{Cpu, InPlace, Weights};
+pub use cpu::Cpu;
 pub use op::{AttendShape, Input, Matrix, Op, Operands, Rows, RowsOf};
 pub use session::{Progress, Session};
 pub use split::{Columns, OneThread, Split};
+pub use weights::{InPlace, Weights};
