@@ -58,7 +58,8 @@ pub fn convert(file: &[u8], options: &Options) -> Result<Converted> {
     let mut sections = Vec::new();
     let architecture = converter.architecture;
 
-    let vocab = Vocab::from_gguf(&gguf)?;
+    let mut vocab = Vocab::from_gguf(&gguf)?;
+    let template = gguf.get::<&str>("tokenizer.chat_template")?;
     let embedding = converter.need(&converter.manifest.model.embedding.clone())?;
     let rows = u32::try_from(embedding.row_count()).context("the embedding has too many rows")?;
     let factors = converter.rope_factors()?;
@@ -74,17 +75,18 @@ pub fn convert(file: &[u8], options: &Options) -> Result<Converted> {
     sections.push(Section::one(SectionKind::Config, config.encode().to_vec()));
     let turns = described.turns.iter().flat_map(|t| t.to_le_bytes()).collect();
     sections.push(Section::one(SectionKind::Rope, turns));
-    match vocab {
+    match &mut vocab {
         Some(vocab) => {
             ensure!(
                 vocab.tokens.len() <= rows as usize,
                 "the vocabulary has {} tokens and the embedding {rows} rows",
                 vocab.tokens.len()
             );
-            let packed = pack_tokenizer(&vocab, TokenizerOptions { lowercase: options.lowercase })?;
+            converter.notes.extend(vocab.mark_control(template));
+            let packed = pack_tokenizer(vocab, TokenizerOptions { lowercase: options.lowercase })?;
             converter.notes.extend(packed.notes);
             sections.push(Section::one(SectionKind::Tokenizer, packed.bytes));
-            sections.extend(chat_template(&gguf, &vocab, &mut converter.notes)?);
+            sections.extend(chat_template(template, vocab, &mut converter.notes));
         }
         None => converter.notes.push("the file has no vocabulary: prompts must be token ids".to_owned()),
     }
@@ -102,16 +104,15 @@ pub fn convert(file: &[u8], options: &Options) -> Result<Converted> {
 }
 
 /// The chat template, or a note that says why the image goes without.
-fn chat_template(gguf: &Gguf<'_>, vocab: &Vocab, notes: &mut Vec<String>) -> Result<Option<Section>> {
-    let Some(template) = gguf.get::<&str>("tokenizer.chat_template")? else { return Ok(None) };
-    match pack_chat_template(template, vocab) {
+fn chat_template(template: Option<&str>, vocab: &Vocab, notes: &mut Vec<String>) -> Option<Section> {
+    match pack_chat_template(template?, vocab) {
         Ok(packed) => {
             notes.extend(packed.notes);
-            Ok(Some(Section::one(SectionKind::Chat, packed.bytes)))
+            Some(Section::one(SectionKind::Chat, packed.bytes))
         }
         Err(e) => {
             notes.push(format!("the chat template is left out: {e:#}"));
-            Ok(None)
+            None
         }
     }
 }
