@@ -203,6 +203,24 @@ fn words_of_a_template_stay_words() {
     assert_eq!(ids(&Tokenizer::new_checked(&section).unwrap(), "a<=>"), [64, 101]);
 }
 
+/// So does one with the name of another model's end; `<|...|>` is never a word.
+#[test]
+fn a_word_with_a_well_known_name_stays_one() {
+    let mut named = with_merged_token();
+    named
+        .tokens
+        .extend(["</", "s>", "</s>", "<|", "end|>", "<|end|>", "en", "d|", "end|"].map(str::to_owned));
+    named.types.extend([NORMAL; 9]);
+    let merges = [("<", "/"), ("s", ">"), ("</", "s>"), ("<", "|"), ("e", "n"), ("d", "|"), ("en", "d|")];
+    let merges = merges.into_iter().chain([("end|", ">"), ("<|", "end|>")]);
+    named.merges.extend(merges.map(|(left, right)| (left.to_owned(), right.to_owned())));
+    let section = tokenizer_section(&named);
+    let tokenizer = Tokenizer::new_checked(&section).unwrap();
+    let kinds = [104, 107].map(|id| (tokenizer.token_bytes(id), tokenizer.kind(id), tokenizer.is_end(id)));
+    let expected = [(&b"</s>"[..], TokenKind::Normal, false), (&b"<|end|>"[..], TokenKind::Control, true)];
+    assert_eq!(kinds, expected);
+}
+
 #[test]
 fn a_template_with_an_endless_segment_is_refused() {
     let template = "{% for m in messages %}{{ 'x' * 70000 }}{{ m.content }}{% endfor %}";

@@ -41,6 +41,8 @@ impl Vocab {
     /// and they end what they should: the tokens with a well-known name that ends a generation, those that the file
     /// names as the beginning or end of something, and those that `template`, the chat template, puts between messages.
     ///
+    /// A token that merges make of text stays text, unless its name or the file leaves no doubt: Qwen 2 has a word `</s>`.
+    ///
     /// Returns a note for each, to be printed and recorded. A second call changes nothing.
     pub fn mark_control(&mut self, template: Option<&str>) -> Vec<String> {
         // A list of types that does not fit the tokens is refused when the vocabulary is packed.
@@ -52,10 +54,8 @@ impl Vocab {
         let in_template = template.map(|template| self.specials_of(template)).unwrap_or_default();
         let mut marked: HashSet<u32> = (0_u32..)
             .zip(&self.tokens)
-            .filter(|&(id, name)| {
-                end_of(name).is_some()
-                    || in_template.contains(name) && (is_reserved(name) || !words.contains(&id))
-            })
+            .filter(|(_, name)| end_of(name).is_some() || in_template.contains(*name))
+            .filter(|(id, name)| is_reserved(name) || !words.contains(id))
             .map(|(id, _)| id)
             .filter(|&id| self.is_markable(id as usize))
             .collect();
