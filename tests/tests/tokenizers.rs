@@ -4,7 +4,8 @@
 //! `.inp` and `.out` files beside the vocabularies what llama.cpp expects of its tokenizers.
 
 use bitnet_edge_core::text::{
-    ChatTemplate, EncodeOptions, Encoder, Ending, Message, Piece, Progress, Role, Tokenizer, scratch_words,
+    ChatTemplate, EncodeOptions, Encoder, Ending, Message, Piece, Progress, Role, TokenKind, Tokenizer,
+    scratch_words,
 };
 use bitnet_edge_tests::vocabulary::{fetched, in_workspace, read_vocab, text, tokens};
 use bitnet_pack::text::{Packed, TokenizerOptions, pack_chat_template, pack_tokenizer};
@@ -81,7 +82,13 @@ fn llama3() {
 
 #[test]
 fn qwen2() {
-    check(&pack("vocab/ggml-vocab-qwen2.gguf"), &vectors("vocab/ggml-vocab-qwen2.gguf"));
+    let packed = pack("vocab/ggml-vocab-qwen2.gguf");
+    check(&packed, &vectors("vocab/ggml-vocab-qwen2.gguf"));
+    // The name of another model's end, but here a word of text that merges make.
+    let tokenizer = Tokenizer::new_checked(&packed.bytes).unwrap();
+    assert_eq!(tokenizer.token_bytes(128_247), b"</s>");
+    assert_eq!(tokenizer.kind(128_247), TokenKind::Normal);
+    assert!(!tokenizer.is_end(128_247));
 }
 
 #[test]

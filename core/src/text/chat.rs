@@ -1,6 +1,7 @@
 //! Chat templates, rendered when a model is packed into what stands between the messages of a conversation.
 
 use super::cursor::{Cursor, word};
+use super::format::NONE;
 use super::unicode::{Class, first_character};
 use super::{Error, Piece};
 
@@ -10,8 +11,6 @@ const VERSION: u16 = 1;
 const ROWS: usize = 4;
 /// What can follow: a message of one of three roles, the model's turn, the end.
 const COLUMNS: usize = 5;
-/// In a segment's first word: this segment does not exist. In a piece's first word: a special token.
-const NONE: u32 = u32::MAX;
 
 /// Whose message it is.
 ///

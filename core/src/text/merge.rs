@@ -5,7 +5,7 @@
 //! tournament tree over these ranks, whose root is the best merge. A merge changes two ranks and removes one, each
 //! with one path to the root, so that n bytes take O(n log n) whatever they are.
 
-use super::tables::NONE;
+use super::format::NONE;
 use super::unicode::utf8_len;
 use super::{Model, Tokenizer};
 

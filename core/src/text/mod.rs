@@ -27,6 +27,7 @@ mod decode;
 mod encode;
 mod error;
 mod find;
+pub mod format;
 mod kinds;
 mod merge;
 mod normalize;

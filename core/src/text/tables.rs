@@ -1,21 +1,14 @@
 //! A checked view over the packed tables of a tokenizer: `docs/tokenizer-format.md` specifies every byte.
 
 use super::cursor::{Cursor, word};
+use super::format::{LONG, NONE, SPLIT_LISTED};
 use super::kinds::{kind_of, model, pre_tokenizer};
 use super::{Error, Model, PreTokenizer};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"BTOK");
 const VERSION: u16 = 1;
-/// In a field that holds a token id: there is none.
-pub(super) const NONE: u32 = u32::MAX;
 /// Ids fit the three bytes that the sorted permutation has for them.
 const MAX_TOKENS: u32 = 1 << 24;
-/// In the length table: the length is 255 or more and stands in the table of long tokens.
-pub(super) const LONG: u8 = 0xff;
-/// In the split table: any two tokens that make up the token may be merged.
-pub(super) const SPLIT_ANY: u8 = 0xff;
-/// In the split table: the pairs that may be merged are listed.
-pub(super) const SPLIT_LISTED: u8 = 0xfe;
 
 pub(super) const FLAG_ADD_BOS: u32 = 1;
 pub(super) const FLAG_ADD_EOS: u32 = 1 << 1;

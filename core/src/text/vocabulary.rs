@@ -1,10 +1,10 @@
 //! What a tokenizer's tables say.
 
 use super::cursor::word;
+use super::format::{LONG, NONE, SPLIT_ANY, SPLIT_LISTED};
 use super::kinds::kind_of;
 use super::tables::{
-    FLAG_ADD_BOS, FLAG_ADD_EOS, FLAG_LOWERCASE, FLAG_SPACE_PREFIX, FLAG_WHOLE_WORDS, LONG, NONE, SPLIT_ANY,
-    SPLIT_LISTED, id_bytes, pair_of_words,
+    FLAG_ADD_BOS, FLAG_ADD_EOS, FLAG_LOWERCASE, FLAG_SPACE_PREFIX, FLAG_WHOLE_WORDS, id_bytes, pair_of_words,
 };
 use super::{Model, PreTokenizer, TokenKind, Tokenizer};
 

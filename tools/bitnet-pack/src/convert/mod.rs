@@ -79,16 +79,15 @@ pub fn assumptions(gguf: &Gguf<'_>, options: &Options) -> Result<Vec<String>> {
 }
 
 /// The chat template, or a note that says why the image goes without.
-fn chat_template(gguf: &Gguf<'_>, vocab: &Vocab, notes: &mut Vec<String>) -> Result<Option<Section>> {
-    let Some(template) = gguf.get::<&str>("tokenizer.chat_template")? else { return Ok(None) };
-    match pack_chat_template(template, vocab) {
+fn chat_template(template: Option<&str>, vocab: &Vocab, notes: &mut Vec<String>) -> Option<Section> {
+    match pack_chat_template(template?, vocab) {
         Ok(packed) => {
             notes.extend(packed.notes);
-            Ok(Some(Section::one(SectionKind::Chat, packed.bytes)))
+            Some(Section::one(SectionKind::Chat, packed.bytes))
         }
         Err(e) => {
             notes.push(format!("the chat template is left out: {e:#}"));
-            Ok(None)
+            None
         }
     }
 }
@@ -162,16 +161,18 @@ impl<'g, 'a> Converter<'g, 'a> {
             Section::one(SectionKind::Rope, turns),
         ];
         match Vocab::from_gguf(gguf)? {
-            Some(vocab) => {
+            Some(mut vocab) => {
                 ensure!(
                     vocab.tokens.len() <= rows as usize,
                     "the vocabulary has {} tokens and the embedding {rows} rows",
                     vocab.tokens.len()
                 );
+                let template = gguf.get::<&str>("tokenizer.chat_template")?;
+                notes.extend(vocab.mark_control(template));
                 let packed = pack_tokenizer(&vocab, TokenizerOptions { lowercase: self.options.lowercase })?;
                 notes.extend(packed.notes);
                 sections.push(Section::one(SectionKind::Tokenizer, packed.bytes));
-                sections.extend(chat_template(gguf, &vocab, notes)?);
+                sections.extend(chat_template(template, &vocab, notes));
             }
             None => notes.push("the file has no vocabulary: prompts must be token ids".to_owned()),
         }

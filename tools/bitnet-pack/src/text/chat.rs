@@ -4,19 +4,25 @@
 use std::collections::HashMap;
 
 use anyhow::{Context as _, ensure};
+use bitnet_edge_core::text::format::NONE;
 use bitnet_edge_core::text::{ChatTemplate, Ending, Message, Piece};
 
+use super::names::Names;
 use super::render::Renderer;
 use super::segments::{ASSISTANT, COLUMNS, CONTENTS, ROLES, SYSTEM, Segments, USER, segments};
 use super::tokenizer::Packed;
 use super::vocab::{CONTROL, Vocab};
 
-/// No segment; a special token.
-const NONE: u32 = u32::MAX;
-
 /// Packs the chat template of a model. An error says what in the template cannot be expressed: such a model is used
 /// without a template.
+///
+/// The names of control tokens in the template become these tokens: [`Vocab::mark_control`] has to be called before,
+/// as some files give special tokens other types.
 pub fn pack_chat_template(template: &str, vocab: &Vocab) -> anyhow::Result<Packed> {
+    let mut vocab = vocab.clone();
+    // The same as `pack_tokenizer` does, which prints the notes.
+    vocab.mark_control(None);
+    let vocab = &vocab;
     let renderer = Renderer::new(template, vocab)?;
     let mut notes = Vec::new();
     let segments = segments(&renderer, &mut notes)?;
@@ -24,38 +30,10 @@ pub fn pack_chat_template(template: &str, vocab: &Vocab) -> anyhow::Result<Packe
     prove_section(&bytes, &segments, vocab)?;
     Ok(Packed { bytes, notes })
 }
-/// A segment as pieces: text, and the ids of the control tokens that it names.
-fn pieces(segment: &str, control: &[(u32, &str)]) -> Vec<(String, Option<u32>)> {
-    let mut pieces = Vec::new();
-    let mut rest = segment;
-    let mut text = String::new();
-    while let Some(character) = rest.chars().next() {
-        let special =
-            control.iter().filter(|(_, name)| rest.starts_with(name)).max_by_key(|(_, name)| name.len());
-        if let Some(&(id, name)) = special {
-            if !text.is_empty() {
-                pieces.push((std::mem::take(&mut text), None));
-            }
-            pieces.push((name.to_owned(), Some(id)));
-            rest = &rest[name.len()..];
-        } else {
-            text.push(character);
-            rest = &rest[character.len_utf8()..];
-        }
-    }
-    if !text.is_empty() {
-        pieces.push((text, None));
-    }
-    pieces
-}
 
 fn write(segments: &Segments, vocab: &Vocab) -> anyhow::Result<Vec<u8>> {
-    let (mut entries, mut list, mut text) = (Vec::new(), Vec::new(), Vec::new());
-    let control: Vec<(u32, &str)> = (0_u32..)
-        .zip(&vocab.tokens)
-        .filter(|&(id, name)| vocab.kind(id as usize) == CONTROL && !name.is_empty())
-        .map(|(id, name)| (id, name.as_str()))
-        .collect();
+    let (mut entries, mut list, mut text) = (Vec::new(), Vec::new(), Vec::<u8>::new());
+    let control = Names::of(vocab, |id| vocab.kind(id) == CONTROL);
     let mut written: HashMap<&str, [u32; 2]> = HashMap::new();
     for place in (0..=ROLES.len()).flat_map(|row| (0..COLUMNS).map(move |column| (row, column))) {
         let Some(segment) = segments.table.get(&place) else {
@@ -67,13 +45,13 @@ fn write(segments: &Segments, vocab: &Vocab) -> anyhow::Result<Vec<u8>> {
             continue;
         }
         let first = u32::try_from(list.len())?;
-        for (name, special) in pieces(segment, &control) {
+        for (name, special) in control.pieces(segment) {
             list.push(match special {
                 Some(id) => [NONE, id],
                 None => [u32::try_from(text.len())?, u32::try_from(name.len())?],
             });
             if special.is_none() {
-                text.extend(name.into_bytes());
+                text.extend_from_slice(name.as_bytes());
             }
         }
         let entry = [first, u32::try_from(list.len())? - first];

@@ -3,11 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context as _, bail};
-
-/// In the split table: any two tokens that make up the token may be merged.
-const SPLIT_ANY: u8 = 0xff;
-/// In the split table: the pairs are listed.
-const SPLIT_LISTED: u8 = 0xfe;
+use bitnet_edge_core::text::format::{NONE, SPLIT_ANY, SPLIT_LISTED};
 
 /// The merge tables of a BPE vocabulary.
 pub(crate) struct MergeTables {
@@ -38,7 +34,7 @@ pub(crate) fn merge_tables(
     let (list, groups) = group(merges, ids)?;
     let mut tables =
         MergeTables { splits: vec![0; tokens.len()], ranks: Vec::new(), pairs: Vec::new(), list };
-    let mut ranks = vec![u32::MAX; tokens.len()];
+    let mut ranks = vec![NONE; tokens.len()];
     for (&id, group) in &groups {
         let (rank, _, left_len) = group[0];
         let split = match u8::try_from(left_len) {
@@ -55,7 +51,7 @@ pub(crate) fn merge_tables(
         ranks[id as usize] = rank;
     }
     tables.pairs.sort_unstable();
-    let in_order = ranks.iter().filter(|&&rank| rank != u32::MAX).is_sorted();
+    let in_order = ranks.iter().filter(|&&rank| rank != NONE).is_sorted();
     if !in_order || !tables.pairs.is_empty() {
         tables.ranks = ranks;
     }

@@ -2,7 +2,9 @@
 
 mod byte_level;
 mod chat;
+mod control;
 mod merges;
+mod names;
 mod render;
 mod section;
 mod segments;

@@ -1,14 +1,12 @@
 //! Writes a tokenizer section: `docs/tokenizer-format.md` is the specification.
 
 use anyhow::{Context as _, bail, ensure};
+use bitnet_edge_core::text::format::{LONG, NONE};
 
+use super::control::{EndOf, end_of};
 use super::merges::MergeTables;
 use super::tokenizer::TokenizerOptions;
 use super::vocab::{BYTE, CONTROL, NORMAL, USER_DEFINED, Vocab, VocabModel};
-
-const NONE: u32 = u32::MAX;
-/// In the length table: the token has 255 bytes or more.
-const LONG: u8 = 0xff;
 
 /// What a tokenizer section is written from.
 pub(crate) struct Section<'a> {
@@ -104,8 +102,7 @@ impl Section<'_> {
 
     /// The token that ends a turn, if the file does not say: a control token with a well-known name.
     fn turn_end(&self, notes: &mut Vec<String>) -> Option<u32> {
-        let names = ["<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>"];
-        let is_turn_end = |id: &u32| names.contains(&self.vocab.tokens[*id as usize].as_str());
+        let is_turn_end = |id: &u32| end_of(&self.vocab.tokens[*id as usize]) == Some(EndOf::Turn);
         let id = self.of_kind(|kind| kind == CONTROL).into_iter().find(is_turn_end)?;
         notes.push(format!(
             "the control token {id} {:?} ends a turn, by its name",

@@ -22,6 +22,8 @@ const CLOSE: usize = 4;
 pub(crate) const COLUMNS: usize = 5;
 const MARK: &str = "qzmark";
 const PROOF_LENGTH: u32 = 5;
+/// Bytes of a segment. Real ones, default system messages included, take a few hundred.
+const LONGEST_SEGMENT: usize = 1 << 16;
 /// Contents that a template might not leave as they are.
 pub(crate) const CONTENTS: [&str; 4] =
     ["Hello", "two\nlines", " \n padded\t ", "{{ 1 }} 'q' \"d\" \\ & <b> É [INST]"];
@@ -69,6 +71,12 @@ fn cut(rendered: &str, count: usize) -> anyhow::Result<Vec<String>> {
 /// The segments of a template, proved.
 pub(crate) fn segments(renderer: &Renderer, notes: &mut Vec<String>) -> anyhow::Result<Segments> {
     let mut segments = derive(renderer)?;
+    if let Some(segment) = segments.table.values().find(|segment| segment.len() > LONGEST_SEGMENT) {
+        bail!(
+            "the chat template puts {} bytes between two messages: at most {LONGEST_SEGMENT} can be packed",
+            segment.len()
+        );
+    }
     segments.trims = trims(renderer, &segments)?;
     prove(renderer, &mut segments, notes)?;
     if !segments.table.contains_key(&(0, SYSTEM)) {

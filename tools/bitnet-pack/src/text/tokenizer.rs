@@ -4,26 +4,15 @@ use std::collections::HashMap;
 
 use anyhow::{Context as _, bail, ensure};
 use bitnet_edge_core::text::Tokenizer;
+use bitnet_edge_core::text::format::NONE;
 
 use super::byte_level;
+use super::control::end_of;
 use super::merges::{MergeTables, merge_tables};
 use super::section::Section;
 use super::vocab::{BYTE, CONTROL, NORMAL, USER_DEFINED, Vocab, VocabModel};
 
-const NONE: u32 = u32::MAX;
 const MAX_TOKENS: usize = 1 << 24;
-/// Names of control tokens that end a generation wherever they occur.
-const END_NAMES: [&str; 9] = [
-    "<|eot_id|>",
-    "<|im_end|>",
-    "<|end|>",
-    "<end_of_turn>",
-    "<|endoftext|>",
-    "<|end_of_text|>",
-    "<|eom_id|>",
-    "<EOT>",
-    "</s>",
-];
 
 /// What is decided on import.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,9 +31,14 @@ pub struct Packed {
 }
 
 /// Packs a vocabulary, and proves that the tables say what the vocabulary says.
+///
+/// Special tokens are packed as control tokens, whatever type the file gives them: see [`Vocab::mark_control`], which
+/// has to be called before where there is a chat template.
 pub fn pack_tokenizer(vocab: &Vocab, options: TokenizerOptions) -> anyhow::Result<Packed> {
     check(vocab)?;
-    let mut notes = Vec::new();
+    let mut vocab = vocab.clone();
+    let mut notes = vocab.mark_control(None);
+    let vocab = &vocab;
     let tokens = token_bytes(vocab, &mut notes)?;
     let sorted = sorted(vocab, &tokens, &mut notes);
     ensure!(!sorted.is_empty(), "the vocabulary has no token that text can become");
@@ -176,7 +170,7 @@ fn score_ranks(vocab: &Vocab, sorted: &[u32]) -> anyhow::Result<Vec<u32>> {
 fn ends(vocab: &Vocab, notes: &mut Vec<String>) -> Vec<u32> {
     let mut ends: Vec<u32> = [vocab.eos, vocab.eot, vocab.eom].into_iter().flatten().collect();
     for (id, token) in (0_u32..).zip(&vocab.tokens) {
-        let is_end = vocab.kind(id as usize) == CONTROL && END_NAMES.contains(&token.as_str());
+        let is_end = vocab.kind(id as usize) == CONTROL && end_of(token).is_some();
         if is_end && !ends.contains(&id) {
             notes.push(format!("the control token {id} {token:?} ends a generation, by its name"));
             ends.push(id);
@@ -186,6 +180,7 @@ fn ends(vocab: &Vocab, notes: &mut Vec<String>) -> Vec<u32> {
     ends.dedup();
     ends
 }
+
 /// Reads the section as a device does, and compares it with the vocabulary.
 fn prove(
     bytes: &[u8],

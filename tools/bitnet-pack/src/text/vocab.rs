@@ -132,4 +132,5 @@ fn list<'a, T: FromValue<'a>>(gguf: &Gguf<'a>, key: &str) -> anyhow::Result<Vec<
 pub(crate) const NORMAL: i32 = 1;
 pub(crate) const CONTROL: i32 = 3;
 pub(crate) const USER_DEFINED: i32 = 4;
+pub(crate) const UNUSED: i32 = 5;
 pub(crate) const BYTE: i32 = 6;
