@@ -93,10 +93,16 @@ pub fn order(x: f32) -> i32 {
     b ^ ((b >> 31) as u32 >> 1) as i32
 }
 
+/// The inverse of [`order`].
+#[inline(always)]
+fn unorder(key: i32) -> f32 {
+    f32::from_bits((key ^ ((key >> 31) as u32 >> 1) as i32) as u32)
+}
+
 #[inline(always)]
 fn largest(scores: &[f32]) -> f32 {
     let key = scores.iter().fold(i32::MIN, |m, &s| m.max(order(s)));
-    f32::from_bits((key ^ ((key >> 31) as u32 >> 1) as i32) as u32)
+    unorder(key)
 }
 
 /// Scores become `exp(s - m)`, those beyond `n` zero; returns `m` and the sum in sixteen stripes.
@@ -280,7 +286,7 @@ pub fn combine<V: F32x16>(records: &[f32], stride: usize, n: usize, y: &mut [f32
         let ([m, _], _) = record(i).ok_or(short)?;
         key = key.max(order(*m));
     }
-    let m = f32::from_bits((key ^ ((key >> 31) as u32 >> 1) as i32) as u32);
+    let m = unorder(key);
     y.fill(0.0);
     let mut sum = 0.0;
     for i in 0..n {

@@ -1,11 +1,11 @@
 //! The tensor table, and the model as a whole.
 
-use bitnet_edge_kernels::tile::{Layout, TILE_ROWS, TernaryScale};
+use bitnet_edge_kernels::tile::{Layout, TILE_ROWS, TernaryScale, t2r4};
 use zerocopy::FromBytes;
 
 use super::bytes::{f32_at, range, u16_at, u32_at, u64_at};
 use super::config::ModelConfig;
-use super::container::{Image, SectionKind};
+use super::container::{Image, Section, SectionKind};
 use super::role::{GLOBAL_ROLES, LAYER_ROLES, Role, TABLE_ENTRY_LEN, TensorId, VECTOR_LAYOUT};
 use crate::Error;
 use crate::text::{ChatTemplate, Tokenizer};
@@ -90,6 +90,8 @@ pub struct Model<'a> {
     config: ModelConfig,
     turns: &'a [u64],
     table: &'a [u8],
+    /// Kept: every operation of a pass looks tensors up.
+    tensors: Section<'a>,
     tokenizer: Option<Tokenizer<'a>>,
     chat: Option<ChatTemplate<'a>>,
 }
@@ -123,14 +125,15 @@ impl<'a> Model<'a> {
         if table.len() as u64 != entries * TABLE_ENTRY_LEN as u64 {
             return Err(Error::ImageDamaged("the tensor table has the wrong length"));
         }
-        image.required(SectionKind::Tensors)?;
+        let missing = Error::SectionMissing(SectionKind::Tensors.name());
+        let tensors = image.sections().find(|s| s.kind == SectionKind::Tensors as u32).ok_or(missing)?;
         let tokenizer = image.section(SectionKind::Tokenizer).map(Tokenizer::new_checked).transpose()?;
         let (tokens, rows) = (tokenizer.map_or(0, |t| t.token_count()), config.vocab);
         if tokens > rows {
             return Err(Error::Vocabulary { tokens, rows });
         }
         let chat = image.section(SectionKind::Chat).map(ChatTemplate::new_checked).transpose()?;
-        let model = Self { image, config, turns, table, tokenizer, chat };
+        let model = Self { image, config, turns, table, tensors, tokenizer, chat };
         model.check_tensors()?;
         Ok(model)
     }
@@ -222,7 +225,7 @@ impl<'a> Model<'a> {
         for id in 0..layers {
             if let Some(Tensor { data: Data::Matrix { layout: Layout::T2r4, tiles, .. }, .. }) =
                 self.tensor(TensorId(id))
-                && tiles.iter().any(|codes| codes & codes >> 1 & 0x55 != 0)
+                && t2r4::has_code_3(tiles)
             {
                 return Err(Error::TernaryCode { tensor: id });
             }
@@ -232,9 +235,8 @@ impl<'a> Model<'a> {
 
     /// Bytes inside the tensor section, at a multiple of 64.
     fn data(&self, offset: u64, len: u64) -> Option<&'a [u8]> {
-        let section = self.image.sections().find(|s| s.kind == SectionKind::Tensors as u32)?;
-        let within = offset.checked_sub(section.offset)?;
-        if !offset.is_multiple_of(64) { None } else { range(section.bytes, within, len) }
+        let within = offset.checked_sub(self.tensors.offset)?;
+        if !offset.is_multiple_of(64) { None } else { range(self.tensors.bytes, within, len) }
     }
 
     /// The tensor of this id, or `None` if the model does not have it.

@@ -10,6 +10,7 @@
 use core::fmt;
 
 use crate::Error;
+use crate::tile::t2r4::has_code_3;
 
 /// Bytes behind the codes of a tensor: the scale and padding.
 ///
@@ -167,8 +168,7 @@ impl<'a> I2s<'a> {
         if !scale.is_finite() {
             return Err(Error::Scale);
         }
-        // Both bits of a field set: its lower bit survives the conjunction.
-        if codes.iter().any(|byte| byte & byte >> 1 & 0x55 != 0) {
+        if has_code_3(codes) {
             return Err(Error::Code);
         }
         Ok(Self { codes, scale, columns, rows, layout })

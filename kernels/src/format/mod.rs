@@ -49,13 +49,6 @@ const fn half<const START: usize, const BYTES: usize>(block: &[u8; BYTES]) -> u1
     u16::from_le_bytes(*field::<START, 2, BYTES>(block))
 }
 
-/// `x` rounded to the nearest integer, ties to even, for |x| <= 2^22: what ggml calls `nearest_int`.
-const fn nearest_even(x: f32) -> i32 {
-    // Adding 1.5 * 2^23 leaves a float whose unit in the last place is 1: the addition itself does the
-    // rounding, and the integer stands in the low 23 bits of the sum, offset by 2^22.
-    ((x + 12_582_912.0).to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
-}
-
 /// The value of largest magnitude in `values`, with its sign; the first one if several tie; +0.0 for none.
 fn signed_abs_max(values: &[f32]) -> f32 {
     let mut found = 0.0_f32;

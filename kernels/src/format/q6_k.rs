@@ -19,7 +19,8 @@
 //!
 //! A weight is `d * scale * (code - 32)`, rounded after each product.
 
-use super::{f16_to_f32, f32_to_f16, field, half, nearest_even, signed_abs_max};
+use super::{f16_to_f32, f32_to_f16, field, half, signed_abs_max};
+use crate::quantize::round_half_even;
 
 /// Weights in a block.
 ///
@@ -160,7 +161,7 @@ pub fn quantize(weights: &[f32; BLOCK_WEIGHTS]) -> [u8; BLOCK_BYTES] {
     let d = f32_to_f16(1.0 / inverse);
     let mut scales = [0_u8; BLOCK_WEIGHTS / GROUP_WEIGHTS];
     for (scale, &found) in scales.iter_mut().zip(&found) {
-        *scale = (nearest_even(inverse * found).min(127) as i8).cast_unsigned();
+        *scale = (round_half_even(inverse * found).min(127) as i8).cast_unsigned();
     }
     for ((group, codes), &scale) in groups(weights).zip(groups_mut(&mut codes)).zip(&scales) {
         let group_scale = f16_to_f32(d) * f32::from(scale.cast_signed());
@@ -168,7 +169,7 @@ pub fn quantize(weights: &[f32; BLOCK_WEIGHTS]) -> [u8; BLOCK_BYTES] {
         // stay.
         if group_scale != 0.0 {
             for (code, &weight) in codes.iter_mut().zip(group) {
-                *code = (nearest_even(weight / group_scale).clamp(-32, 31) + 32) as u8;
+                *code = (round_half_even(weight / group_scale).clamp(-32, 31) + 32) as u8;
             }
         }
     }
@@ -214,7 +215,7 @@ fn search_scale(group: &[f32; GROUP_WEIGHTS], codes: &mut [u8; GROUP_WEIGHTS]) -
 
 /// The quant, -32 to 31, of a weight for an inverse scale.
 fn quant(weight: f32, inverse: f32) -> i32 {
-    nearest_even(inverse * weight).clamp(-32, 31)
+    round_half_even(inverse * weight).clamp(-32, 31)
 }
 
 /// The two sums of a weighted least-squares fit of quants to the weights of a group; the importance of a

@@ -9,6 +9,7 @@
 //! A weight is `d * (code - 1)`. Code 3 has no meaning, but a damaged block can hold it: see [`codes`].
 
 use super::{f16_to_f32, field, half};
+use crate::tile::t2r4::has_code_3;
 
 /// Weights in a block.
 ///
@@ -62,7 +63,7 @@ pub fn codes(block: &[u8; BLOCK_BYTES], out: &mut [u8; BLOCK_WEIGHTS]) -> bool {
             }
         }
     }
-    packed.iter().all(|byte| byte & byte >> 1 & 0x55 == 0)
+    !has_code_3(packed)
 }
 
 /// Writes the 256 weights of `block` to `out`. As in ggml, a code of 3 gives `2 * d`; [`codes`] detects it.

@@ -73,6 +73,18 @@ pub fn set_code(row_tile: &mut [u8], row: usize, col: usize, code: u8) {
     }
 }
 
+/// Whether any 2-bit code of these bytes is 3, which stands for no weight; of `I2_S` and `TQ2_0` as well.
+///
+/// ```
+/// use bitnet_edge_kernels::tile::t2r4;
+/// assert!(t2r4::has_code_3(&[t2r4::PADDING, 0b10_11_00_01]));
+/// assert!(!t2r4::has_code_3(&[0b10_01_00_10]));
+/// ```
+pub fn has_code_3(bytes: &[u8]) -> bool {
+    // Both bits of a field set: its lower bit survives the conjunction.
+    bytes.iter().any(|codes| codes & codes >> 1 & 0x55 != 0)
+}
+
 /// Widens a row: `(code - 1) * scale`.
 ///
 /// # Errors
