@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use bitnet_edge_kernels::attention::{self, CHUNK, Int8Rows, KvElement, RECORD_HEAD};
+use bitnet_edge_kernels::attention::{self, CHUNK, Int8Rows, KvElement, Queries, RECORD_HEAD};
 use bitnet_edge_kernels::{Kernels, quantize};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -128,12 +128,7 @@ impl Attend {
             let v = v.get(at..).and_then(|v| v.get(..len)).ok_or(MISFIT)?;
             let q = row(q, self.q, unit.token)?.get(unit.queries).ok_or(MISFIT)?;
             let records = partial.get_mut(unit.records).ok_or(MISFIT)?;
-            // Not zipped: where `zip` is not inlined, the compiler no longer sees that no chunk is empty.
-            let mut records = records.chunks_exact_mut(RECORD_HEAD.saturating_add(hd));
-            for q in q.chunks_exact(hd.max(1)) {
-                let record = records.next().ok_or(MISFIT)?;
-                kernels.attend(q, k, v, self.shape.scale, record)?;
-            }
+            kernels.attend(&Queries::of_token(q, hd), k, v, self.shape.scale, records)?;
         }
         Ok(())
     }
