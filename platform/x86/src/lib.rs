@@ -25,6 +25,8 @@
 #[cfg(target_arch = "x86_64")]
 mod amx;
 mod host;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod select;
 #[cfg(target_arch = "x86_64")]
 mod tier;
