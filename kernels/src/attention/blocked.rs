@@ -228,16 +228,17 @@ impl<E: KvElement> Call<'_, E> {
                 let mut sums = [V::splat(0.0); LANES];
                 for r in 0..LANES / (T * K) {
                     let tile = dots::<V, T, K>(q, groups.next().unwrap_or(&[]));
-                    for (sums, tile) in sums.chunks_exact_mut(LANES / T).zip(tile) {
+                    for (sums, tile) in sums.chunks_exact_mut(LANES / T).zip(&tile) {
                         for (sum, dot) in sums.iter_mut().skip(r * K).zip(tile) {
-                            *sum = dot;
+                            *sum = *dot;
                         }
                     }
                 }
                 let mut folded = [0.0; LANES];
                 V::fold16(sums).mul(V::splat(self.c)).store(&mut folded);
                 for (scores, folded) in scores.iter_mut().zip(folded.chunks_exact(LANES / T)) {
-                    for (s, f) in scores.iter_mut().skip(at).zip(folded) {
+                    let scores = scores.get_mut(at..at + LANES / T).unwrap_or_default();
+                    for (s, f) in scores.iter_mut().zip(folded) {
                         *s = *f;
                     }
                 }
@@ -262,12 +263,12 @@ impl<E: KvElement> Call<'_, E> {
                 let v = load::<V, B>(v);
                 for (sums, p) in sums.iter_mut().zip(p) {
                     let p = V::splat(p.get(i).copied().unwrap_or(0.0));
-                    for (sum, v) in sums.iter_mut().zip(v) {
-                        *sum = sum.add(p.mul(v));
+                    for (sum, v) in sums.iter_mut().zip(&v) {
+                        *sum = sum.add(p.mul(*v));
                     }
                 }
             }
-            for (record, sums) in records.chunks_exact_mut(width).zip(sums) {
+            for (record, sums) in records.chunks_exact_mut(width).zip(&sums) {
                 let out = record.get_mut(RECORD_HEAD + group * B * LANES..).unwrap_or_default();
                 for (out, sum) in out.chunks_mut(LANES).zip(sums) {
                     match out.first_chunk_mut() {
@@ -308,8 +309,8 @@ fn dots<V: F32x16, const T: usize, const K: usize>(q: &[Block], k: &[Block]) -> 
         let k = load::<V, K>(k);
         for (sums, q) in sums.iter_mut().zip(q) {
             let q = V::load(q);
-            for (sum, k) in sums.iter_mut().zip(k) {
-                *sum = sum.add(q.mul(k));
+            for (sum, k) in sums.iter_mut().zip(&k) {
+                *sum = sum.add(q.mul(*k));
             }
         }
     }
