@@ -11,9 +11,12 @@ impl Vector for Avx512 {
     type V = __m512i;
 
     const LANES: usize = 4;
-    // 4 row tiles x 6 tokens are 24 of the 32 registers; the codes of a plane take 4 more, activations one.
-    const TOKENS: usize = 6;
+    // 4 row tiles x 5 tokens are 20 of the 32 registers; a tile of each takes 4, its codes 4 more, activations one.
+    const TOKENS: usize = 5;
+    // Four sums a token, and four planes of activations.
+    const FEW: usize = 4;
     const FLUSH: usize = usize::MAX;
+    const FLUSH_TILE: usize = usize::MAX;
 
     #[inline(always)]
     unsafe fn zero() -> __m512i {
@@ -40,23 +43,24 @@ impl Vector for Avx512 {
         }
     }
     #[inline(always)]
-    unsafe fn scaled_pairs<const P: i32>(w: __m512i) -> __m512i {
-        unsafe { _mm512_and_si512(w, _mm512_set1_epi8((3u8 << (2 * P)) as i8)) }
-    }
-    #[inline(always)]
-    unsafe fn unscale<const P: i32>(sums: __m512i) -> __m512i {
+    unsafe fn dot_tile(sums: &mut [__m512i; 4], w: __m512i, q: &[__m512i; 4]) {
+        // The planes stay where they are in their bytes, so that no shift is needed: their sums are multiples of 1, 4, 16
+        // and 64. That of plane 3 grows by at most 4 * 128 * 127 an element and tile: i32 holds 33,000 tiles, twice as many
+        // as the 2^20 columns of the widest image.
         unsafe {
-            match P {
-                0 => sums,
-                1 => _mm512_srai_epi32::<2>(sums),
-                2 => _mm512_srai_epi32::<4>(sums),
-                _ => _mm512_srai_epi32::<6>(sums),
-            }
+            sums[0] = Self::dot(sums[0], _mm512_and_si512(w, _mm512_set1_epi8(0x03)), q[0]);
+            sums[1] = Self::dot(sums[1], _mm512_and_si512(w, _mm512_set1_epi8(0x0c)), q[1]);
+            sums[2] = Self::dot(sums[2], _mm512_and_si512(w, _mm512_set1_epi8(0x30)), q[2]);
+            sums[3] = Self::dot(sums[3], _mm512_and_si512(w, _mm512_set1_epi8(0xc0u8 as i8)), q[3]);
         }
     }
     #[inline(always)]
-    unsafe fn upper_nibbles(w: __m512i) -> __m512i {
-        unsafe { _mm512_srli_epi16::<4>(w) }
+    unsafe fn collect(total: __m512i, [a, b, c, d]: [__m512i; 4]) -> __m512i {
+        unsafe {
+            let ab = _mm512_add_epi32(a, _mm512_srai_epi32::<2>(b));
+            let cd = _mm512_add_epi32(_mm512_srai_epi32::<4>(c), _mm512_srai_epi32::<6>(d));
+            _mm512_add_epi32(total, _mm512_add_epi32(ab, cd))
+        }
     }
     #[inline(always)]
     unsafe fn dot(sums: __m512i, u: __m512i, s: __m512i) -> __m512i {

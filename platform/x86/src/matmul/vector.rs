@@ -14,8 +14,12 @@ pub(crate) trait Vector {
     const LANES: usize;
     /// Most tokens of a register block of `t2r4`.
     const TOKENS: usize;
-    /// Sums of products fit their elements for this many `t2r4` tiles of unshifted codes, or always ([`usize::MAX`]).
+    /// Most tokens for which `t2r4` goes through one row tile at a time.
+    const FEW: usize;
+    /// Sums of [`dot`](Self::dot) fit for this many `t2r4` tiles, or always ([`usize::MAX`]).
     const FLUSH: usize;
+    /// The same for [`dot_tile`](Self::dot_tile).
+    const FLUSH_TILE: usize;
 
     unsafe fn zero() -> Self::V;
     unsafe fn load(p: *const u8) -> Self::V;
@@ -23,12 +27,11 @@ pub(crate) trait Vector {
     unsafe fn spread(p: *const u8) -> Self::V;
     /// Plane `P` of pairs of bits, as bytes.
     unsafe fn pairs<const P: i32>(w: Self::V) -> Self::V;
-    /// Plane `P` of pairs of bits, left in its place: bytes of the code times `4^P`.
-    unsafe fn scaled_pairs<const P: i32>(w: Self::V) -> Self::V;
-    /// Every 32-bit element divided by `4^P`, of which it is a multiple.
-    unsafe fn unscale<const P: i32>(sums: Self::V) -> Self::V;
-    /// The upper nibbles in the place of the lower ones; what stands in the place of the upper ones is unspecified.
-    unsafe fn upper_nibbles(w: Self::V) -> Self::V;
+    /// Adds the products of a `t2r4` tile, or its rows in `w`, and the activations of its four planes to sums that
+    /// [`collect`](Self::collect) takes.
+    unsafe fn dot_tile(sums: &mut [Self::V; 4], w: Self::V, q: &[Self::V; 4]);
+    /// Adds sums of [`dot_tile`](Self::dot_tile) to a total, in four 32-bit elements a row.
+    unsafe fn collect(total: Self::V, sums: [Self::V; 4]) -> Self::V;
     /// Adds products of unsigned bytes `u` and signed bytes `s`, which are never -128, to sums that [`widen`](Self::widen) takes.
     unsafe fn dot(sums: Self::V, u: Self::V, s: Self::V) -> Self::V;
     /// `total + sums`, in four 32-bit elements a row.
