@@ -54,8 +54,13 @@ fn main() {
     }
 }
 
+/// As an image has them: aligned to lines.
+#[repr(align(64))]
+#[derive(Clone, Copy)]
+struct Line([u8; 64]);
+
 struct Operands {
-    w: Vec<u8>,
+    w: Vec<Line>,
     q: Vec<i8>,
     scales: Vec<f32>,
     sums: Vec<i32>,
@@ -83,13 +88,18 @@ impl Operands {
             }
         };
         Self {
-            w: (0..bytes).map(|_| code(random())).collect(),
+            w: (0..bytes / 64).map(|_| Line([0; 64].map(|_: u8| code(random())))).collect(),
             q: (0..tokens * stride).map(|_| (random() as i32 - 128).max(-127) as i8).collect(),
             scales: vec![1.5; tokens * groups],
             sums: vec![7; tokens * groups],
             groups,
             stride,
         }
+    }
+
+    fn weights(&self) -> &[u8] {
+        // SAFETY: a line is 64 bytes and nothing else.
+        unsafe { std::slice::from_raw_parts(self.w.as_ptr().cast(), self.w.len() * 64) }
     }
 
     fn run(&self, host: Host, layout: Layout, w: &[u8], tokens: usize, y: &mut [f32]) {
@@ -130,7 +140,7 @@ fn products(host: Host, layout: Layout, rows: usize, cols: usize) {
     for tokens in TOKENS {
         let operands = Operands::new(layout, rows, cols, tokens);
         let mut y = vec![0.0; rows * tokens];
-        let time = best(|| operands.run(host, layout, &operands.w, tokens, black_box(&mut y)));
+        let time = best(|| operands.run(host, layout, operands.weights(), tokens, black_box(&mut y)));
         print!("  {tokens} {:.1}", (rows * cols * tokens) as f64 / time / 1e9);
     }
     println!("  (tokens GMAC/s)");
@@ -146,7 +156,7 @@ fn stream(host: Host, layout: Layout, cols: usize) {
     let (mut plain, mut ours) = (Vec::new(), Vec::new());
     let begin = Instant::now();
     while begin.elapsed().as_secs_f64() < 2.0 {
-        for pair in all.w.chunks_exact(2 * window) {
+        for pair in all.weights().chunks_exact(2 * window) {
             let (a, b) = pair.split_at(window);
             let start = Instant::now();
             black_box(sum(black_box(a)));

@@ -39,7 +39,7 @@ impl Product<'_> {
                     let rows = sums.chunks_exact_mut(4 * S::LANES);
                     for (rows, &v) in rows.zip(totals.as_flattened().as_chunks().0).take((n * NT).div_ceil(4))
                     {
-                        S::store_rows(S::fold4(v), rows.as_mut_ptr());
+                        S::store_rows(S::fold4(v), rows.as_mut_ptr().cast());
                     }
                     self.put(&sums, &scales, t, first, n, out);
                 }

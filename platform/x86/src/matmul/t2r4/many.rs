@@ -200,7 +200,7 @@ unsafe fn store<S: Vector>(sums: &mut [i32; 2 * GROUP_ROWS], row: usize, v: &[S:
             for (to, from) in four.iter_mut().zip(v) {
                 *to = *from;
             }
-            S::store_rows(S::fold4(four), rows.as_mut_ptr());
+            S::store_rows(S::fold4(four), rows.as_mut_ptr().cast());
         }
     }
 }
