@@ -86,7 +86,7 @@ impl Head {
 }
 
 /// Writes the weights `(d * scale) * code - dmin * minimum` of a block.
-pub(super) fn widen(head: &Head, codes: &[u8; 256], out: &mut [f32; 256]) {
+pub(crate) fn widen(head: &Head, codes: &[u8; 256], out: &mut [f32; 256]) {
     let parts = codes.as_chunks::<SUB_WEIGHTS>().0.iter().zip(out.as_chunks_mut::<SUB_WEIGHTS>().0);
     for ((codes, out), (&scale, &minimum)) in parts.zip(head.scales.iter().zip(&head.minima)) {
         let (scale, minimum) = (head.d * f32::from(scale), head.dmin * f32::from(minimum));
