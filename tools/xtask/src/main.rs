@@ -6,6 +6,7 @@ mod fuzz;
 mod no_panic;
 mod paths;
 mod stages;
+mod synth;
 mod toolchain;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +29,8 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Link a firmware for each board target and look for panic paths in it
     NoPanic(no_panic::Args),
+    /// Write a model of a real shape with random ternary weights, that llama.cpp loads as well
+    Synth(synth::Args),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Task::Fetch(args) => fetch::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::NoPanic(args) => no_panic::run(&args),
+        Task::Synth(args) => synth::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
