@@ -1,7 +1,7 @@
 use crate::attention::{self, Int8Rows, KvElement};
 use crate::gate::{self, Activation};
 use crate::simd::{F32x16, Scalar16};
-use crate::tile::{FloatActs, Int8Acts, TernaryScale, q4r4, q6r4, q8r4, rows, t2r4};
+use crate::tile::{FloatActs, Int8Acts, Results, TernaryScale, q4r4, q6r4, q8r4, rows, t2r4};
 use crate::{Error, norm, quantize, rope};
 
 /// What a backend for a CPU implements: the operations on slices.
@@ -53,13 +53,13 @@ pub trait Kernels: Copy + Sync {
     ///
     /// # Errors
     /// As there.
-    fn matmul_t2r4_i8t(
+    fn matmul_t2r4_i8t<R: Results>(
         &self,
         w: &[u8],
         tokens: usize,
         acts: &Int8Acts<'_>,
         scale: TernaryScale<'_>,
-        out: &mut [f32],
+        out: &mut R,
     ) -> Result<(), Error> {
         t2r4::matmul(w, tokens, acts, scale, out)
     }
@@ -68,12 +68,12 @@ pub trait Kernels: Copy + Sync {
     ///
     /// # Errors
     /// As there.
-    fn matmul_q8r4_i8g32(
+    fn matmul_q8r4_i8g32<R: Results>(
         &self,
         w: &[u8],
         tokens: usize,
         acts: &Int8Acts<'_>,
-        out: &mut [f32],
+        out: &mut R,
     ) -> Result<(), Error> {
         q8r4::matmul(w, tokens, acts, out)
     }
@@ -82,12 +82,12 @@ pub trait Kernels: Copy + Sync {
     ///
     /// # Errors
     /// As there.
-    fn matmul_q4r4_i8g32(
+    fn matmul_q4r4_i8g32<R: Results>(
         &self,
         w: &[u8],
         tokens: usize,
         acts: &Int8Acts<'_>,
-        out: &mut [f32],
+        out: &mut R,
     ) -> Result<(), Error> {
         q4r4::matmul(w, tokens, acts, out)
     }
@@ -96,12 +96,12 @@ pub trait Kernels: Copy + Sync {
     ///
     /// # Errors
     /// As there.
-    fn matmul_q4m4_i8g32(
+    fn matmul_q4m4_i8g32<R: Results>(
         &self,
         w: &[u8],
         tokens: usize,
         acts: &Int8Acts<'_>,
-        out: &mut [f32],
+        out: &mut R,
     ) -> Result<(), Error> {
         q4r4::matmul_minima(w, tokens, acts, out)
     }
@@ -110,12 +110,12 @@ pub trait Kernels: Copy + Sync {
     ///
     /// # Errors
     /// As there.
-    fn matmul_q6r4_i8g256(
+    fn matmul_q6r4_i8g256<R: Results>(
         &self,
         w: &[u8],
         tokens: usize,
         acts: &Int8Acts<'_>,
-        out: &mut [f32],
+        out: &mut R,
     ) -> Result<(), Error> {
         q6r4::matmul(w, tokens, acts, out)
     }
@@ -124,42 +124,42 @@ pub trait Kernels: Copy + Sync {
     ///
     /// # Errors
     /// As there.
-    fn matmul_f32_f32(
+    fn matmul_f32_f32<R: Results>(
         &self,
         w: &[u8],
         tokens: usize,
         acts: &FloatActs<'_>,
-        out: &mut [f32],
+        out: &mut R,
     ) -> Result<(), Error> {
-        rows::matmul::<f32, Self::Lanes>(w, tokens, acts, out)
+        rows::matmul::<f32, Self::Lanes, R>(w, tokens, acts, out)
     }
 
     /// [`rows::matmul`] of f16 weights.
     ///
     /// # Errors
     /// As there.
-    fn matmul_f16_f32(
+    fn matmul_f16_f32<R: Results>(
         &self,
         w: &[u8],
         tokens: usize,
         acts: &FloatActs<'_>,
-        out: &mut [f32],
+        out: &mut R,
     ) -> Result<(), Error> {
-        rows::matmul::<rows::F16, Self::Lanes>(w, tokens, acts, out)
+        rows::matmul::<rows::F16, Self::Lanes, R>(w, tokens, acts, out)
     }
 
     /// [`rows::matmul`] of bfloat16 weights.
     ///
     /// # Errors
     /// As there.
-    fn matmul_bf16_f32(
+    fn matmul_bf16_f32<R: Results>(
         &self,
         w: &[u8],
         tokens: usize,
         acts: &FloatActs<'_>,
-        out: &mut [f32],
+        out: &mut R,
     ) -> Result<(), Error> {
-        rows::matmul::<rows::Bf16, Self::Lanes>(w, tokens, acts, out)
+        rows::matmul::<rows::Bf16, Self::Lanes, R>(w, tokens, acts, out)
     }
 
     /// [`norm::rms_norm`]

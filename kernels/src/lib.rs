@@ -21,7 +21,7 @@
 //! one multiplication brings the result back.
 //!
 //! ```
-//! use bitnet_edge_kernels::{Kernels, Scalar, tile::{Int8Acts, Layout, TernaryScale}};
+//! use bitnet_edge_kernels::{Kernels, Scalar, tile::{Int8Acts, Layout, Outputs, TernaryScale}};
 //!
 //! // 4 x 64 weights: +1 in columns 0 to 15, -1 in columns 16 to 31, 0 elsewhere; the code is the weight plus one.
 //! let weights = [0b01_01_00_10; 64];
@@ -34,7 +34,7 @@
 //! let (scale, sum) = Scalar.quantize_token(&x, &mut q)?;
 //! let acts = Int8Acts { q: &q, stride: 64, scales: &[scale], sums: &[sum], groups: 1 };
 //! let mut y = [0.0; 4];
-//! Scalar.matmul_t2r4_i8t(&weights, 1, &acts, TernaryScale::Tensor(2.0), &mut y)?;
+//! Scalar.matmul_t2r4_i8t(&weights, 1, &acts, TernaryScale::Tensor(2.0), &mut Outputs::of_token(&mut y))?;
 //!
 //! assert_eq!((scale, q[0], q[16]), (254.0, 127, 64)); // 63.5 rounds to even
 //! assert_eq!(y, [16.0 * (127.0 - 64.0) / 254.0 * 2.0; 4]); // instead of 8: int8 has 127 steps

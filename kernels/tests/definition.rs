@@ -8,7 +8,9 @@ use bitnet_edge_kernels::attention::{self, Int8Rows};
 use bitnet_edge_kernels::format::{f16_to_f32, f32_to_f16};
 use bitnet_edge_kernels::gate::{self, Activation};
 use bitnet_edge_kernels::simd::Scalar16;
-use bitnet_edge_kernels::tile::{FloatActs, Int8Acts, Layout, TernaryScale, q4r4, q6r4, q8r4, rows, t2r4};
+use bitnet_edge_kernels::tile::{
+    FloatActs, Int8Acts, Layout, Outputs, TernaryScale, q4r4, q6r4, q8r4, rows, t2r4,
+};
 use bitnet_edge_kernels::{norm, quantize, rope};
 use common::{EPS, Noise, close, matrix};
 
@@ -62,10 +64,16 @@ fn block_products_are_the_sums_of_what_the_tables_place() {
             let acts = Acts::new(&x, tokens, group);
             let mut out = vec![0.0; tokens * 4];
             match layout {
-                Layout::Q8r4 => q8r4::matmul(&tile, tokens, &acts.view(), &mut out),
-                Layout::Q4r4 => q4r4::matmul(&tile, tokens, &acts.view(), &mut out),
-                Layout::Q4m4 => q4r4::matmul_minima(&tile, tokens, &acts.view(), &mut out),
-                _ => q6r4::matmul(&tile, tokens, &acts.view(), &mut out),
+                Layout::Q8r4 => {
+                    q8r4::matmul(&tile, tokens, &acts.view(), &mut Outputs { y: &mut out, stride: 4 })
+                }
+                Layout::Q4r4 => {
+                    q4r4::matmul(&tile, tokens, &acts.view(), &mut Outputs { y: &mut out, stride: 4 })
+                }
+                Layout::Q4m4 => {
+                    q4r4::matmul_minima(&tile, tokens, &acts.view(), &mut Outputs { y: &mut out, stride: 4 })
+                }
+                _ => q6r4::matmul(&tile, tokens, &acts.view(), &mut Outputs { y: &mut out, stride: 4 }),
             }
             .unwrap();
             for t in 0..tokens {
@@ -116,7 +124,14 @@ fn a_ternary_product_is_the_integer_divided_and_scaled() {
         let acts = Acts::new(&x, 2, usize::MAX);
         let mut out = [0.0; 8];
         let scales = [0.5, 1.25, 3.0, 0.01];
-        t2r4::matmul(&tile, 2, &acts.view(), TernaryScale::Rows(&scales), &mut out).unwrap();
+        t2r4::matmul(
+            &tile,
+            2,
+            &acts.view(),
+            TernaryScale::Rows(&scales),
+            &mut Outputs { y: &mut out, stride: 4 },
+        )
+        .unwrap();
         for t in 0..2 {
             for (r, w) in w.iter().enumerate() {
                 let q = &acts.q[t * acts.stride..];
@@ -137,7 +152,8 @@ fn a_ternary_product_approximates_the_product_of_the_floats() {
     let x: Vec<f32> = (0..cols).map(|_| noise.float()).collect();
     let acts = Acts::new(&x, 1, usize::MAX);
     let mut out = [0.0; 4];
-    t2r4::matmul(&tile, 1, &acts.view(), TernaryScale::Tensor(2.0), &mut out).unwrap();
+    t2r4::matmul(&tile, 1, &acts.view(), TernaryScale::Tensor(2.0), &mut Outputs { y: &mut out, stride: 4 })
+        .unwrap();
     for (r, w) in w.iter().enumerate() {
         let want: f64 = w.iter().zip(&x).map(|(w, &x)| 2.0 * w * f64::from(x)).sum();
         // Half a step of the quantizer for each weight that is not zero.
@@ -156,9 +172,21 @@ fn float_products_are_sums_of_products() {
             let acts = FloatActs { x: &x, stride: cols, cols };
             let mut out = [0.0; 8];
             match layout {
-                Layout::F32 => rows::matmul::<f32, Scalar16>(&tile, 2, &acts, &mut out),
-                Layout::F16 => rows::matmul::<rows::F16, Scalar16>(&tile, 2, &acts, &mut out),
-                _ => rows::matmul::<rows::Bf16, Scalar16>(&tile, 2, &acts, &mut out),
+                Layout::F32 => {
+                    rows::matmul::<f32, Scalar16, _>(&tile, 2, &acts, &mut Outputs { y: &mut out, stride: 4 })
+                }
+                Layout::F16 => rows::matmul::<rows::F16, Scalar16, _>(
+                    &tile,
+                    2,
+                    &acts,
+                    &mut Outputs { y: &mut out, stride: 4 },
+                ),
+                _ => rows::matmul::<rows::Bf16, Scalar16, _>(
+                    &tile,
+                    2,
+                    &acts,
+                    &mut Outputs { y: &mut out, stride: 4 },
+                ),
             }
             .unwrap();
             for t in 0..2 {
@@ -331,13 +359,23 @@ fn a_token_does_not_depend_on_its_batch() {
             let acts = Acts::new(x, tokens, group);
             let mut out = vec![0.0; tokens * 4];
             match layout {
-                Layout::T2r4 => {
-                    t2r4::matmul(&tile, tokens, &acts.view(), TernaryScale::Tensor(0.3), &mut out)
+                Layout::T2r4 => t2r4::matmul(
+                    &tile,
+                    tokens,
+                    &acts.view(),
+                    TernaryScale::Tensor(0.3),
+                    &mut Outputs { y: &mut out, stride: 4 },
+                ),
+                Layout::Q8r4 => {
+                    q8r4::matmul(&tile, tokens, &acts.view(), &mut Outputs { y: &mut out, stride: 4 })
                 }
-                Layout::Q8r4 => q8r4::matmul(&tile, tokens, &acts.view(), &mut out),
-                Layout::Q4r4 => q4r4::matmul(&tile, tokens, &acts.view(), &mut out),
-                Layout::Q4m4 => q4r4::matmul_minima(&tile, tokens, &acts.view(), &mut out),
-                _ => q6r4::matmul(&tile, tokens, &acts.view(), &mut out),
+                Layout::Q4r4 => {
+                    q4r4::matmul(&tile, tokens, &acts.view(), &mut Outputs { y: &mut out, stride: 4 })
+                }
+                Layout::Q4m4 => {
+                    q4r4::matmul_minima(&tile, tokens, &acts.view(), &mut Outputs { y: &mut out, stride: 4 })
+                }
+                _ => q6r4::matmul(&tile, tokens, &acts.view(), &mut Outputs { y: &mut out, stride: 4 }),
             }
             .unwrap();
             out

@@ -1,7 +1,7 @@
 //! Ternary layers of bitnet.cpp, bit for bit: from its activations to its outputs, through `t2r4`.
 
 use bitnet_edge_kernels::format::i2_s::{I2s, I2sLayout};
-use bitnet_edge_kernels::tile::{Int8Acts, TILE_ROWS, TernaryScale, t2r4};
+use bitnet_edge_kernels::tile::{Int8Acts, Outputs, TILE_ROWS, TernaryScale, t2r4};
 use bitnet_edge_kernels::{Kernels, Scalar};
 use bitnet_edge_tests::files;
 use bitnet_pack::gguf::Gguf;
@@ -63,7 +63,15 @@ fn layers_of_bitnet_cpp_come_out_bit_for_bit() {
         let acts = Int8Acts { q: &q, stride: q.len(), scales: &[s], sums: &[sum], groups: 1 };
         let w = tiles(&layer, case.k, case.m);
         let mut y = vec![0.0; case.m.next_multiple_of(TILE_ROWS)];
-        Scalar.matmul_t2r4_i8t(&w, 1, &acts, TernaryScale::Tensor(layer.scale()), &mut y).unwrap();
+        Scalar
+            .matmul_t2r4_i8t(
+                &w,
+                1,
+                &acts,
+                TernaryScale::Tensor(layer.scale()),
+                &mut Outputs::of_token(&mut y),
+            )
+            .unwrap();
         for (row, (y, &expected)) in y.iter().zip(&case.y_bits).enumerate() {
             assert_eq!(y.to_bits(), expected, "case {index} ({}), row {row}", case.tensor);
             outputs += 1;

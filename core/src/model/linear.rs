@@ -4,7 +4,7 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use bitnet_edge_kernels::Kernels;
-use bitnet_edge_kernels::tile::{FloatActs, Int8Acts, Layout, TILE_ROWS, TernaryScale};
+use bitnet_edge_kernels::tile::{FloatActs, Int8Acts, Layout, Results, TILE_ROWS, TernaryScale};
 
 use super::cpu::{Cpu, MISFIT, act_shape};
 use super::op::{Input, Matrix, Rows};
@@ -13,11 +13,6 @@ use super::weights::Weights;
 use crate::Error;
 use crate::image::Data;
 use crate::memory::{disjoint, typed};
-
-/// Tokens that one kernel call takes.
-const TOKENS: usize = 16;
-/// f32 results of one kernel call, kept on the stack.
-const RESULTS: usize = 256;
 
 /// A matrix within one operation.
 #[derive(Clone, Copy)]
@@ -108,89 +103,67 @@ impl Product<'_> {
         part: &mut dyn Columns,
     ) -> Result<(), Error> {
         let range = part.range();
-        let mut results = [0.0; RESULTS];
-        let mut token = 0;
-        while token < self.tokens {
-            let tokens = (self.tokens - token).min(TOKENS);
-            let step = RESULTS / (TILE_ROWS * tokens.max(1)) * TILE_ROWS;
-            let mut at = range.start;
-            while at < range.end {
-                let end = range.end.min(at + step.max(TILE_ROWS));
-                let tiles = (end - at).div_ceil(TILE_ROWS);
-                let skip = at.checked_sub(first).ok_or(MISFIT)? / TILE_ROWS * self.row_tile_bytes;
-                let w = rows.get(skip..).and_then(|w| w.get(..tiles * self.row_tile_bytes)).ok_or(MISFIT)?;
-                let out = results.get_mut(..tiles * tokens * TILE_ROWS).ok_or(MISFIT)?;
-                self.matmul(k, w, at, token, tokens, acts, out)?;
-                self.finish(out, at, range.start, token, tokens, part);
-                at = end;
-            }
-            token += tokens;
-        }
-        Ok(())
+        let tiles = range.len().div_ceil(TILE_ROWS);
+        let skip = range.start.checked_sub(first).ok_or(MISFIT)? / TILE_ROWS * self.row_tile_bytes;
+        let w = rows.get(skip..).and_then(|w| w.get(..tiles * self.row_tile_bytes)).ok_or(MISFIT)?;
+        self.matmul(k, w, range.start, acts, &mut Sink { product: self, start: range.start, part })
     }
 
-    #[allow(clippy::too_many_arguments)] // one call site; a struct would only rename them
+    /// The row tiles `w`, the first of which has output `row`, for all tokens.
     fn matmul<K: Kernels>(
         &self,
         k: K,
         w: &[u8],
         row: usize,
-        token: usize,
-        n: usize,
         acts: &Acts<'_>,
-        out: &mut [f32],
+        out: &mut Sink<'_>,
     ) -> Result<(), Error> {
+        let n = self.tokens;
         match acts {
-            Acts::Float(a) => {
-                let x = a.x.get(token * a.stride..).ok_or(MISFIT)?;
-                let a = FloatActs { x, ..*a };
-                match self.layout {
-                    Layout::F32 => k.matmul_f32_f32(w, n, &a, out)?,
-                    Layout::F16 => k.matmul_f16_f32(w, n, &a, out)?,
-                    Layout::Bf16 => k.matmul_bf16_f32(w, n, &a, out)?,
-                    _ => return Err(MISFIT),
+            Acts::Float(a) => match self.layout {
+                Layout::F32 => k.matmul_f32_f32(w, n, a, out)?,
+                Layout::F16 => k.matmul_f16_f32(w, n, a, out)?,
+                Layout::Bf16 => k.matmul_bf16_f32(w, n, a, out)?,
+                _ => return Err(MISFIT),
+            },
+            Acts::Int8(a) => match self.layout {
+                Layout::T2r4 => {
+                    let scale = match self.scale {
+                        TernaryScale::Rows(all) => TernaryScale::Rows(all.get(row..).unwrap_or(&[])),
+                        tensor => tensor,
+                    };
+                    k.matmul_t2r4_i8t(w, n, a, scale, out)?;
                 }
-            }
-            Acts::Int8(a) => {
-                let a = Int8Acts {
-                    q: a.q.get(token * a.stride..).ok_or(MISFIT)?,
-                    scales: a.scales.get(token * a.groups..).ok_or(MISFIT)?,
-                    sums: a.sums.get(token * a.groups..).ok_or(MISFIT)?,
-                    ..*a
-                };
-                match self.layout {
-                    Layout::T2r4 => {
-                        let scale = match self.scale {
-                            TernaryScale::Rows(all) => TernaryScale::Rows(all.get(row..).unwrap_or(&[])),
-                            tensor => tensor,
-                        };
-                        k.matmul_t2r4_i8t(w, n, &a, scale, out)?;
-                    }
-                    Layout::Q8r4 => k.matmul_q8r4_i8g32(w, n, &a, out)?,
-                    Layout::Q4r4 => k.matmul_q4r4_i8g32(w, n, &a, out)?,
-                    Layout::Q4m4 => k.matmul_q4m4_i8g32(w, n, &a, out)?,
-                    Layout::Q6r4 => k.matmul_q6r4_i8g256(w, n, &a, out)?,
-                    _ => return Err(MISFIT),
-                }
-            }
+                Layout::Q8r4 => k.matmul_q8r4_i8g32(w, n, a, out)?,
+                Layout::Q4r4 => k.matmul_q4r4_i8g32(w, n, a, out)?,
+                Layout::Q4m4 => k.matmul_q4m4_i8g32(w, n, a, out)?,
+                Layout::Q6r4 => k.matmul_q6r4_i8g256(w, n, a, out)?,
+                _ => return Err(MISFIT),
+            },
         }
         Ok(())
     }
+}
 
-    /// `y = out * factor + bias`, added to what is there if asked for. `out`: `[row tiles][tokens][4]`.
-    fn finish(&self, out: &[f32], row: usize, start: usize, token: usize, n: usize, part: &mut dyn Columns) {
-        for (i, tile) in out.chunks_exact(n.max(1) * TILE_ROWS).enumerate() {
-            let row = row + i * TILE_ROWS;
-            for (t, values) in tile.as_chunks::<TILE_ROWS>().0.iter().enumerate() {
-                let y = part.row(token + t).iter_mut().skip(row - start);
-                for (r, (y, &v)) in y.zip(values).enumerate() {
-                    let mut v = v * self.factor;
-                    if let Some(bias) = self.bias.get(row + r) {
-                        v += bias;
-                    }
-                    *y = if self.add { *y + v } else { v };
-                }
+/// Puts `y = result * factor + bias` where it belongs, added to what is there if asked for.
+struct Sink<'a> {
+    product: &'a Product<'a>,
+    /// Output of the call's first row.
+    start: usize,
+    part: &'a mut dyn Columns,
+}
+
+impl Results for Sink<'_> {
+    fn put(&mut self, token: usize, row: usize, values: &[f32]) {
+        let Product { factor, bias, add, .. } = *self.product;
+        let bias = bias.get(self.start.saturating_add(row)..).unwrap_or_default();
+        let y = self.part.row(token).get_mut(row..).unwrap_or_default();
+        for (i, (y, &v)) in y.iter_mut().zip(values).enumerate() {
+            let mut v = v * factor;
+            if let Some(bias) = bias.get(i) {
+                v += bias;
             }
+            *y = if add { *y + v } else { v };
         }
     }
 }

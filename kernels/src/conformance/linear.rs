@@ -3,7 +3,7 @@
 use super::check::Check;
 use super::first;
 use super::operands::Pattern;
-use crate::tile::{Activations, FloatActs, Int8Acts, Layout, TILE_ROWS, TernaryScale};
+use crate::tile::{Activations, FloatActs, Int8Acts, Layout, Results, TILE_ROWS, TernaryScale};
 use crate::{Error, Kernels, Scalar};
 
 /// What outputs hold before a call: no result is this.
@@ -92,8 +92,9 @@ fn one<K: Kernels>(
     };
     let tokens = shape[1];
     let Operands { w, acts, scale, want, got } = operands;
-    let expected = call(Scalar, layout, w, tokens, acts, scale, want);
-    let found = call(k, layout, w, tokens, acts, scale, got);
+    let stride = shape[2] * TILE_ROWS;
+    let expected = call(Scalar, layout, w, tokens, acts, scale, &mut Once { y: want, stride });
+    let found = call(k, layout, w, tokens, acts, scale, &mut Once { y: got, stride });
     if check.results(expected, found) {
         check.output("out", want, got);
     }
@@ -129,9 +130,9 @@ fn fill<'a>(
     let (want, got) = (first(memory.want, n)?, first(memory.got, n)?);
     want.fill(UNTOUCHED);
     got.fill(UNTOUCHED);
-    // Misfits: a row tile or a token fewer than the call says.
+    // Misfits: a row tile that is not whole, or a token fewer than the call says.
     let short = pattern == Pattern::Misfit;
-    let w = if short && tiles > 1 { w.get(tile_bytes..)? } else { w };
+    let w = if short && tiles > 1 { w.get(1..)? } else { w };
     let held = if short && tokens > 1 { tokens - 1 } else { tokens };
     let form = layout.activations();
     let acts = if form == Activations::Float {
@@ -164,6 +165,22 @@ fn fill<'a>(
     Some(Operands { w, acts, scale, want, got })
 }
 
+/// Outputs, `[tokens][stride]`, each of which may be put once.
+struct Once<'a> {
+    y: &'a mut [f32],
+    stride: usize,
+}
+
+impl Results for Once<'_> {
+    fn put(&mut self, token: usize, row: usize, values: &[f32]) {
+        let y = self.y.get_mut(token * self.stride..).and_then(|y| y.get_mut(..self.stride));
+        for (y, &v) in y.unwrap_or_default().iter_mut().skip(row).zip(values) {
+            // A caller may add what it is given to what was there.
+            *y = if y.to_bits() == UNTOUCHED.to_bits() { v } else { -UNTOUCHED };
+        }
+    }
+}
+
 fn call<K: Kernels>(
     k: K,
     layout: Layout,
@@ -171,7 +188,7 @@ fn call<K: Kernels>(
     tokens: usize,
     acts: Acts<'_>,
     scale: TernaryScale<'_>,
-    out: &mut [f32],
+    out: &mut Once<'_>,
 ) -> Result<(), Error> {
     match (layout, &acts) {
         (Layout::F32, Acts::Float(a)) => k.matmul_f32_f32(w, tokens, a, out),

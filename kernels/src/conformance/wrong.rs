@@ -13,7 +13,7 @@ use crate::attention::{Int8Rows, KvElement, RECORD_HEAD};
 use crate::gate::Activation;
 use crate::math::{exp1, sqrt};
 use crate::simd::{Scalar16, dot};
-use crate::tile::{FloatActs, Int8Acts, TernaryScale};
+use crate::tile::{FloatActs, Int8Acts, Results, TernaryScale};
 use crate::{Error, Kernels, Scalar, quantize};
 
 /// One mistake.
@@ -43,6 +43,7 @@ enum Fault {
     F16FlushesSubnormals,
     Bf16EightStripes,
     ReadsBeyondTheTokens,
+    PutsTwice,
     NormInDouble,
     NormFoldsScales,
     NormInOrder,
@@ -175,64 +176,111 @@ impl Kernels for Wrong {
         Ok(())
     }
 
-    fn matmul_t2r4_i8t(
+    fn matmul_t2r4_i8t<R: Results>(
         &self,
         w: &[u8],
         n: usize,
         a: &Int8Acts<'_>,
         scale: TernaryScale<'_>,
-        y: &mut [f32],
+        out: &mut R,
     ) -> Result<(), Error> {
-        if self.is(Fault::ReadsBeyondTheTokens) {
-            // What an unsafe kernel does that trusts its caller.
-            let _ = Scalar.matmul_t2r4_i8t(w, n, a, scale, y);
-            return Ok(());
+        let result = products::redo(
+            n,
+            out,
+            |y| Scalar.matmul_t2r4_i8t(w, n, a, scale, y),
+            |y| self.ternary(w, n, a, scale, y),
+        );
+        if self.is(Fault::PutsTwice) {
+            result?;
+            return Scalar.matmul_t2r4_i8t(w, n, a, scale, out);
         }
-        Scalar.matmul_t2r4_i8t(w, n, a, scale, y)?;
-        self.ternary(w, n, a, scale, y);
-        Ok(())
+        // What an unsafe kernel does that trusts its caller.
+        if self.is(Fault::ReadsBeyondTheTokens) { Ok(()) } else { result }
     }
 
-    fn matmul_q8r4_i8g32(&self, w: &[u8], n: usize, a: &Int8Acts<'_>, y: &mut [f32]) -> Result<(), Error> {
-        Scalar.matmul_q8r4_i8g32(w, n, a, y)?;
-        self.q8(w, n, a, y);
-        Ok(())
+    fn matmul_q8r4_i8g32<R: Results>(
+        &self,
+        w: &[u8],
+        n: usize,
+        a: &Int8Acts<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        products::redo(n, out, |y| Scalar.matmul_q8r4_i8g32(w, n, a, y), |y| self.q8(w, n, a, y))
     }
 
-    fn matmul_q4r4_i8g32(&self, w: &[u8], n: usize, a: &Int8Acts<'_>, y: &mut [f32]) -> Result<(), Error> {
-        Scalar.matmul_q4r4_i8g32(w, n, a, y)?;
-        self.q4(w, n, a, y);
-        Ok(())
+    fn matmul_q4r4_i8g32<R: Results>(
+        &self,
+        w: &[u8],
+        n: usize,
+        a: &Int8Acts<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        products::redo(n, out, |y| Scalar.matmul_q4r4_i8g32(w, n, a, y), |y| self.q4(w, n, a, y))
     }
 
-    fn matmul_q4m4_i8g32(&self, w: &[u8], n: usize, a: &Int8Acts<'_>, y: &mut [f32]) -> Result<(), Error> {
-        Scalar.matmul_q4m4_i8g32(w, n, a, y)?;
-        self.q4_minima(w, n, a, y);
-        Ok(())
+    fn matmul_q4m4_i8g32<R: Results>(
+        &self,
+        w: &[u8],
+        n: usize,
+        a: &Int8Acts<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        products::redo(n, out, |y| Scalar.matmul_q4m4_i8g32(w, n, a, y), |y| self.q4_minima(w, n, a, y))
     }
 
-    fn matmul_q6r4_i8g256(&self, w: &[u8], n: usize, a: &Int8Acts<'_>, y: &mut [f32]) -> Result<(), Error> {
-        Scalar.matmul_q6r4_i8g256(w, n, a, y)?;
-        self.q6(w, n, a, y);
-        Ok(())
+    fn matmul_q6r4_i8g256<R: Results>(
+        &self,
+        w: &[u8],
+        n: usize,
+        a: &Int8Acts<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        products::redo(n, out, |y| Scalar.matmul_q6r4_i8g256(w, n, a, y), |y| self.q6(w, n, a, y))
     }
 
-    fn matmul_f32_f32(&self, w: &[u8], n: usize, a: &FloatActs<'_>, y: &mut [f32]) -> Result<(), Error> {
-        Scalar.matmul_f32_f32(w, n, a, y)?;
-        self.floats(crate::tile::Layout::F32, w, n, a, y);
-        Ok(())
+    fn matmul_f32_f32<R: Results>(
+        &self,
+        w: &[u8],
+        n: usize,
+        a: &FloatActs<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        products::redo(
+            n,
+            out,
+            |y| Scalar.matmul_f32_f32(w, n, a, y),
+            |y| self.floats(crate::tile::Layout::F32, w, n, a, y),
+        )
     }
 
-    fn matmul_f16_f32(&self, w: &[u8], n: usize, a: &FloatActs<'_>, y: &mut [f32]) -> Result<(), Error> {
-        Scalar.matmul_f16_f32(w, n, a, y)?;
-        self.floats(crate::tile::Layout::F16, w, n, a, y);
-        Ok(())
+    fn matmul_f16_f32<R: Results>(
+        &self,
+        w: &[u8],
+        n: usize,
+        a: &FloatActs<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        products::redo(
+            n,
+            out,
+            |y| Scalar.matmul_f16_f32(w, n, a, y),
+            |y| self.floats(crate::tile::Layout::F16, w, n, a, y),
+        )
     }
 
-    fn matmul_bf16_f32(&self, w: &[u8], n: usize, a: &FloatActs<'_>, y: &mut [f32]) -> Result<(), Error> {
-        Scalar.matmul_bf16_f32(w, n, a, y)?;
-        self.floats(crate::tile::Layout::Bf16, w, n, a, y);
-        Ok(())
+    fn matmul_bf16_f32<R: Results>(
+        &self,
+        w: &[u8],
+        n: usize,
+        a: &FloatActs<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        products::redo(
+            n,
+            out,
+            |y| Scalar.matmul_bf16_f32(w, n, a, y),
+            |y| self.floats(crate::tile::Layout::Bf16, w, n, a, y),
+        )
     }
 
     fn rms_norm(&self, x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) -> Result<(), Error> {
@@ -381,6 +429,7 @@ const FAULTS: &[(Fault, &[&str])] = &[
     (Fault::TernaryFoldsScales, &["matmul_t2r4_i8t"]),
     (Fault::TernaryScaleOfTheTile, &["matmul_t2r4_i8t"]),
     (Fault::ReadsBeyondTheTokens, &["matmul_t2r4_i8t"]),
+    (Fault::PutsTwice, &["matmul_t2r4_i8t"]),
     (Fault::Q8InOrder, &["matmul_q8r4_i8g32"]),
     (Fault::Q8OneStripeTooMany, &["matmul_q8r4_i8g32"]),
     (Fault::Q8NegatesMinus128, &["matmul_q8r4_i8g32"]),

@@ -16,8 +16,11 @@ use crate::Error;
 pub mod q4r4;
 pub mod q6r4;
 pub mod q8r4;
+mod results;
 pub mod rows;
 pub mod t2r4;
+
+pub use results::{Outputs, Results};
 
 /// Rows in a row tile.
 ///
@@ -318,6 +321,28 @@ impl<'a> Int8Acts<'a> {
             sums: self.sums.get(group..)?.get(..self.groups)?,
         })
     }
+
+    /// Whether `tokens` tokens are there, at least `cols` columns wide, with a scale and a sum for each of `groups`.
+    ///
+    /// # Errors
+    /// [`Error::Operand`] if not.
+    ///
+    /// ```
+    /// use bitnet_edge_kernels::tile::Int8Acts;
+    /// let acts = Int8Acts { q: &[1; 128], stride: 64, scales: &[0.5; 2], sums: &[64; 2], groups: 1 };
+    /// assert!(acts.check(2, 64, 1).is_ok());
+    /// assert!(acts.check(3, 64, 1).is_err() && acts.check(2, 65, 1).is_err() && acts.check(2, 64, 2).is_err());
+    /// ```
+    #[inline]
+    pub fn check(&self, tokens: usize, cols: usize, groups: usize) -> Result<(), Error> {
+        if self.stride < cols || self.groups < groups {
+            return Err(Error::Operand("fewer activations than columns"));
+        }
+        match tokens.checked_sub(1) {
+            Some(last) if self.token(last).is_none() => Err(Error::Operand("fewer activations than tokens")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// f32 activations of several tokens.
@@ -349,6 +374,24 @@ impl<'a> FloatActs<'a> {
     #[inline]
     pub fn token(&self, t: usize) -> Option<&'a [f32]> {
         self.x.get(t.checked_mul(self.stride)?..)?.get(..self.cols)
+    }
+
+    /// Whether `tokens` tokens are there.
+    ///
+    /// # Errors
+    /// [`Error::Operand`] if not.
+    ///
+    /// ```
+    /// use bitnet_edge_kernels::tile::FloatActs;
+    /// let acts = FloatActs { x: &[1.0, 2.0, 0.0, 3.0, 4.0, 0.0], stride: 3, cols: 2 };
+    /// assert!(acts.check(2).is_ok() && acts.check(3).is_err());
+    /// ```
+    #[inline]
+    pub fn check(&self, tokens: usize) -> Result<(), Error> {
+        match tokens.checked_sub(1) {
+            Some(last) if self.token(last).is_none() => Err(Error::Operand("fewer activations than tokens")),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -402,24 +445,22 @@ impl Stripes4 {
     }
 }
 
-/// Calls `f(row tile index, its bytes, token, the tile's four outputs of that token)` for all of
-/// `out`: `[row tiles][tokens][4]`.
+/// Puts `f(row tile index, its bytes, token)` for every row tile of `w` and each of `tokens`.
 #[inline(always)]
-pub(crate) fn for_each_tile(
+pub(crate) fn for_each_tile<R: Results>(
     w: &[u8],
     row_tile_bytes: usize,
     tokens: usize,
-    out: &mut [f32],
-    mut f: impl FnMut(usize, &[u8], usize, &mut [f32; TILE_ROWS]) -> Result<(), Error>,
+    out: &mut R,
+    mut f: impl FnMut(usize, &[u8], usize) -> Result<[f32; TILE_ROWS], Error>,
 ) -> Result<(), Error> {
-    let block = tokens.saturating_mul(TILE_ROWS).max(1);
-    if w.len() / row_tile_bytes.max(1) < out.len() / block {
-        return Err(Error::Operand("fewer row tiles than outputs"));
+    let tiles = w.chunks_exact(row_tile_bytes.max(1));
+    if row_tile_bytes == 0 || !tiles.remainder().is_empty() {
+        return Err(Error::Operand("weights are not whole row tiles"));
     }
-    for (i, (tile, out)) in w.chunks_exact(row_tile_bytes.max(1)).zip(out.chunks_exact_mut(block)).enumerate()
-    {
-        for (t, out) in out.as_chunks_mut::<TILE_ROWS>().0.iter_mut().enumerate() {
-            f(i, tile, t, out)?;
+    for (i, tile) in tiles.enumerate() {
+        for t in 0..tokens {
+            out.put(t, i * TILE_ROWS, &f(i, tile, t)?);
         }
     }
     Ok(())

@@ -5,7 +5,7 @@
 //! bytes unchanged), then the groups' scales, f16 `[g][4]`, padded with zeros to 64 bytes; `q4m4` has the groups'
 //! minima behind them in the same form.
 
-use super::{Int8Acts, PANEL_COLUMNS, Stripes4, TILE_ROWS, for_each_tile, round64};
+use super::{Int8Acts, PANEL_COLUMNS, Results, Stripes4, TILE_ROWS, for_each_tile, round64};
 use crate::Error;
 use crate::format::f16_to_f32;
 use crate::format::{q4_0, q4_1};
@@ -157,25 +157,25 @@ pub fn dequantize_row(row_tile: &[u8], row: usize, minima: bool, y: &mut [f32]) 
 
 /// `matmul_q4r4_i8g32`: a row's sum over groups of `(d * a) * f32(sum of (w - 8) * q)` in four stripes.
 ///
-/// `w`: `[tiles]` row tiles of `acts.groups * 32` columns; `out`: `[tiles][tokens][4]`.
+/// `w`: `[tiles]` row tiles of `acts.groups * 32` columns; the results are rows of `tiles * 4`.
 ///
 /// # Errors
 /// [`Error::Operand`] if an operand is too short.
 ///
 /// ```
-/// use bitnet_edge_kernels::tile::{Int8Acts, q4r4};
+/// use bitnet_edge_kernels::tile::{Int8Acts, Outputs, q4r4};
 /// let mut w = [0u8; q4r4::row_tile_bytes(32, false)];
 /// let mut block = [0x99u8; 18]; // every weight 9 - 8 = 1
 /// block[..2].copy_from_slice(&0x3c00u16.to_le_bytes());
 /// q4r4::put_block(&mut w, 32, 0, 0, &block)?;
 /// let acts = Int8Acts { q: &[1; 32], stride: 32, scales: &[0.5], sums: &[32], groups: 1 };
 /// let mut out = [0.0; 4];
-/// q4r4::matmul(&w, 1, &acts, &mut out)?;
+/// q4r4::matmul(&w, 1, &acts, &mut Outputs::of_token(&mut out))?;
 /// assert_eq!(out[0], 16.0);
 /// # Ok::<(), bitnet_edge_kernels::Error>(())
 /// ```
-pub fn matmul(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut [f32]) -> Result<(), Error> {
-    sum_groups::<false>(w, tokens, acts, out)
+pub fn matmul<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> Result<(), Error> {
+    sum_groups::<false, R>(w, tokens, acts, out)
 }
 
 /// `matmul_q4m4_i8g32`: as [`matmul`], the term of a group `(d * a) * f32(sum of w * q) + (m * a) * f32(sum of q)`.
@@ -184,30 +184,36 @@ pub fn matmul(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut [f32]) -> 
 /// [`Error::Operand`] if an operand is too short.
 ///
 /// ```
-/// use bitnet_edge_kernels::tile::{Int8Acts, q4r4};
+/// use bitnet_edge_kernels::tile::{Int8Acts, Outputs, q4r4};
 /// let mut w = [0u8; q4r4::row_tile_bytes(32, true)];
 /// let mut block = [0u8; 20]; // every weight 0 * d + 1
 /// block[2..4].copy_from_slice(&0x3c00u16.to_le_bytes());
 /// q4r4::put_block(&mut w, 32, 0, 0, &block)?;
 /// let acts = Int8Acts { q: &[1; 32], stride: 32, scales: &[0.5], sums: &[32], groups: 1 };
 /// let mut out = [0.0; 4];
-/// q4r4::matmul_minima(&w, 1, &acts, &mut out)?;
+/// q4r4::matmul_minima(&w, 1, &acts, &mut Outputs::of_token(&mut out))?;
 /// assert_eq!(out[0], 16.0);
 /// # Ok::<(), bitnet_edge_kernels::Error>(())
 /// ```
-pub fn matmul_minima(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut [f32]) -> Result<(), Error> {
-    sum_groups::<true>(w, tokens, acts, out)
-}
-
-#[inline(always)]
-fn sum_groups<const MINIMA: bool>(
+pub fn matmul_minima<R: Results>(
     w: &[u8],
     tokens: usize,
     acts: &Int8Acts<'_>,
-    out: &mut [f32],
+    out: &mut R,
+) -> Result<(), Error> {
+    sum_groups::<true, R>(w, tokens, acts, out)
+}
+
+#[inline(always)]
+fn sum_groups<const MINIMA: bool, R: Results>(
+    w: &[u8],
+    tokens: usize,
+    acts: &Int8Acts<'_>,
+    out: &mut R,
 ) -> Result<(), Error> {
     let cols = acts.groups.saturating_mul(GROUP);
-    for_each_tile(w, row_tile_bytes(cols, MINIMA), tokens, out, |_, tile, t, out| {
+    acts.check(tokens, cols, acts.groups)?;
+    for_each_tile(w, row_tile_bytes(cols, MINIMA), tokens, out, |_, tile, t| {
         let token = acts.token(t).ok_or(Error::Operand("fewer activations than tokens"))?;
         let groups = token.q.as_chunks::<GROUP>().0.iter().zip(token.scales).zip(token.sums);
         let mut stripes = [Stripes4::default(); TILE_ROWS];
@@ -227,8 +233,7 @@ fn sum_groups<const MINIMA: bool>(
                 );
             }
         }
-        *out = stripes.map(Stripes4::fold);
-        Ok(())
+        Ok(stripes.map(Stripes4::fold))
     })
 }
 

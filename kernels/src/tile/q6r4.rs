@@ -5,7 +5,7 @@
 //! [`t2r4`](super::t2r4)), then the sub-block scales, i8 `[16][4]`. Behind the last panel of a row tile come the
 //! block scales, f16 `[panels][4]`, padded with zeros to 64 bytes.
 
-use super::{Int8Acts, PANEL_COLUMNS, Stripes4, TILE_ROWS, for_each_tile, round64};
+use super::{Int8Acts, PANEL_COLUMNS, Results, Stripes4, TILE_ROWS, for_each_tile, round64};
 use crate::Error;
 use crate::format::f16_to_f32;
 use crate::format::q6_k::{self, BLOCK_BYTES, BLOCK_WEIGHTS};
@@ -134,23 +134,24 @@ pub fn dequantize_row(row_tile: &[u8], row: usize, y: &mut [f32]) -> Result<(), 
 ///
 /// `|i|` is at most `256 * 128 * 32 * 127`, 1/16 of what i32 holds.
 ///
-/// `w`: `[tiles]` row tiles of `acts.groups * 256` columns; `out`: `[tiles][tokens][4]`.
+/// `w`: `[tiles]` row tiles of `acts.groups * 256` columns; the results are rows of `tiles * 4`.
 ///
 /// # Errors
 /// [`Error::Operand`] if an operand is too short.
 ///
 /// ```
-/// use bitnet_edge_kernels::tile::{Int8Acts, q6r4};
+/// use bitnet_edge_kernels::tile::{Int8Acts, Outputs, q6r4};
 /// let w = [0u8; q6r4::row_tile_bytes(256)];
 /// let acts = Int8Acts { q: &[1; 256], stride: 256, scales: &[0.5], sums: &[256], groups: 1 };
 /// let mut out = [1.0; 4];
-/// q6r4::matmul(&w, 1, &acts, &mut out)?;
+/// q6r4::matmul(&w, 1, &acts, &mut Outputs::of_token(&mut out))?;
 /// assert_eq!(out, [0.0; 4]);
 /// # Ok::<(), bitnet_edge_kernels::Error>(())
 /// ```
-pub fn matmul(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut [f32]) -> Result<(), Error> {
+pub fn matmul<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> Result<(), Error> {
     let cols = acts.groups.saturating_mul(BLOCK_WEIGHTS);
-    for_each_tile(w, row_tile_bytes(cols), tokens, out, |_, tile, t, out| {
+    acts.check(tokens, cols, acts.groups)?;
+    for_each_tile(w, row_tile_bytes(cols), tokens, out, |_, tile, t| {
         let token = acts.token(t).ok_or(Error::Operand("fewer activations than tokens"))?;
         let mut stripes = [Stripes4::default(); TILE_ROWS];
         let panels = tile.as_chunks::<PANEL>().0.iter();
@@ -162,8 +163,7 @@ pub fn matmul(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut [f32]) -> 
                 stripe.add(b, f16_to_f32(u16::from_le_bytes(*d)) * a * sum as f32);
             }
         }
-        *out = stripes.map(Stripes4::fold);
-        Ok(())
+        Ok(stripes.map(Stripes4::fold))
     })
 }
 

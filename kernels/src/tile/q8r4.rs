@@ -3,7 +3,7 @@
 //! A panel covers up to 256 columns (`g` groups of 32): first `2g` tiles of 64 bytes, 4 rows x 16 columns each (row `r`
 //! has bytes `16r..16r+16`), then the groups' scales, f16 `[g][4]`, padded with zeros to 64 bytes.
 
-use super::{Int8Acts, PANEL_COLUMNS, Stripes4, TILE_ROWS, for_each_tile, round64};
+use super::{Int8Acts, PANEL_COLUMNS, Results, Stripes4, TILE_ROWS, for_each_tile, round64};
 use crate::Error;
 use crate::format::f16_to_f32;
 use crate::format::q8_0::{self, BLOCK_BYTES, BLOCK_WEIGHTS};
@@ -127,27 +127,28 @@ pub fn dequantize_row(row_tile: &[u8], row: usize, y: &mut [f32]) -> Result<(), 
 
 /// `matmul_q8r4_i8g32`: a row's sum over groups of `(d * a) * f32(sum of w * q)` in four stripes.
 ///
-/// `w`: `[tiles]` row tiles of `acts.groups * 32` columns; `out`: `[tiles][tokens][4]`. A group's integer sum is at
+/// `w`: `[tiles]` row tiles of `acts.groups * 32` columns; the results are rows of `tiles * 4`. A group's integer sum is at
 /// most `32 * 128 * 127`.
 ///
 /// # Errors
 /// [`Error::Operand`] if an operand is too short.
 ///
 /// ```
-/// use bitnet_edge_kernels::tile::{Int8Acts, q8r4};
+/// use bitnet_edge_kernels::tile::{Int8Acts, Outputs, q8r4};
 /// let mut w = [0u8; q8r4::row_tile_bytes(32)];
 /// let mut block = [1u8; 34];
 /// block[..2].copy_from_slice(&0x3c00u16.to_le_bytes()); // scale 1
 /// q8r4::put_block(&mut w, 32, 2, 0, &block)?;
 /// let acts = Int8Acts { q: &[1; 32], stride: 32, scales: &[0.5], sums: &[32], groups: 1 };
 /// let mut out = [0.0; 4];
-/// q8r4::matmul(&w, 1, &acts, &mut out)?;
+/// q8r4::matmul(&w, 1, &acts, &mut Outputs::of_token(&mut out))?;
 /// assert_eq!(out, [0.0, 0.0, 16.0, 0.0]);
 /// # Ok::<(), bitnet_edge_kernels::Error>(())
 /// ```
-pub fn matmul(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut [f32]) -> Result<(), Error> {
+pub fn matmul<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> Result<(), Error> {
     let tile_bytes = row_tile_bytes(acts.groups.saturating_mul(BLOCK_WEIGHTS));
-    for_each_tile(w, tile_bytes, tokens, out, |_, tile, t, out| {
+    acts.check(tokens, acts.groups.saturating_mul(BLOCK_WEIGHTS), acts.groups)?;
+    for_each_tile(w, tile_bytes, tokens, out, |_, tile, t| {
         let token = acts.token(t).ok_or(Error::Operand("fewer activations than tokens"))?;
         let mut groups = token.q.as_chunks::<BLOCK_WEIGHTS>().0.iter().zip(token.scales).enumerate();
         let mut stripes = [Stripes4::default(); TILE_ROWS];
@@ -161,8 +162,7 @@ pub fn matmul(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut [f32]) -> 
                 }
             }
         }
-        *out = stripes.map(Stripes4::fold);
-        Ok(())
+        Ok(stripes.map(Stripes4::fold))
     })
 }
 

@@ -1,6 +1,6 @@
 //! Float weights as rows: f32, f16, bfloat16. A row tile is four rows, each padded with zeros to 64 bytes.
 
-use super::{FloatActs, TILE_ROWS, for_each_tile, round64};
+use super::{FloatActs, Results, TILE_ROWS, for_each_tile, round64};
 use crate::Error;
 use crate::format::{bf16_to_f32, f16_to_f32};
 use crate::simd::{F32x16, LANES};
@@ -97,35 +97,38 @@ pub fn widen<E: Element>(tile: &[u8], r: usize, y: &mut [f32]) -> Result<(), Err
 
 /// `matmul_f32_f32`, `matmul_f16_f32`, `matmul_bf16_f32`: weights widened, f32 products, sixteen stripes.
 ///
-/// `w`: `[tiles]` row tiles of `acts.cols` columns; `out`: `[tiles][tokens][4]`.
+/// `w`: `[tiles]` row tiles of `acts.cols` columns; the results are rows of `tiles * 4`.
 ///
 /// # Errors
 /// [`Error::Operand`] if an operand is too short.
 ///
 /// ```
-/// use bitnet_edge_kernels::{simd::Scalar16, tile::{FloatActs, rows}};
+/// use bitnet_edge_kernels::{simd::Scalar16, tile::{FloatActs, Outputs, rows}};
 /// let mut w = [0u8; 256];
 /// w[64..68].copy_from_slice(&2f32.to_le_bytes()); // row 1, column 0
 /// let mut out = [0.0; 4];
-/// rows::matmul::<f32, Scalar16>(&w, 1, &FloatActs { x: &[3.0], stride: 1, cols: 1 }, &mut out)?;
+/// let acts = FloatActs { x: &[3.0], stride: 1, cols: 1 };
+/// rows::matmul::<f32, Scalar16, _>(&w, 1, &acts, &mut Outputs::of_token(&mut out))?;
 /// assert_eq!(out, [0.0, 6.0, 0.0, 0.0]);
 /// # Ok::<(), bitnet_edge_kernels::Error>(())
 /// ```
 #[inline(always)]
-pub fn matmul<E: Element, V: F32x16>(
+pub fn matmul<E: Element, V: F32x16, R: Results>(
     w: &[u8],
     tokens: usize,
     acts: &FloatActs<'_>,
-    out: &mut [f32],
+    out: &mut R,
 ) -> Result<(), Error> {
     let tile_bytes = round64(acts.cols.saturating_mul(E::SIZE)).saturating_mul(TILE_ROWS);
-    for_each_tile(w, tile_bytes, tokens, out, |_, tile, t, out| {
+    acts.check(tokens)?;
+    for_each_tile(w, tile_bytes, tokens, out, |_, tile, t| {
         let x = acts.token(t).ok_or(Error::Operand("fewer activations than tokens"))?;
+        let mut out = [0.0; TILE_ROWS];
         for (r, out) in out.iter_mut().enumerate() {
             let w = row::<E>(tile, r, acts.cols).ok_or(Error::Operand("row tile is too short"))?;
             *out = dot_row::<E, V>(w, x);
         }
-        Ok(())
+        Ok(out)
     })
 }
 

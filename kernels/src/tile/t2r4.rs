@@ -4,7 +4,7 @@
 //! hold the code of column `16p + i`. A code is the weight plus one: 0, 1, 2; 3 never occurs. Rows are padded to 4 and
 //! columns to 64 with code 1. A row tile is its column tiles in order.
 
-use super::{Int8Acts, TILE_ROWS, TernaryScale, for_each_tile};
+use super::{Int8Acts, Results, TILE_ROWS, TernaryScale, for_each_tile};
 use crate::Error;
 
 /// Bytes of a tile.
@@ -132,35 +132,36 @@ pub fn dot(row_tile: &[u8], q: &[i8]) -> [i32; TILE_ROWS] {
 
 /// `matmul_t2r4_i8t`: `out[tile][token][r] = f32(acc - sum_q) / s * scale`, in exactly that order.
 ///
-/// `w`: `[tiles]` row tiles of `acts.stride` (padded) columns; `out`: `[tiles][tokens][4]`.
+/// `w`: `[tiles]` row tiles of `acts.stride` (padded) columns; the results are rows of `tiles * 4`.
 ///
 /// # Errors
 /// [`Error::Operand`] if an operand is too short.
 ///
 /// ```
-/// use bitnet_edge_kernels::tile::{Int8Acts, TernaryScale, t2r4};
+/// use bitnet_edge_kernels::tile::{Int8Acts, Outputs, TernaryScale, t2r4};
 /// let acts = Int8Acts { q: &[2; 64], stride: 64, scales: &[4.0], sums: &[128], groups: 1 };
 /// let mut out = [0.0; 4];
-/// t2r4::matmul(&[0b10_10_10_10; 64], 1, &acts, TernaryScale::Tensor(0.5), &mut out)?;
+/// t2r4::matmul(&[0b10_10_10_10; 64], 1, &acts, TernaryScale::Tensor(0.5), &mut Outputs::of_token(&mut out))?;
 /// assert_eq!(out, [(256.0 - 128.0) / 4.0 * 0.5; 4]);
 /// # Ok::<(), bitnet_edge_kernels::Error>(())
 /// ```
-pub fn matmul(
+pub fn matmul<R: Results>(
     w: &[u8],
     tokens: usize,
     acts: &Int8Acts<'_>,
     scale: TernaryScale<'_>,
-    out: &mut [f32],
+    out: &mut R,
 ) -> Result<(), Error> {
-    for_each_tile(w, row_tile_bytes(acts.stride), tokens, out, |tile, bytes, t, out| {
+    acts.check(tokens, acts.stride, 1)?;
+    for_each_tile(w, row_tile_bytes(acts.stride), tokens, out, |tile, bytes, t| {
         let token = acts.token(t).ok_or(Error::Operand("fewer activations than tokens"))?;
         let (Some(&s), Some(&sum)) = (token.scales.first(), token.sums.first()) else {
             return Err(Error::Operand("a token needs a scale and a sum"));
         };
-        let acc = dot(bytes, token.q);
-        for (r, (out, acc)) in out.iter_mut().zip(acc).enumerate() {
+        let mut out = [0.0; TILE_ROWS];
+        for (r, (out, acc)) in out.iter_mut().zip(dot(bytes, token.q)).enumerate() {
             *out = acc.wrapping_sub(sum) as f32 / s * scale.row(tile * TILE_ROWS + r);
         }
-        Ok(())
+        Ok(out)
     })
 }

@@ -4,8 +4,11 @@ use std::vec;
 use std::vec::Vec;
 
 use super::{Fault, Wrong, flush, fused};
+use crate::Error;
 use crate::format::{f16_to_f32, q6_k};
-use crate::tile::{FloatActs, Int8Acts, Int8Token, Layout, TILE_ROWS, TernaryScale, q4r4, q6r4, q8r4, t2r4};
+use crate::tile::{
+    FloatActs, Int8Acts, Int8Token, Layout, Results, TILE_ROWS, TernaryScale, q4r4, q6r4, q8r4, t2r4,
+};
 
 /// The sum in `N` stripes, folded by halves.
 pub(super) fn striped<const N: usize>(terms: impl Iterator<Item = f32>) -> f32 {
@@ -30,6 +33,39 @@ fn four(terms: &[f32]) -> f32 {
         s[b % 4] += t;
     }
     (s[0] + s[2]) + (s[1] + s[3])
+}
+
+/// Results as `[row tile][token][4]`, as many as were put.
+#[derive(Default)]
+pub(super) struct Tiles {
+    y: Vec<f32>,
+    tokens: usize,
+}
+
+impl Results for Tiles {
+    fn put(&mut self, token: usize, row: usize, values: &[f32]) {
+        let at = (row / TILE_ROWS * self.tokens + token) * TILE_ROWS;
+        self.y.resize(self.y.len().max(at + values.len()), 0.0);
+        self.y[at..at + values.len()].copy_from_slice(values);
+    }
+}
+
+/// Puts what `right` does, after `wrong` has had its way with it.
+pub(super) fn redo<R: Results>(
+    tokens: usize,
+    out: &mut R,
+    right: impl FnOnce(&mut Tiles) -> Result<(), Error>,
+    wrong: impl FnOnce(&mut [f32]),
+) -> Result<(), Error> {
+    let mut tiles = Tiles { y: Vec::new(), tokens };
+    right(&mut tiles)?;
+    wrong(&mut tiles.y);
+    for (i, tile) in tiles.y.chunks(tokens * TILE_ROWS).enumerate() {
+        for (t, values) in tile.chunks(TILE_ROWS).enumerate() {
+            out.put(t, i * TILE_ROWS, values);
+        }
+    }
+    Ok(())
 }
 
 /// Writes `f(tile, row in it, row of the call, token)` to every output.
