@@ -1,6 +1,7 @@
 //! Developer tasks: `cargo xtask --help`.
 
 mod command;
+mod compare;
 mod fetch;
 mod fuzz;
 mod no_panic;
@@ -31,6 +32,8 @@ enum Task {
     NoPanic(no_panic::Args),
     /// Write a model of a real shape with random ternary weights, that llama.cpp loads as well
     Synth(synth::Args),
+    /// Measure llama.cpp and bitnet on the same file, in turns
+    Compare(compare::Args),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::Fuzz(args) => fuzz::run(&args),
         Task::NoPanic(args) => no_panic::run(&args),
         Task::Synth(args) => synth::run(&args),
+        Task::Compare(args) => compare::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

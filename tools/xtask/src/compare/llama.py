@@ -35,11 +35,11 @@ def main():
     if not context:
         sys.exit(f"llama.cpp refuses a context of {params.n_ctx} positions")
     vocab = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(model))
-    # The same tokens for every engine: see `prompt` of the Rust side.
+    # The same tokens for every engine: see `prompt_token` in tools/bitnet/src/bench.
     prompt = [(1 + 7919 * i) % vocab for i in range(max([1, *prefills]))]
 
     run(context, prompt[:1], 0)
-    result = {"engine": "llama.cpp", "version": llama_cpp.__version__, "threads": threads, "prefill": {}}
+    result = {"about": llama_cpp.llama_print_system_info().decode().strip(" |"), "prefill": {}, "decode": None}
     for tokens in prefills:
         llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), True)
         start = time.perf_counter()
