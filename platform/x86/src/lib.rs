@@ -28,6 +28,8 @@ pub mod bandwidth;
 mod host;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod matmul;
 mod select;
 #[cfg(target_arch = "x86_64")]
 mod tier;

@@ -95,7 +95,7 @@ mod names {
     pub(crate) use bitnet_edge_kernels::attention::{self, KvElement};
     pub(crate) use bitnet_edge_kernels::gate::{self, Activation};
     pub(crate) use bitnet_edge_kernels::simd::Scalar16;
-    pub(crate) use bitnet_edge_kernels::tile::{FloatActs, Results, rows};
+    pub(crate) use bitnet_edge_kernels::tile::{FloatActs, Int8Acts, Results, TernaryScale, rows};
     pub(crate) use bitnet_edge_kernels::{Kernels, norm, rope};
 }
 
