@@ -21,6 +21,9 @@ pub const LANES: usize = 16;
 /// assert_eq!(x.add(Scalar16::splat(1.0)).fold(), 136.0);
 /// ```
 pub trait F32x16: Copy {
+    /// How many of these the registers of the processor hold: what code goes by that keeps several sums under way.
+    const REGISTERS: usize = 4;
+
     /// All lanes `x`.
     fn splat(x: f32) -> Self;
     /// Lane `i` is `x[i]`.
@@ -54,6 +57,11 @@ pub trait F32x16: Copy {
     fn to_f16(self, y: &mut [u16; LANES]);
     /// The sum of the lanes: `s[i] += s[i + w]` for w = 8, 4, 2, 1.
     fn fold(self) -> f32;
+    /// Sixteen folds: lane `i` is the [`fold`](Self::fold) of `x[i]`.
+    #[inline(always)]
+    fn fold16(x: [Self; LANES]) -> Self {
+        Self::load(&x.map(Self::fold))
+    }
     /// Loads up to sixteen values; missing lanes are `+0.0`.
     #[inline(always)]
     fn load_part(x: &[f32]) -> Self {

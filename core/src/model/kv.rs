@@ -1,6 +1,6 @@
 //! The KV cache on a CPU: storing rows, attending to them.
 
-use bitnet_edge_kernels::attention::{self, CHUNK, Int8Rows, KvElement, RECORD_HEAD};
+use bitnet_edge_kernels::attention::{self, CHUNK, Int8Rows, KvElement, Queries, RECORD_HEAD};
 use bitnet_edge_kernels::{Kernels, quantize};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -175,6 +175,11 @@ struct Unit {
 }
 
 impl Unit {
+    /// Whether both see the same rows of the cache.
+    const fn sees_as(&self, other: &Self) -> bool {
+        self.cache_row == other.cache_row && self.n == other.n
+    }
+
     /// The unit's rows of a cache `[kv_heads][context][width]`.
     fn rows<'c, E>(&self, cache: &'c [E], width: usize) -> Result<&'c [E], Error> {
         let (at, len) = (self.cache_row.saturating_mul(width), self.n.saturating_mul(width));
@@ -196,30 +201,35 @@ impl Attend {
         (n > 0).then_some(Unit { token, kv_head: kv_head as usize, cache_row, n })
     }
 
-    /// Calls `f` with every unit of `work`, each of its queries, and the query's record.
+    /// Calls `f` for every unit of `work`, with its queries and their records. Units of consecutive tokens that see the same
+    /// rows of the cache are one call, so that a chunk is read once for all of them.
     fn each<S: Split>(
         &self,
         split: &S,
         qs: &[f32],
         partial: &mut [f32],
         work: &Work,
-        f: impl Fn(&Unit, &[f32], &mut [f32]) -> Result<(), Error> + Sync,
+        f: impl Fn(&Unit, &Queries<'_>, &mut [f32]) -> Result<(), Error> + Sync,
     ) -> Result<(), Error> {
-        let (hd, group) = (self.shape.head_dim.max(1) as usize, self.shape.group as usize);
-        let record = RECORD_HEAD.saturating_add(hd);
-        let width = group.saturating_mul(record);
+        let (head_dim, heads) = (self.shape.head_dim as usize, self.shape.group as usize);
+        let width = heads.saturating_mul(RECORD_HEAD.saturating_add(head_dim));
+        let stride = self.q.stride as usize;
         split.run([Output::units_of(partial, width)], work, |part| {
-            let units = part.units();
+            let mut units = part.units().enumerate().peekable();
             let all = elements(part, 0)?;
-            for (i, u) in units.enumerate() {
+            while let Some((i, u)) = units.next() {
                 let Some(unit) = self.unit(u) else { continue };
-                let at = unit.kv_head.saturating_mul(group).saturating_mul(hd);
-                let queries = row(qs, self.q, unit.token)?.get(at..).ok_or(MISFIT)?;
-                // Not zipped: where `zip` is not inlined, the compiler no longer sees that no chunk is empty.
-                let mut records = nth(all, i, width)?.chunks_exact_mut(record);
-                for q in queries.chunks_exact(hd).take(group) {
-                    f(&unit, q, records.next().ok_or(MISFIT)?)?;
+                let mut tokens = 1;
+                while units.next_if(|&(_, u)| self.unit(u).is_some_and(|next| next.sees_as(&unit))).is_some()
+                {
+                    tokens += 1;
                 }
+                let head = unit.kv_head.saturating_mul(heads).saturating_mul(head_dim);
+                let at = (unit.token as usize).saturating_mul(stride).saturating_add(head);
+                let x = qs.get(at..).ok_or(MISFIT)?;
+                let records = all.get_mut(i.saturating_mul(width)..).ok_or(MISFIT)?;
+                let records = records.get_mut(..width.saturating_mul(tokens)).ok_or(MISFIT)?;
+                f(&unit, &Queries { x, stride, tokens, heads, head_dim }, records)?;
             }
             Ok(())
         })
@@ -241,8 +251,8 @@ impl Attend {
         let ranges = [self.q.slot.bytes(), self.partial.bytes(), k.bytes(), v.bytes()];
         let [q, partial, k, v] = disjoint(cpu.arena, ranges)?;
         let (k, v): (&[E], &[E]) = (typed(k)?, typed(v)?);
-        self.each(&cpu.split, typed(q)?, typed(partial)?, work, |unit, q, record| {
-            Ok(kernels.attend(q, unit.rows(k, hd)?, unit.rows(v, hd)?, scale, record)?)
+        self.each(&cpu.split, typed(q)?, typed(partial)?, work, |unit, q, records| {
+            Ok(kernels.attend(q, unit.rows(k, hd)?, unit.rows(v, hd)?, scale, records)?)
         })
     }
 
@@ -260,13 +270,19 @@ impl Attend {
             disjoint(cpu.arena, [self.q.slot.bytes(), self.partial.bytes(), k, v, ka, va])?;
         let (k, v): (&[i8], &[i8]) = (typed(k)?, typed(v)?);
         let (ka, va): (&[f32], &[f32]) = (typed(ka)?, typed(va)?);
-        self.each(&cpu.split, typed(q)?, typed(partial)?, work, |unit, q, record| {
+        self.each(&cpu.split, typed(q)?, typed(partial)?, work, |unit, queries, records| {
             let k = Int8Rows { q: unit.rows(k, hd)?, scales: unit.rows(ka, 1)? };
             let v = Int8Rows { q: unit.rows(v, hd)?, scales: unit.rows(va, 1)? };
             let mut q8 = [0; 256];
             let q8 = q8.get_mut(..hd).ok_or(MISFIT)?;
-            let (q_scale, _) = quantize::group(q, q8)?;
-            Ok(kernels.attend_i8(q8, q_scale, k, v, scale, record)?)
+            // Not zipped: where `zip` is not inlined, the compiler no longer sees that no chunk is empty.
+            let mut records = records.chunks_exact_mut(RECORD_HEAD.saturating_add(hd));
+            for i in 0..queries.count() {
+                let (q_scale, _) = quantize::group(queries.get(i).ok_or(MISFIT)?, q8)?;
+                let record = records.next().ok_or(MISFIT)?;
+                kernels.attend_i8(q8, q_scale, k, v, scale, record)?;
+            }
+            Ok(())
         })
     }
 }

@@ -131,6 +131,9 @@ impl Product<'_> {
                 Layout::Q4r4 => k.matmul_q4r4_i8g32(w, n, a, out)?,
                 Layout::Q4m4 => k.matmul_q4m4_i8g32(w, n, a, out)?,
                 Layout::Q6r4 => k.matmul_q6r4_i8g256(w, n, a, out)?,
+                Layout::Q4k4 => k.matmul_q4k4_i8g256(w, n, a, out)?,
+                Layout::Q5r4 => k.matmul_q5r4_i8g32(w, n, a, out)?,
+                Layout::Q5k4 => k.matmul_q5k4_i8g256(w, n, a, out)?,
                 _ => return Err(MISFIT),
             },
         }

@@ -1,0 +1,88 @@
+//! Products of packed weights and int8 activations.
+//!
+//! Each layout has one file, generic over the instruction set ([`vector::Vector`]), and each instruction set one with its
+//! vectors. Integer sums are exact, so their order is free; float sums have the order of the definition.
+
+use bitnet_edge_kernels::Error;
+use bitnet_edge_kernels::tile::TILE_ROWS;
+
+pub(crate) mod avx512;
+pub(crate) mod blocks;
+pub(crate) mod q4r4;
+pub(crate) mod q6r4;
+pub(crate) mod q8r4;
+pub(crate) mod t2r4;
+pub(crate) mod vector;
+
+/// Row tiles whose results are put together.
+const GROUP_TILES: usize = 4;
+/// Their rows.
+const GROUP_ROWS: usize = GROUP_TILES * TILE_ROWS;
+
+/// Row tiles in `w`.
+fn whole_tiles(w: &[u8], row_tile: usize) -> Result<usize, Error> {
+    if row_tile == 0 || !w.len().is_multiple_of(row_tile) {
+        return Err(Error::Operand("weights are not whole row tiles"));
+    }
+    Ok(w.len() / row_tile)
+}
+
+/// Of `rest` tokens, how many to take next so that blocks of at most `most` are of nearly the same size.
+#[inline(always)]
+fn balanced(rest: usize, most: usize) -> usize {
+    rest.div_ceil(rest.div_ceil(most))
+}
+
+/// For each row of a tile, the order of bytes that puts its scales of two sub-blocks, `[2][4 rows]`, in the upper halves of
+/// four words each.
+const fn pair_order() -> [[u8; 16]; TILE_ROWS] {
+    // Bit 7: zero.
+    let mut order = [[0x80; 16]; TILE_ROWS];
+    let mut i = 0;
+    while i < 8 * TILE_ROWS {
+        let (row, word) = (i / 8, i % 8);
+        order[row][2 * word + 1] = (word / 4 * TILE_ROWS + row) as u8;
+        i += 1;
+    }
+    order
+}
+
+/// The integer products of a tier: `$vector` with the register blocks of its instruction set.
+macro_rules! methods {
+    ($features:literal, $vector:ident, $block:literal, $tile:literal) => {
+        $crate::tier::with_features! { $features:
+            fn matmul_t2r4_i8t<R: Results>(
+                w: &[u8], tokens: usize, acts: &Int8Acts<'_>, scale: TernaryScale<'_>, out: &mut R
+            ) -> () =
+                // SAFETY: this function has the features of the vectors.
+                unsafe {
+                    $crate::matmul::t2r4::matmul::<$crate::matmul::$vector, $block, $tile, R>(
+                        w, tokens, acts, scale, out)
+                };
+            fn matmul_q4r4_i8g32<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
+                $crate::matmul::methods!(@blocks $vector, $tile, Q4r4, w, tokens, acts, out);
+            fn matmul_q4m4_i8g32<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
+                $crate::matmul::methods!(@blocks $vector, $tile, Q4m4, w, tokens, acts, out);
+            fn matmul_q8r4_i8g32<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
+                $crate::matmul::methods!(@blocks $vector, $tile, Q8r4, w, tokens, acts, out);
+            fn matmul_q6r4_i8g256<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
+                // SAFETY: as above.
+                unsafe {
+                    $crate::matmul::q6r4::matmul::<$crate::matmul::$vector, $tile, R>(w, tokens, acts, out)
+                };
+        }
+    };
+    (@blocks $vector:ident, $tile:literal, $blocks:ident, $w:ident, $tokens:ident, $acts:ident, $out:ident) => {
+        // SAFETY: as above.
+        unsafe {
+            $crate::matmul::blocks::matmul::<$crate::matmul::$vector, $crate::matmul::$blocks, $tile, _>(
+                $w, $tokens, $acts, $out)
+        }
+    };
+}
+
+pub(crate) type Q4r4 = q4r4::Q4<false>;
+pub(crate) type Q4m4 = q4r4::Q4<true>;
+pub(crate) type Q8r4 = q8r4::Q8;
+pub(crate) use avx512::Avx512;
+pub(crate) use methods;

@@ -1,0 +1,20 @@
+//! AVX2 with byte products in one instruction (AVX-VNNI): Intel since 2021, AMD since 2024.
+
+use super::names::*;
+use crate::lanes::Avx2Lanes;
+
+super::token! {
+    /// AVX2 with byte products in one instruction (AVX-VNNI): Intel since 2021, AMD since 2024.
+    AvxVnni: super::first_missing!("avx2", "f16c", "avxvnni")
+}
+
+impl Kernels for AvxVnni {
+    // Those that may be used without a token; the methods use the tier's own.
+    type Lanes = Scalar16;
+
+    fn name(&self) -> &'static str {
+        "avx-vnni"
+    }
+
+    super::float_methods!(Avx2Lanes, "avx2,f16c,avxvnni");
+}
