@@ -1,0 +1,71 @@
+//! Whether AMX may be used: the CPU has it, the operating system keeps its state, and gives leave to this process.
+
+use std::arch::x86_64::{__cpuid_count, _xgetbv};
+use std::sync::OnceLock;
+
+/// What is missing for AMX int8, in words. The system is asked once a process; a refusal is an answer like any other.
+pub(crate) fn missing() -> Option<&'static str> {
+    static ANSWER: OnceLock<Option<&'static str>> = OnceLock::new();
+    *ANSWER.get_or_init(ask)
+}
+
+fn ask() -> Option<&'static str> {
+    /// Bits of leaf 7's EDX.
+    const TILE: u32 = 1 << 24;
+    const INT8: u32 = 1 << 25;
+    /// Tile configuration and tile data, in XCR0.
+    const STATE: u64 = 3 << 17;
+
+    if !std::arch::is_x86_feature_detected!("xsave") {
+        return Some("xsave");
+    }
+    if __cpuid_count(0, 0).eax < 7 {
+        return Some("amx-tile");
+    }
+    let features = __cpuid_count(7, 0).edx;
+    if features & TILE == 0 {
+        return Some("amx-tile");
+    }
+    if features & INT8 == 0 {
+        return Some("amx-int8");
+    }
+    #[target_feature(enable = "xsave")]
+    fn enabled_state() -> u64 {
+        // SAFETY: register 0 exists wherever the instruction does.
+        unsafe { _xgetbv(0) }
+    }
+    // SAFETY: xsave was detected, which includes that the system enabled the instruction.
+    if unsafe { enabled_state() } & STATE != STATE {
+        return Some("the operating system's support for AMX tiles");
+    }
+    (!permitted()).then_some("the operating system's leave to use AMX tiles")
+}
+
+/// Linux gives a process the tile state when it asks (`arch_prctl`), because it makes every signal frame 8 KiB larger.
+/// All threads have it then.
+#[cfg(target_os = "linux")]
+fn permitted() -> bool {
+    const ARCH_PRCTL: i64 = 158;
+    const ARCH_REQ_XCOMP_PERM: u64 = 0x1023;
+    const TILE_DATA: u64 = 18;
+    let result: i64;
+    // SAFETY: this call changes what the kernel saves for this process and reads no memory. `syscall` overwrites rcx
+    // and r11, which are named.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") ARCH_PRCTL => result,
+            in("rdi") ARCH_REQ_XCOMP_PERM,
+            in("rsi") TILE_DATA,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    result == 0
+}
+
+#[cfg(not(target_os = "linux"))]
+fn permitted() -> bool {
+    false
+}

@@ -1,0 +1,5 @@
+//! AMX: asking for it, and its kernels.
+
+mod detect;
+
+pub(crate) use detect::missing;

@@ -1,0 +1,19 @@
+//! AVX2 and F16C: Intel since 2013, AMD since 2015.
+
+use super::names::*;
+
+super::token! {
+    /// AVX2 and F16C: Intel since 2013, AMD since 2015.
+    Avx2: super::first_missing!("avx2", "f16c")
+}
+
+impl Kernels for Avx2 {
+    // Those that may be used without a token; the methods use the tier's own.
+    type Lanes = Scalar16;
+
+    fn name(&self) -> &'static str {
+        "avx2"
+    }
+
+    super::float_methods!(Scalar16, "avx2,f16c");
+}

@@ -1,0 +1,19 @@
+//! AVX-512 with byte products in one instruction (VNNI): Intel servers since 2019, AMD since 2022.
+
+use super::names::*;
+
+super::token! {
+    /// AVX-512 with byte products in one instruction (VNNI): Intel servers since 2019, AMD since 2022.
+    Avx512Vnni: super::first_missing!("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni")
+}
+
+impl Kernels for Avx512Vnni {
+    // Those that may be used without a token; the methods use the tier's own.
+    type Lanes = Scalar16;
+
+    fn name(&self) -> &'static str {
+        "avx512-vnni"
+    }
+
+    super::float_methods!(Scalar16, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
+}

@@ -1,0 +1,19 @@
+//! AVX2 with byte products in one instruction (AVX-VNNI): Intel since 2021, AMD since 2024.
+
+use super::names::*;
+
+super::token! {
+    /// AVX2 with byte products in one instruction (AVX-VNNI): Intel since 2021, AMD since 2024.
+    AvxVnni: super::first_missing!("avx2", "f16c", "avxvnni")
+}
+
+impl Kernels for AvxVnni {
+    // Those that may be used without a token; the methods use the tier's own.
+    type Lanes = Scalar16;
+
+    fn name(&self) -> &'static str {
+        "avx-vnni"
+    }
+
+    super::float_methods!(Scalar16, "avx2,f16c,avxvnni");
+}

@@ -1,0 +1,102 @@
+//! The tiers: what each needs of the machine, and its methods.
+
+pub(crate) mod amx;
+pub(crate) mod avx2;
+pub(crate) mod avx512_vnni;
+pub(crate) mod avx_vnni;
+pub(crate) mod sse41;
+
+/// Defines a tier's token: proof that this machine has the features that its code enables.
+macro_rules! token {
+    ($(#[$doc:meta])* $tier:ident: $missing:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $tier(());
+
+        impl $tier {
+            /// The token, if this machine has what the tier needs.
+            #[must_use]
+            pub fn new() -> Option<Self> {
+                Self::missing().is_none().then_some(Self(()))
+            }
+
+            /// Whether this machine has what the tier needs.
+            #[must_use]
+            pub fn is_available() -> bool {
+                Self::missing().is_none()
+            }
+
+            /// The token, or what is missing.
+            pub(crate) fn probe() -> Result<Self, &'static str> {
+                Self::missing().map_or(Ok(Self(())), Err)
+            }
+
+            /// The first thing that the tier needs and this machine does not have, in words.
+            pub(crate) fn missing() -> Option<&'static str> {
+                $missing
+            }
+        }
+    };
+}
+
+/// The first of CPU features that the machine does not have; the operating system's support is part of each.
+macro_rules! first_missing {
+    ($($feature:tt),*) => {
+        [$((std::arch::is_x86_feature_detected!($feature), $feature)),*]
+            .into_iter()
+            .find_map(|(present, name)| (!present).then_some(name))
+    };
+}
+
+/// Methods of `Kernels` whose body runs with the features of the tier. The body is inlined into a function that has
+/// them, so it must be made of `#[inline(always)]` code without closures around lanes: those would not have them.
+macro_rules! with_features {
+    ($features:literal: $(
+        fn $name:ident $(<$g:ident: $bound:path>)? ($($arg:ident: $ty:ty),*) -> $ret:ty = $body:expr;
+    )*) => {$(
+        #[inline]
+        fn $name $(<$g: $bound>)? (&self, $($arg: $ty),*) -> Result<$ret, bitnet_edge_kernels::Error> {
+            #[target_feature(enable = $features)]
+            fn featured $(<$g: $bound>)? ($($arg: $ty),*) -> Result<$ret, bitnet_edge_kernels::Error> {
+                $body
+            }
+            // SAFETY: the features are there, for a token of the tier exists (see `token`).
+            unsafe { featured($($arg),*) }
+        }
+    )*};
+}
+
+/// The float methods of a tier over its lanes.
+macro_rules! float_methods {
+    ($lanes:ty, $features:literal) => {
+        $crate::tier::with_features! { $features:
+            fn matmul_f32_f32(w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut [f32]) -> () =
+                rows::matmul::<f32, $lanes>(w, tokens, acts, out);
+            fn matmul_f16_f32(w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut [f32]) -> () =
+                rows::matmul::<rows::F16, $lanes>(w, tokens, acts, out);
+            fn matmul_bf16_f32(w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut [f32]) -> () =
+                rows::matmul::<rows::Bf16, $lanes>(w, tokens, acts, out);
+            fn rms_norm(x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) -> () =
+                norm::rms_norm::<$lanes>(x, w, eps, y);
+            fn rms_norm_in_place(x: &mut [f32], w: &[f32], eps: f32) -> () =
+                norm::rms_norm_in_place::<$lanes>(x, w, eps);
+            fn rope(head: &mut [f32], angles: &[f32]) -> () = rope::rotate(head, angles);
+            fn gate(act: Activation, g: &mut [f32], u: &[f32]) -> () = gate::gate::<$lanes>(act, g, u);
+            fn attend<E: KvElement>(q: &[f32], k: &[E], v: &[E], c: f32, record: &mut [f32]) -> () =
+                attention::chunk::<E, $lanes>(q, k, v, c, record);
+            fn combine(records: &[f32], stride: usize, n: usize, y: &mut [f32]) -> () =
+                attention::combine::<$lanes>(records, stride, n, y);
+        }
+    };
+}
+
+/// What the macros above name.
+mod names {
+    pub(crate) use bitnet_edge_kernels::attention::{self, KvElement};
+    pub(crate) use bitnet_edge_kernels::gate::{self, Activation};
+    pub(crate) use bitnet_edge_kernels::simd::Scalar16;
+    pub(crate) use bitnet_edge_kernels::tile::{FloatActs, rows};
+    pub(crate) use bitnet_edge_kernels::{Kernels, norm, rope};
+}
+
+use {first_missing, float_methods, token, with_features};
