@@ -54,6 +54,11 @@ pub trait F32x16: Copy {
     fn to_f16(self, y: &mut [u16; LANES]);
     /// The sum of the lanes: `s[i] += s[i + w]` for w = 8, 4, 2, 1.
     fn fold(self) -> f32;
+    /// Sixteen folds: lane `i` is the [`fold`](Self::fold) of `x[i]`.
+    #[inline(always)]
+    fn fold16(x: [Self; LANES]) -> Self {
+        Self::load(&x.map(Self::fold))
+    }
     /// Loads up to sixteen values; missing lanes are `+0.0`.
     #[inline(always)]
     fn load_part(x: &[f32]) -> Self {

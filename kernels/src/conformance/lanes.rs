@@ -58,6 +58,7 @@ pub(super) fn check<V: F32x16>(check: &mut Check<'_>) {
     }
     powers::<V>(check);
     parts::<V>(check);
+    folds::<V>(check);
     halves::<V>(check);
 }
 
@@ -98,6 +99,18 @@ fn powers<V: F32x16>(check: &mut Check<'_>) {
             &store(Scalar16::splat(t).pow2_of_shifted()),
             &store(V::splat(t).pow2_of_shifted()),
         );
+    }
+}
+
+/// Sixteen folds at once, each of other values.
+#[inline(never)]
+fn folds<V: F32x16>(check: &mut Check<'_>) {
+    for &pattern in check.patterns() {
+        let mut source = check.begin("lanes", [LANES, 0, 5], pattern);
+        let mut x = [[0.0; LANES]; LANES];
+        x.iter_mut().for_each(|x| source.floats(x));
+        let want = x.map(|x| Scalar16::load(&x).fold());
+        check.output("fold16", &want, &store(V::fold16(x.map(|x| V::load(&x)))));
     }
 }
 

@@ -3,7 +3,7 @@
 use bitnet_edge_kernels::attention::{Int8Rows, KvElement};
 use bitnet_edge_kernels::gate::Activation;
 use bitnet_edge_kernels::simd::Scalar16;
-use bitnet_edge_kernels::tile::{FloatActs, Int8Acts, TernaryScale};
+use bitnet_edge_kernels::tile::{FloatActs, Int8Acts, Results, TernaryScale};
 use bitnet_edge_kernels::{Error, Kernels, Scalar};
 
 #[cfg(target_arch = "x86_64")]
@@ -79,29 +79,29 @@ impl Kernels for Host {
         fn quantize_token(x: &[f32], q: &mut [i8]) -> Result<(f32, i32), Error>;
         fn quantize_g32(x: &[f32], q: &mut [i8], a: &mut [f32], sum: &mut [i32]) -> Result<(), Error>;
         fn quantize_g256(x: &[f32], q: &mut [i8], a: &mut [f32], sum: &mut [i32]) -> Result<(), Error>;
-        fn matmul_t2r4_i8t(
-            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, scale: TernaryScale<'_>, out: &mut [f32],
+        fn matmul_t2r4_i8t<R: Results>(
+            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, scale: TernaryScale<'_>, out: &mut R,
         ) -> Result<(), Error>;
-        fn matmul_q8r4_i8g32(
-            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut [f32],
+        fn matmul_q8r4_i8g32<R: Results>(
+            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R,
         ) -> Result<(), Error>;
-        fn matmul_q4r4_i8g32(
-            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut [f32],
+        fn matmul_q4r4_i8g32<R: Results>(
+            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R,
         ) -> Result<(), Error>;
-        fn matmul_q4m4_i8g32(
-            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut [f32],
+        fn matmul_q4m4_i8g32<R: Results>(
+            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R,
         ) -> Result<(), Error>;
-        fn matmul_q6r4_i8g256(
-            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut [f32],
+        fn matmul_q6r4_i8g256<R: Results>(
+            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R,
         ) -> Result<(), Error>;
-        fn matmul_f32_f32(
-            w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut [f32],
+        fn matmul_f32_f32<R: Results>(
+            w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut R,
         ) -> Result<(), Error>;
-        fn matmul_f16_f32(
-            w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut [f32],
+        fn matmul_f16_f32<R: Results>(
+            w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut R,
         ) -> Result<(), Error>;
-        fn matmul_bf16_f32(
-            w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut [f32],
+        fn matmul_bf16_f32<R: Results>(
+            w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut R,
         ) -> Result<(), Error>;
         fn rms_norm(x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) -> Result<(), Error>;
         fn rms_norm_in_place(x: &mut [f32], w: &[f32], eps: f32) -> Result<(), Error>;

@@ -25,6 +25,10 @@
 #[cfg(target_arch = "x86_64")]
 mod amx;
 mod host;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod matmul;
 mod select;
 #[cfg(target_arch = "x86_64")]
 mod tier;

@@ -18,6 +18,8 @@ const F16_FLUSHES: u8 = 7;
 const F16_ROUNDS_HALF_UP: u8 = 8;
 const F16_SATURATES: u8 = 9;
 const PARTS_REPEAT: u8 = 10;
+const FOLD16_NEIGHBOURS: u8 = 11;
+const FOLD16_TRANSPOSES_QUARTERS: u8 = 12;
 
 /// `Scalar16` with one mistake.
 #[derive(Clone, Copy)]
@@ -106,6 +108,17 @@ impl<const FAULT: u8> F32x16 for Bad<FAULT> {
         let fours: [f32; 4] = core::array::from_fn(|i| pairs[2 * i] + pairs[2 * i + 1]);
         (fours[0] + fours[1]) + (fours[2] + fours[3])
     }
+    fn fold16(x: [Self; LANES]) -> Self {
+        match FAULT {
+            // What a tree of horizontal additions gives.
+            FOLD16_NEIGHBOURS => Self::load(&x.map(|x| Bad::<FOLDS_NEIGHBOURS>(x.0).fold())),
+            // What is left when the last permutation is forgotten.
+            FOLD16_TRANSPOSES_QUARTERS => {
+                Self::load(&core::array::from_fn(|i| x.get(4 * (i % 4) + i / 4).map_or(0.0, |x| x.fold())))
+            }
+            _ => Self::load(&x.map(Self::fold)),
+        }
+    }
     fn load_part(x: &[f32]) -> Self {
         let mut lanes =
             if FAULT == PARTS_REPEAT { [x.first().copied().unwrap_or(0.0); LANES] } else { [0.0; LANES] };
@@ -135,7 +148,9 @@ fn each_fault_of_the_lanes_is_caught() {
     caught::<0>(&[]);
     caught::<FLUSHES>(&["add", "sub", "mul", "div", "mul, add", "exp"][..5]);
     caught::<DIVIDES_BY_RECIPROCAL>(&["div"]);
-    caught::<FOLDS_NEIGHBOURS>(&["fold"]);
+    caught::<FOLDS_NEIGHBOURS>(&["fold", "fold16"]);
+    caught::<FOLD16_NEIGHBOURS>(&["fold16"]);
+    caught::<FOLD16_TRANSPOSES_QUARTERS>(&["fold16"]);
     caught::<RELU_LOSES_NAN>(&["relu"]);
     caught::<RELU_LOSES_SIGN>(&["relu"]);
     caught::<CLAMP_LOSES_NAN>(&["clamp", "exp"]);

@@ -1,6 +1,7 @@
 //! AVX2 and F16C: Intel since 2013, AMD since 2015.
 
 use super::names::*;
+use crate::lanes::Avx2Lanes;
 
 super::token! {
     /// AVX2 and F16C: Intel since 2013, AMD since 2015.
@@ -15,5 +16,5 @@ impl Kernels for Avx2 {
         "avx2"
     }
 
-    super::float_methods!(Scalar16, "avx2,f16c");
+    super::float_methods!(Avx2Lanes, "avx2,f16c");
 }

@@ -1,6 +1,7 @@
 //! AVX2 with byte products in one instruction (AVX-VNNI): Intel since 2021, AMD since 2024.
 
 use super::names::*;
+use crate::lanes::Avx2Lanes;
 
 super::token! {
     /// AVX2 with byte products in one instruction (AVX-VNNI): Intel since 2021, AMD since 2024.
@@ -15,5 +16,5 @@ impl Kernels for AvxVnni {
         "avx-vnni"
     }
 
-    super::float_methods!(Scalar16, "avx2,f16c,avxvnni");
+    super::float_methods!(Avx2Lanes, "avx2,f16c,avxvnni");
 }

@@ -70,12 +70,12 @@ macro_rules! with_features {
 macro_rules! float_methods {
     ($lanes:ty, $features:literal) => {
         $crate::tier::with_features! { $features:
-            fn matmul_f32_f32(w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut [f32]) -> () =
-                rows::matmul::<f32, $lanes>(w, tokens, acts, out);
-            fn matmul_f16_f32(w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut [f32]) -> () =
-                rows::matmul::<rows::F16, $lanes>(w, tokens, acts, out);
-            fn matmul_bf16_f32(w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut [f32]) -> () =
-                rows::matmul::<rows::Bf16, $lanes>(w, tokens, acts, out);
+            fn matmul_f32_f32<R: Results>(w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut R) -> () =
+                rows::matmul::<f32, $lanes, R>(w, tokens, acts, out);
+            fn matmul_f16_f32<R: Results>(w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut R) -> () =
+                rows::matmul::<rows::F16, $lanes, R>(w, tokens, acts, out);
+            fn matmul_bf16_f32<R: Results>(w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut R) -> () =
+                rows::matmul::<rows::Bf16, $lanes, R>(w, tokens, acts, out);
             fn rms_norm(x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) -> () =
                 norm::rms_norm::<$lanes>(x, w, eps, y);
             fn rms_norm_in_place(x: &mut [f32], w: &[f32], eps: f32) -> () =
@@ -95,7 +95,7 @@ mod names {
     pub(crate) use bitnet_edge_kernels::attention::{self, KvElement};
     pub(crate) use bitnet_edge_kernels::gate::{self, Activation};
     pub(crate) use bitnet_edge_kernels::simd::Scalar16;
-    pub(crate) use bitnet_edge_kernels::tile::{FloatActs, rows};
+    pub(crate) use bitnet_edge_kernels::tile::{FloatActs, Int8Acts, Results, TernaryScale, rows};
     pub(crate) use bitnet_edge_kernels::{Kernels, norm, rope};
 }
 

@@ -1,6 +1,7 @@
 //! SSE4.1: every x86-64 machine since about 2008.
 
 use super::names::*;
+use crate::lanes::Sse41Lanes;
 
 super::token! {
     /// SSE4.1: every x86-64 machine since about 2008.
@@ -15,5 +16,5 @@ impl Kernels for Sse41 {
         "sse4.1"
     }
 
-    super::float_methods!(Scalar16, "sse4.1");
+    super::float_methods!(Sse41Lanes, "sse4.1");
 }
