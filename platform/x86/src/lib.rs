@@ -24,6 +24,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
+mod forward;
 mod host;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
