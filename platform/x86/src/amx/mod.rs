@@ -12,6 +12,7 @@
 //! - `panel` 32 rows times some tokens: the loop over columns, with the unpacking and the results woven in.
 //! - `t2r4` the product of a matrix: how it is cut into panels.
 
+mod convert;
 mod detect;
 mod panel;
 #[cfg(test)]
@@ -24,5 +25,9 @@ mod tiles;
 pub(crate) use detect::missing;
 #[cfg(test)]
 pub(crate) use software::Software;
-pub(crate) use t2r4::{FEWEST_TOKENS, matmul as matmul_t2r4_i8t};
+pub(crate) use t2r4::matmul as matmul_t2r4_i8t;
 pub(crate) use tiles::Hardware;
+
+/// Fewer tokens are left to AVX-512 VNNI: unpacking a panel and multiplying it with one tile of up to 16 tokens takes as
+/// long as AVX-512 VNNI takes for about these many.
+pub(crate) const FEWEST_TOKENS: usize = 8;

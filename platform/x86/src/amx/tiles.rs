@@ -1,6 +1,7 @@
 //! The tile registers.
 
 use std::arch::asm;
+use std::cell::Cell;
 
 /// Rows of a tile.
 pub(super) const ROWS: usize = 16;
@@ -147,6 +148,11 @@ impl Instructions for Hardware {
     }
 }
 
+thread_local! {
+    /// Whether this thread has [`Tiles`].
+    static IN_USE: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Registers that are configured: 0 to 3 hold sums, 4 and 5 activations, 6 and 7 weights. They are released with the value,
 /// so that no thread keeps state that the system would save at every switch.
 pub(super) struct Tiles<I: Instructions> {
@@ -155,11 +161,15 @@ pub(super) struct Tiles<I: Instructions> {
 }
 
 impl<I: Instructions> Tiles<I> {
-    /// Registers for `tokens` tokens at a time, 1 to 16.
+    /// Registers for `tokens` tokens at a time, 1 to 16; `None` if this thread uses them already: a caller up the stack
+    /// would find its configuration gone.
     ///
     /// # Safety
-    /// The instructions can be run; until the value is dropped, this thread has no other.
-    pub(super) unsafe fn new(mut instructions: I, tokens: usize) -> Self {
+    /// The instructions can be run.
+    pub(super) unsafe fn new(mut instructions: I, tokens: usize) -> Option<Self> {
+        if IN_USE.replace(true) {
+            return None;
+        }
         let tokens = tokens.clamp(1, ROWS);
         let mut config =
             Config { palette: 1, start_row: 0, reserved: [0; 14], row_bytes: [0; 16], rows: [0; 16] };
@@ -169,7 +179,7 @@ impl<I: Instructions> Tiles<I> {
         }
         // SAFETY: passed on to the caller.
         unsafe { instructions.configure(&config) };
-        Self { instructions, tokens }
+        Some(Self { instructions, tokens })
     }
 
     #[inline(always)]
@@ -222,5 +232,6 @@ impl<I: Instructions> Drop for Tiles<I> {
     fn drop(&mut self) {
         // SAFETY: configured by `new`; what the registers hold is of no use to anyone.
         unsafe { self.instructions.release() }
+        IN_USE.set(false);
     }
 }

@@ -59,11 +59,15 @@ macro_rules! methods {
             scale: TernaryScale<'_>,
             out: &mut R,
         ) -> Result<(), Error> {
-            if tokens < $crate::amx::FEWEST_TOKENS {
-                return self.0.matmul_t2r4_i8t(w, tokens, acts, scale, out);
+            if tokens >= $crate::amx::FEWEST_TOKENS {
+                let tiles = Self::instructions();
+                // SAFETY: a token of the tier is proof of AVX-512 and of the instructions.
+                let done = unsafe { $crate::amx::matmul_t2r4_i8t(tiles, w, tokens, acts, scale, out) };
+                if let Some(done) = done {
+                    return done;
+                }
             }
-            // SAFETY: a token of the tier is proof of AVX-512 and of the instructions.
-            unsafe { $crate::amx::matmul_t2r4_i8t(Self::instructions(), w, tokens, acts, scale, out) }
+            self.0.matmul_t2r4_i8t(w, tokens, acts, scale, out)
         }
 
         $crate::forward::forward_others!(avx512);
