@@ -6,12 +6,18 @@
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::TILE_ROWS;
 
+pub(crate) mod avx2;
 pub(crate) mod avx512;
+pub(crate) mod avx_vnni;
 pub(crate) mod blocks;
+pub(crate) mod products;
 pub(crate) mod q4r4;
 pub(crate) mod q6r4;
 pub(crate) mod q8r4;
+pub(crate) mod sse41;
 pub(crate) mod t2r4;
+#[cfg(test)]
+mod tests;
 pub(crate) mod vector;
 
 /// Row tiles whose results are put together.
@@ -31,20 +37,6 @@ fn whole_tiles(w: &[u8], row_tile: usize) -> Result<usize, Error> {
 #[inline(always)]
 fn balanced(rest: usize, most: usize) -> usize {
     rest.div_ceil(rest.div_ceil(most))
-}
-
-/// For each row of a tile, the order of bytes that puts its scales of two sub-blocks, `[2][4 rows]`, in the upper halves of
-/// four words each.
-const fn pair_order() -> [[u8; 16]; TILE_ROWS] {
-    // Bit 7: zero.
-    let mut order = [[0x80; 16]; TILE_ROWS];
-    let mut i = 0;
-    while i < 8 * TILE_ROWS {
-        let (row, word) = (i / 8, i % 8);
-        order[row][2 * word + 1] = (word / 4 * TILE_ROWS + row) as u8;
-        i += 1;
-    }
-    order
 }
 
 /// The integer products of a tier: `$vector` with the register blocks of its instruction set.
@@ -84,5 +76,10 @@ macro_rules! methods {
 pub(crate) type Q4r4 = q4r4::Q4<false>;
 pub(crate) type Q4m4 = q4r4::Q4<true>;
 pub(crate) type Q8r4 = q8r4::Q8;
+#[cfg(test)]
+pub(crate) use avx_vnni::Avx512Vnni256;
+pub(crate) use avx_vnni::AvxVnni;
+pub(crate) use avx2::Avx2;
 pub(crate) use avx512::Avx512;
 pub(crate) use methods;
+pub(crate) use sse41::Sse41;
