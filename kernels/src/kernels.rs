@@ -1,7 +1,7 @@
-use crate::attention::{self, Int8Rows, KvElement};
+use crate::attention::{self, Int8Rows, KvElement, Queries};
 use crate::gate::{self, Activation};
 use crate::simd::{F32x16, Scalar16};
-use crate::tile::{FloatActs, Int8Acts, Results, TernaryScale, q4r4, q6r4, q8r4, rows, t2r4};
+use crate::tile::{FloatActs, Int8Acts, Results, TernaryScale, q4k4, q4r4, q5r4, q6r4, q8r4, rows, t2r4};
 use crate::{Error, norm, quantize, rope};
 
 /// What a backend for a CPU implements: the operations on slices.
@@ -120,6 +120,48 @@ pub trait Kernels: Copy + Sync {
         q6r4::matmul(w, tokens, acts, out)
     }
 
+    /// [`q4k4::matmul`]
+    ///
+    /// # Errors
+    /// As there.
+    fn matmul_q4k4_i8g256<R: Results>(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        q4k4::matmul(w, tokens, acts, out)
+    }
+
+    /// [`q5r4::matmul`]
+    ///
+    /// # Errors
+    /// As there.
+    fn matmul_q5r4_i8g32<R: Results>(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        q5r4::matmul(w, tokens, acts, out)
+    }
+
+    /// [`q4k4::matmul_fifth`]
+    ///
+    /// # Errors
+    /// As there.
+    fn matmul_q5k4_i8g256<R: Results>(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        q4k4::matmul_fifth(w, tokens, acts, out)
+    }
+
     /// [`rows::matmul`] of f32 weights.
     ///
     /// # Errors
@@ -194,19 +236,19 @@ pub trait Kernels: Copy + Sync {
         gate::gate::<Self::Lanes>(act, g, u)
     }
 
-    /// [`attention::chunk`]
+    /// [`attention::each`]
     ///
     /// # Errors
     /// As there.
     fn attend<E: KvElement>(
         &self,
-        q: &[f32],
+        q: &Queries<'_>,
         k: &[E],
         v: &[E],
         c: f32,
-        record: &mut [f32],
+        records: &mut [f32],
     ) -> Result<(), Error> {
-        attention::chunk::<E, Self::Lanes>(q, k, v, c, record)
+        attention::each::<E, Self::Lanes>(q, k, v, c, records)
     }
 
     /// [`attention::chunk_i8`]

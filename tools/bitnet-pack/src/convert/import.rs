@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use bitnet_edge_kernels::format::i2_s::I2sLayout;
-use bitnet_edge_kernels::format::{q4_0, q6_k, q8_0};
-use bitnet_edge_kernels::tile::{Layout, TILE_ROWS, q4r4, q6r4, q8r4, t2r4};
+use bitnet_edge_kernels::format::{q4_0, q4_1, q4_k, q5_0, q5_k, q6_k, q8_0};
+use bitnet_edge_kernels::tile::{Layout, TILE_ROWS, q4k4, q4r4, q5r4, q6r4, q8r4, t2r4};
 
 use crate::gguf::{Rows, Tensor, TensorType};
 
@@ -146,7 +146,10 @@ impl<'g> Source<'g> {
             TensorType::BF16 => (Layout::Bf16, 2),
             TensorType::Q8_0 => (Layout::Q8r4, q8_0::BLOCK_BYTES),
             TensorType::Q4_0 => (Layout::Q4r4, q4_0::BLOCK_BYTES),
-            TensorType::Q4_1 => (Layout::Q4m4, bitnet_edge_kernels::format::q4_1::BLOCK_BYTES),
+            TensorType::Q4_1 => (Layout::Q4m4, q4_1::BLOCK_BYTES),
+            TensorType::Q5_0 => (Layout::Q5r4, q5_0::BLOCK_BYTES),
+            TensorType::Q4_K => (Layout::Q4k4, q4_k::BLOCK_BYTES),
+            TensorType::Q5_K => (Layout::Q5k4, q5_k::BLOCK_BYTES),
             TensorType::Q6_K => (Layout::Q6r4, q6_k::BLOCK_BYTES),
             other => bail!("{} has type {other}, which cannot be kept as it is", self.tensor.name()),
         };
@@ -270,6 +273,8 @@ impl Matrix {
         match self.layout {
             Layout::Q8r4 => q8r4::put_block(tile, cols, r, i, block.try_into()?)?,
             Layout::Q6r4 => q6r4::put_block(tile, cols, r, i, block.try_into()?)?,
+            Layout::Q5r4 => q5r4::put_block(tile, cols, r, i, block.try_into()?)?,
+            Layout::Q4k4 | Layout::Q5k4 => q4k4::put_block(tile, cols, r, i, block)?,
             Layout::Q4r4 | Layout::Q4m4 => q4r4::put_block(tile, cols, r, i, block)?,
             _ => {
                 let at = r * bytes / TILE_ROWS + i * block.len();
