@@ -75,7 +75,11 @@ impl Operands {
         };
         let code = |byte: u32| {
             // Bytes of the block layouts are scales, too: small, and no f16 is infinite.
-            if form == Activations::Token { [0u8, 1, 2, 1][byte as usize & 3] * 0x55 } else { byte as u8 & 0x3b }
+            if form == Activations::Token {
+                [0u8, 1, 2, 1][byte as usize & 3] * 0x55
+            } else {
+                byte as u8 & 0x3b
+            }
         };
         Self {
             w: (0..bytes).map(|_| code(random())).collect(),
