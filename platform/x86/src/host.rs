@@ -1,6 +1,6 @@
 //! All tiers behind one type.
 
-use bitnet_edge_kernels::attention::{Int8Rows, KvElement};
+use bitnet_edge_kernels::attention::{Int8Rows, KvElement, Queries};
 use bitnet_edge_kernels::gate::Activation;
 use bitnet_edge_kernels::simd::Scalar16;
 use bitnet_edge_kernels::tile::{FloatActs, Int8Acts, Results, TernaryScale};
@@ -108,7 +108,7 @@ impl Kernels for Host {
         fn rope(head: &mut [f32], angles: &[f32]) -> Result<(), Error>;
         fn gate(act: Activation, g: &mut [f32], u: &[f32]) -> Result<(), Error>;
         fn attend<E: KvElement>(
-            q: &[f32], k: &[E], v: &[E], c: f32, record: &mut [f32],
+            q: &Queries<'_>, k: &[E], v: &[E], c: f32, records: &mut [f32],
         ) -> Result<(), Error>;
         fn attend_i8(
             q: &[i8], q_scale: f32, k: Int8Rows<'_>, v: Int8Rows<'_>, c: f32, record: &mut [f32],
