@@ -149,7 +149,7 @@ fn plans_add_up() {
     let (stdout, stderr) = success(&["plan", &image]);
     assert_eq!(stderr, "");
     // The same that `bitnet run` takes; its tests compare with what it reports.
-    assert_eq!(number(&stdout, "  arena"), PlanArgs::default().plan(&model, 0).unwrap().bytes() as u64);
+    assert_eq!(number(&stdout, "  arena"), PlanArgs::default().plan(&model, 0, 8).unwrap().bytes() as u64);
     let session = number(&stdout, "  session");
     assert!(
         session + number(&stdout, "  pass") + number(&stdout, "  attention") <= number(&stdout, "  arena")
