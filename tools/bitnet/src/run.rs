@@ -166,7 +166,7 @@ pub(crate) fn open(model: Option<&Path>, import: &ImportArgs) -> Result<Source> 
         Source::Image(_) if import.is_set() => {
             bail!("{} is a flash image: import options are for GGUF files", path.display())
         }
-        Source::Image(_) => {}
+        Source::Image(file) => file.read_ahead(),
     }
     Ok(source)
 }

@@ -14,10 +14,11 @@ use super::PoolError;
 use super::crew::Crew;
 use crate::keeps_subnormals;
 
-/// Multiply-accumulates below which an operation stays on the calling thread: handing it out would cost more than it saves.
-const SMALL: u64 = 1 << 17;
-/// Multiply-accumulates that a part has at least: a fraction of what it costs to take one.
-const PART: u64 = 1 << 15;
+/// Multiply-accumulates below which an operation stays on the calling thread: of ternary weights they are 64 KiB, 2 to 3
+/// microseconds of the memory bus, where handing an operation out takes 0.3 to 1 (the bench `fork`).
+const SMALL: u64 = 1 << 18;
+/// Multiply-accumulates that a part has at least: some ten times what it takes to get the next one.
+const PART: u64 = 1 << 16;
 
 /// Threads that work on the parts of an operation: the calling one and others, which wait in between.
 ///
