@@ -26,12 +26,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         bail!(Unsupported("the recorded counts are those of x86-64 Linux".to_owned()));
     }
-    if command::find("valgrind").is_none() {
-        bail!(Missing {
-            what: "valgrind, which counts instructions".to_owned(),
-            command: "apt-get install valgrind".to_owned()
-        });
-    }
+    need_valgrind()?;
     let path = paths::root().join("benches/instructions.toml");
     let recorded = fs::read_to_string(&path).context("cannot read benches/instructions.toml")?;
     let compiler = compiler()?;
@@ -70,6 +65,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         problems.join(", ")
     );
     Ok(())
+}
+
+fn need_valgrind() -> Result<()> {
+    if command::find("valgrind").is_some() {
+        return Ok(());
+    }
+    if !command::is_root_of_debian()? {
+        bail!(Missing {
+            what: "valgrind, which counts instructions".to_owned(),
+            command: "apt-get install valgrind".to_owned()
+        });
+    }
+    run_command(Command::new("apt-get").args(["-q", "update"]))?;
+    command::apt_install(&["valgrind"])
 }
 
 /// The compiler's version, as `rustc --version` has it behind the name.
