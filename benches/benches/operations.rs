@@ -70,7 +70,7 @@ fn quantize(c: &mut Criterion) {
         }
         blocks(c, "q8_0", &x, q8_0::quantize);
         blocks(c, "q4_0", &x, q4_0::quantize);
-        // The search for scales takes a microsecond a block: the larger sizes would take minutes and say the same.
+        // The search for scales takes tens of microseconds a block: the larger sizes would take minutes and say the same.
         if n <= 1 << 18 {
             blocks(c, "q6_k", &x, q6_k::quantize);
         }
