@@ -9,7 +9,7 @@ use bitnet_edge_core::{Error, KvType, MemoryPlan, Model, PlanOptions};
 use bitnet_edge_kernels::format::i2_s::I2sLayout;
 use clap::{Args, Parser, Subcommand};
 
-use crate::convert::{BlockType, Manifest, Options, convert, hex};
+use crate::convert::{BlockType, Manifest, Options, convert_to, hex};
 use crate::gguf::Gguf;
 use crate::output::Destination;
 use crate::source::{Source, default_output, is_image, map, model, name};
@@ -207,10 +207,9 @@ fn convert_file(path: &Path, output: Option<PathBuf>, import: &ImportArgs) -> Re
     }
     let options = Options { source_name: name(path), ..import.options()? };
     let to = Destination::new(&output.unwrap_or_else(|| default_output(path)), path)?;
-    let done = convert(&file, &options).with_context(|| path.display().to_string())?;
-    print_notes(&done.notes);
-    to.write(done.image.as_slice())?;
-    let (from, bytes) = (file.len(), done.image.as_slice().len());
+    let (notes, bytes) = convert_to(&file, &options, &to).with_context(|| path.display().to_string())?;
+    print_notes(&notes);
+    let from = file.len();
     report::say(format_args!(
         "{}: {bytes} bytes, from {from}; every tensor was decoded on both sides and compared",
         to.name().display()

@@ -6,12 +6,19 @@
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::TILE_ROWS;
 
+pub(crate) mod avx2;
 pub(crate) mod avx512;
+pub(crate) mod avx_vnni;
 pub(crate) mod blocks;
+pub(crate) mod products;
 pub(crate) mod q4r4;
 pub(crate) mod q6r4;
 pub(crate) mod q8r4;
+pub(crate) mod quads;
+pub(crate) mod sse41;
 pub(crate) mod t2r4;
+#[cfg(test)]
+mod tests;
 pub(crate) mod vector;
 
 /// Row tiles whose results are put together.
@@ -33,20 +40,6 @@ fn balanced(rest: usize, most: usize) -> usize {
     rest.div_ceil(rest.div_ceil(most))
 }
 
-/// For each row of a tile, the order of bytes that puts its scales of two sub-blocks, `[2][4 rows]`, in the upper halves of
-/// four words each.
-const fn pair_order() -> [[u8; 16]; TILE_ROWS] {
-    // Bit 7: zero.
-    let mut order = [[0x80; 16]; TILE_ROWS];
-    let mut i = 0;
-    while i < 8 * TILE_ROWS {
-        let (row, word) = (i / 8, i % 8);
-        order[row][2 * word + 1] = (word / 4 * TILE_ROWS + row) as u8;
-        i += 1;
-    }
-    order
-}
-
 /// The integer products of a tier: `$vector` with the register blocks of its instruction set.
 macro_rules! methods {
     ($features:literal, $vector:ident, $block:literal, $tile:literal) => {
@@ -66,10 +59,7 @@ macro_rules! methods {
             fn matmul_q8r4_i8g32<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
                 $crate::matmul::methods!(@blocks $vector, $tile, Q8r4, w, tokens, acts, out);
             fn matmul_q6r4_i8g256<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
-                // SAFETY: as above.
-                unsafe {
-                    $crate::matmul::q6r4::matmul::<$crate::matmul::$vector, $tile, R>(w, tokens, acts, out)
-                };
+                $crate::matmul::methods!(@blocks $vector, $tile, Q6r4, w, tokens, acts, out);
         }
     };
     (@blocks $vector:ident, $tile:literal, $blocks:ident, $w:ident, $tokens:ident, $acts:ident, $out:ident) => {
@@ -84,5 +74,11 @@ macro_rules! methods {
 pub(crate) type Q4r4 = q4r4::Q4<false>;
 pub(crate) type Q4m4 = q4r4::Q4<true>;
 pub(crate) type Q8r4 = q8r4::Q8;
+pub(crate) type Q6r4 = q6r4::Q6;
+#[cfg(test)]
+pub(crate) use avx_vnni::Avx512Vnni256;
+pub(crate) use avx_vnni::AvxVnni;
+pub(crate) use avx2::Avx2;
 pub(crate) use avx512::Avx512;
 pub(crate) use methods;
+pub(crate) use sse41::Sse41;
