@@ -6,8 +6,8 @@
 //! are integers: neither the order of blocks nor that detour changes a bit.
 //!
 //! The products keep one port of the processor busy for one cycle in sixteen. What else there is to do for a panel goes
-//! between them, a piece a step: weights are unpacked two steps before their products (while the first
-//! tokens are at work), and the results of the tokens before are finished.
+//! between them, a piece a step: weights are unpacked two steps before their products (while the first tokens are at
+//! work), and the results of the tokens before are finished.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
