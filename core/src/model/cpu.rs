@@ -224,12 +224,12 @@ impl<'a, K: Kernels, S: Split, W: Weights> Cpu<'a, K, S, W> {
         match kv {
             KvSlots::F32 { k, v } => {
                 for (slot, from) in [k, v].into_iter().zip(rows) {
-                    store_float(self.arena, slot, from, place, units.clone())?;
+                    store_float(self.kernels, self.arena, slot, from, place, units.clone())?;
                 }
             }
             KvSlots::F16 { k, v } => {
                 for (slot, from) in [k, v].into_iter().zip(rows) {
-                    store_float(self.arena, slot, from, place, units.clone())?;
+                    store_float(self.kernels, self.arena, slot, from, place, units.clone())?;
                 }
             }
             KvSlots::I8 { k, k_scales, v, v_scales } => {

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use bitnet_edge_kernels::attention::{self, CHUNK, Int8Rows, KvElement, Queries, RECORD_HEAD};
+use bitnet_edge_kernels::attention::{CHUNK, Int8Rows, KvElement, Queries, RECORD_HEAD};
 use bitnet_edge_kernels::{Kernels, quantize};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -27,6 +27,7 @@ impl Place {
 }
 
 pub(super) fn store_float<E>(
+    kernels: impl Kernels,
     arena: &mut [u8],
     slot: Slot<E>,
     from: Rows,
@@ -40,7 +41,7 @@ where
     let (cache, rows) = (typed::<E>(cache)?, typed(rows)?);
     for t in units {
         for (h, head) in row(rows, from, t)?.chunks_exact(at.hd.max(1)).enumerate() {
-            attention::store(head, nth(cache, at.row(h, t)?, at.hd)?);
+            kernels.store(head, nth(cache, at.row(h, t)?, at.hd)?)?;
         }
     }
     Ok(())

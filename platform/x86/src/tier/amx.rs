@@ -1,7 +1,7 @@
 //! AMX: products of whole int8 tiles, beside AVX-512. Intel servers since 2023.
 
 use super::names::*;
-use crate::lanes::Avx512Lanes;
+use crate::lanes::{Avx2Lanes, Avx512Lanes};
 
 super::token! {
     /// AMX: products of whole int8 tiles, beside AVX-512. Intel servers since 2023.
@@ -16,5 +16,5 @@ impl Kernels for Amx {
         "amx"
     }
 
-    super::float_methods!(Avx512Lanes, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
+    super::float_methods!(Avx512Lanes, Avx2Lanes, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
 }

@@ -16,5 +16,5 @@ impl Kernels for Avx2 {
         "avx2"
     }
 
-    super::float_methods!(Avx2Lanes, "avx2,f16c");
+    super::float_methods!(Avx2Lanes, Avx2Lanes, "avx2,f16c");
 }

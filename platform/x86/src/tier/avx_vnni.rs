@@ -16,5 +16,5 @@ impl Kernels for AvxVnni {
         "avx-vnni"
     }
 
-    super::float_methods!(Avx2Lanes, "avx2,f16c,avxvnni");
+    super::float_methods!(Avx2Lanes, Avx2Lanes, "avx2,f16c,avxvnni");
 }

@@ -16,5 +16,5 @@ impl Kernels for Sse41 {
         "sse4.1"
     }
 
-    super::float_methods!(Sse41Lanes, "sse4.1");
+    super::float_methods!(Sse41Lanes, Sse41Lanes, "sse4.1");
 }
