@@ -5,7 +5,10 @@ use bitnet_pack::gguf::TensorType;
 const F32: u32 = 0;
 const Q4_0: u32 = 2;
 const Q4_1: u32 = 3;
+const Q5_0: u32 = 6;
 const Q8_0: u32 = 8;
+const Q4_K: u32 = 12;
+const Q5_K: u32 = 13;
 const Q6_K: u32 = 14;
 const TQ2_0: u32 = 35;
 const I2_S: u32 = 36;
@@ -24,9 +27,17 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("overlap", Writer::new(3).tensor("a", &[32, 1], Q8_0).tensor_at("b", &[32, 1], Q8_0, 0).file(64)),
         ("model", Writer::new(3).model(Q8_0).whole_file()),
     ];
-    for (name, ty) in
-        [("f32", F32), ("q4-1", Q4_1), ("q8-0", Q8_0), ("q6-k", Q6_K), ("tq2-0", TQ2_0), ("i2-s", I2_S)]
-    {
+    for (name, ty) in [
+        ("f32", F32),
+        ("q4-1", Q4_1),
+        ("q5-0", Q5_0),
+        ("q8-0", Q8_0),
+        ("q4-k", Q4_K),
+        ("q5-k", Q5_K),
+        ("q6-k", Q6_K),
+        ("tq2-0", TQ2_0),
+        ("i2-s", I2_S),
+    ] {
         assert!(TensorType::from_id(ty).is_supported(), "{name}");
         cases.push((name, Writer::new(3).tensor("w", &[256, 4], ty).file(1 << 13)));
     }
@@ -35,7 +46,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
 
 /// Models that can be converted, in the types that the runtime keeps apart.
 pub fn models() -> Vec<(&'static str, Vec<u8>)> {
-    [("q4-0", Q4_0), ("q4-1", Q4_1), ("q8-0", Q8_0)]
+    [("q4-0", Q4_0), ("q4-1", Q4_1), ("q5-0", Q5_0), ("q8-0", Q8_0)]
         .map(|(name, ty)| (name, Writer::new(3).model(ty).whole_file()))
         .to_vec()
 }

@@ -1,7 +1,7 @@
 use crate::attention::{self, Int8Rows, KvElement, Queries};
 use crate::gate::{self, Activation};
 use crate::simd::{F32x16, Scalar16};
-use crate::tile::{FloatActs, Int8Acts, Results, TernaryScale, q4r4, q6r4, q8r4, rows, t2r4};
+use crate::tile::{FloatActs, Int8Acts, Results, TernaryScale, q4k4, q4r4, q5r4, q6r4, q8r4, rows, t2r4};
 use crate::{Error, norm, quantize, rope};
 
 /// What a backend for a CPU implements: the operations on slices.
@@ -118,6 +118,48 @@ pub trait Kernels: Copy + Sync {
         out: &mut R,
     ) -> Result<(), Error> {
         q6r4::matmul(w, tokens, acts, out)
+    }
+
+    /// [`q4k4::matmul`]
+    ///
+    /// # Errors
+    /// As there.
+    fn matmul_q4k4_i8g256<R: Results>(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        q4k4::matmul(w, tokens, acts, out)
+    }
+
+    /// [`q5r4::matmul`]
+    ///
+    /// # Errors
+    /// As there.
+    fn matmul_q5r4_i8g32<R: Results>(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        q5r4::matmul(w, tokens, acts, out)
+    }
+
+    /// [`q4k4::matmul_fifth`]
+    ///
+    /// # Errors
+    /// As there.
+    fn matmul_q5k4_i8g256<R: Results>(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        q4k4::matmul_fifth(w, tokens, acts, out)
     }
 
     /// [`rows::matmul`] of f32 weights.

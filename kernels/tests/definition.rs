@@ -9,7 +9,7 @@ use bitnet_edge_kernels::format::{f16_to_f32, f32_to_f16};
 use bitnet_edge_kernels::gate::{self, Activation};
 use bitnet_edge_kernels::simd::Scalar16;
 use bitnet_edge_kernels::tile::{
-    FloatActs, Int8Acts, Layout, Outputs, TernaryScale, q4r4, q6r4, q8r4, rows, t2r4,
+    FloatActs, Int8Acts, Layout, Outputs, TernaryScale, q4k4, q4r4, q5r4, q6r4, q8r4, rows, t2r4,
 };
 use bitnet_edge_kernels::{norm, quantize, rope};
 use common::{EPS, Noise, close, matrix};
@@ -48,6 +48,25 @@ impl Acts {
     }
 }
 
+/// The product of one row tile, `[tokens][4]`; ternary weights times 0.3.
+fn product(layout: Layout, tile: &[u8], tokens: usize, acts: &Int8Acts<'_>) -> Vec<f32> {
+    let mut y = vec![0.0; tokens * 4];
+    let out = &mut Outputs { y: &mut y, stride: 4 };
+    match layout {
+        Layout::T2r4 => t2r4::matmul(tile, tokens, acts, TernaryScale::Tensor(0.3), out),
+        Layout::Q8r4 => q8r4::matmul(tile, tokens, acts, out),
+        Layout::Q4r4 => q4r4::matmul(tile, tokens, acts, out),
+        Layout::Q4m4 => q4r4::matmul_minima(tile, tokens, acts, out),
+        Layout::Q6r4 => q6r4::matmul(tile, tokens, acts, out),
+        Layout::Q4k4 => q4k4::matmul(tile, tokens, acts, out),
+        Layout::Q5r4 => q5r4::matmul(tile, tokens, acts, out),
+        Layout::Q5k4 => q4k4::matmul_fifth(tile, tokens, acts, out),
+        other => panic!("{other:?} has no blocks"),
+    }
+    .unwrap();
+    y
+}
+
 #[test]
 fn block_products_are_the_sums_of_what_the_tables_place() {
     let tokens = 3;
@@ -55,35 +74,30 @@ fn block_products_are_the_sums_of_what_the_tables_place() {
         (Layout::Q8r4, 32, &[32, 96, 256, 288, 576][..]),
         (Layout::Q4r4, 32, &[32, 96, 256, 288, 576]),
         (Layout::Q4m4, 32, &[32, 96, 256, 288, 576]),
+        (Layout::Q5r4, 32, &[32, 96, 256, 288, 416, 576]),
         (Layout::Q6r4, 256, &[256, 768, 2304]),
+        (Layout::Q4k4, 256, &[256, 768, 2304]),
+        (Layout::Q5k4, 256, &[256, 768, 2304]),
     ] {
         for &cols in widths {
             let mut noise = Noise(cols as u64);
             let (w, tile) = matrix(layout, cols, &mut noise);
             let x: Vec<f32> = (0..tokens * cols).map(|_| noise.float()).collect();
             let acts = Acts::new(&x, tokens, group);
-            let mut out = vec![0.0; tokens * 4];
-            match layout {
-                Layout::Q8r4 => {
-                    q8r4::matmul(&tile, tokens, &acts.view(), &mut Outputs { y: &mut out, stride: 4 })
-                }
-                Layout::Q4r4 => {
-                    q4r4::matmul(&tile, tokens, &acts.view(), &mut Outputs { y: &mut out, stride: 4 })
-                }
-                Layout::Q4m4 => {
-                    q4r4::matmul_minima(&tile, tokens, &acts.view(), &mut Outputs { y: &mut out, stride: 4 })
-                }
-                _ => q6r4::matmul(&tile, tokens, &acts.view(), &mut Outputs { y: &mut out, stride: 4 }),
-            }
-            .unwrap();
+            let out = product(layout, &tile, tokens, &acts.view());
             for t in 0..tokens {
                 for (r, w) in w.iter().enumerate() {
+                    // Where minima are taken off, each of the two parts is at most the weight and twice the largest minimum.
+                    let minimum =
+                        if matches!(layout, Layout::Q4k4 | Layout::Q5k4) { 2.0 * 63.0 } else { 0.0 };
                     let terms = w.iter().enumerate().map(|(c, w)| {
                         let a = f64::from(acts.scales[t * acts.groups + c / group]);
-                        w * a * f64::from(acts.q[t * acts.stride + c])
+                        let aq = a * f64::from(acts.q[t * acts.stride + c]);
+                        (w * aq, (w.abs() + 2.0 * minimum) * aq.abs())
                     });
-                    let (sum, size) = terms.fold((0.0, 0.0), |(s, m): (f64, f64), t| (s + t, m + t.abs()));
-                    // d*a, times the integer (itself rounded once), in Q4_1 a second such term, and a sum over groups.
+                    let (sum, size) = terms.fold((0.0, 0.0), |(s, m): (f64, f64), t| (s + t.0, m + t.1));
+                    // d*a, times the integer (itself rounded once), where there are minima a second such term, and a sum over
+                    // groups.
                     let bound = size * EPS * (acts.groups as f64 + 6.0);
                     close(
                         out[t * 4 + r],
@@ -100,7 +114,7 @@ fn block_products_are_the_sums_of_what_the_tables_place() {
 #[test]
 fn widened_rows_are_what_the_tables_place() {
     for layout in Layout::ALL {
-        let cols = if layout == Layout::Q6r4 { 512 } else { 288 };
+        let cols = if layout.column_multiple() == 256 { 512 } else { 288 };
         let (w, tile) = matrix(layout, cols, &mut Noise(7));
         for (r, w) in w.iter().enumerate() {
             let mut y = vec![0.0; cols];
@@ -350,35 +364,17 @@ fn a_token_does_not_depend_on_its_batch() {
         (Layout::Q8r4, 32, 96),
         (Layout::Q4r4, 32, 96),
         (Layout::Q4m4, 32, 96),
+        (Layout::Q5r4, 32, 160),
         (Layout::Q6r4, 256, 512),
+        (Layout::Q4k4, 256, 512),
+        (Layout::Q5k4, 256, 512),
     ] {
         let mut noise = Noise(cols as u64);
         let tile = matrix(layout, cols, &mut noise).1;
         let x: Vec<f32> = (0..7 * cols).map(|_| noise.float()).collect();
         let run = |x: &[f32], tokens: usize| {
             let acts = Acts::new(x, tokens, group);
-            let mut out = vec![0.0; tokens * 4];
-            match layout {
-                Layout::T2r4 => t2r4::matmul(
-                    &tile,
-                    tokens,
-                    &acts.view(),
-                    TernaryScale::Tensor(0.3),
-                    &mut Outputs { y: &mut out, stride: 4 },
-                ),
-                Layout::Q8r4 => {
-                    q8r4::matmul(&tile, tokens, &acts.view(), &mut Outputs { y: &mut out, stride: 4 })
-                }
-                Layout::Q4r4 => {
-                    q4r4::matmul(&tile, tokens, &acts.view(), &mut Outputs { y: &mut out, stride: 4 })
-                }
-                Layout::Q4m4 => {
-                    q4r4::matmul_minima(&tile, tokens, &acts.view(), &mut Outputs { y: &mut out, stride: 4 })
-                }
-                _ => q6r4::matmul(&tile, tokens, &acts.view(), &mut Outputs { y: &mut out, stride: 4 }),
-            }
-            .unwrap();
-            out
+            product(layout, &tile, tokens, &acts.view())
         };
         let all = run(&x, 7);
         for (t, out) in all.chunks(4).enumerate() {

@@ -25,7 +25,10 @@ SHAPE = (6, 512)
 SCALES = {
     Type.Q4_0: [0],
     Type.Q4_1: [0, 2],
+    Type.Q5_0: [0],
     Type.Q8_0: [0],
+    Type.Q4_K: [0, 2],
+    Type.Q5_K: [0, 2],
     Type.Q6_K: [208],
     Type.TQ1_0: [52],
     Type.TQ2_0: [64],
@@ -101,8 +104,8 @@ def tensor_data(rng):
         name = ty.name.lower()
         yield f"{name}.random", ty, random_blocks(rng, ty)
         yield f"{name}.extreme", ty, extreme_blocks(ty)
-        # `gguf` has no quantizer for Q6_K.
-        if ty != Type.Q6_K:
+        # `gguf` has no quantizers for the K types.
+        if not name.endswith("_k"):
             yield f"{name}.quantized", ty, quantized_values(rng, ty)
 
 
@@ -120,7 +123,7 @@ def write_tensors(out, rng):
     damaged[3, 17] |= 0b00110000
     writer.add_tensor("tq2_0-code3", damaged, raw_dtype=Type.TQ2_0)
     # A type that is not supported, to be named.
-    writer.add_tensor("q5_0.unsupported", gguf.quants.quantize(np.ones((2, 64), np.float32), Type.Q5_0), raw_dtype=Type.Q5_0)
+    writer.add_tensor("q5_1.unsupported", gguf.quants.quantize(np.ones((2, 64), np.float32), Type.Q5_1), raw_dtype=Type.Q5_1)
     # One to four dimensions, and a tensor whose bytes need padding behind them.
     for dims in ((7,), (3, 5), (2, 3, 5), (2, 3, 4, 5)):
         name, data = f"dims{len(dims)}", np.arange(np.prod(dims), dtype=np.float32).reshape(dims)

@@ -111,7 +111,8 @@ pub fn bytes(values: &[f64]) -> Vec<u8> {
 }
 
 /// The name in the file, behind `blk.N.` where the tensor belongs to a layer.
-fn file_name(name: &str, shape: usize) -> String {
+#[must_use]
+pub fn file_name(name: &str, shape: usize) -> String {
     let suffix = if shape == 2 { ".weight" } else { "" };
     match name.split_once('.') {
         Some((layer, role)) => format!("blk.{layer}.{role}{suffix}"),

@@ -9,6 +9,7 @@ use bitnet_pack::inspect;
 const F32: u32 = 0;
 const F16: u32 = 1;
 const Q8_0: u32 = 8;
+const Q3_K: u32 = 11;
 const Q4_K: u32 = 12;
 const Q6_K: u32 = 14;
 const TQ2_0: u32 = 35;
@@ -229,7 +230,7 @@ fn shapes_that_cannot_be_are_refused() {
         let expected = GgufError::Shape { tensor: "t".to_owned(), dims: dims.to_vec() };
         assert_eq!(shape(dims, F32), expected, "{dims:?}");
     }
-    for ty in [F16, Q8_0, Q6_K, TQ2_0, I2_S, Q4_K, 12345] {
+    for ty in [F16, Q8_0, Q4_K, Q6_K, TQ2_0, I2_S, Q3_K, 12345] {
         let error = shape(&crash, ty);
         assert!(matches!(error, GgufError::Shape { .. }), "{ty}: {error}");
     }
@@ -286,7 +287,7 @@ fn tensors_lie_in_the_file_and_apart() {
 fn tensors_of_other_types_are_named_when_used() {
     let bytes = Builder::default()
         .tensor("good", &[1], F32, &1.0_f32.to_le_bytes())
-        .tensor("blk.0.ffn_up.weight", &[256], Q4_K, &[0; 144])
+        .tensor("blk.0.ffn_up.weight", &[256], Q3_K, &[0; 110])
         .tensor("odd", &[256], 4711, &[0; 64])
         .tensor("tl2", &[256], 39, &[0; 64])
         .build();
@@ -294,7 +295,7 @@ fn tensors_of_other_types_are_named_when_used() {
     let layout = I2sLayout::default();
     assert_eq!(file.tensor("good").unwrap().dequantize(layout).unwrap(), [1.0]);
     for (name, ty) in [
-        ("blk.0.ffn_up.weight", "type 12 (Q4_K)"),
+        ("blk.0.ffn_up.weight", "type 11 (Q3_K)"),
         ("odd", "type 4711 (unknown)"),
         ("tl2", "type 39 (TL2 of bitnet.cpp, MXFP4 of llama.cpp)"),
     ] {

@@ -27,6 +27,9 @@ const fn table(layout: Layout) -> (&'static str, &'static [usize], usize) {
         Layout::Q4r4 => ("matmul_q4r4_i8g32", GROUPS, 96),
         Layout::Q4m4 => ("matmul_q4m4_i8g32", GROUPS, 96),
         Layout::Q6r4 => ("matmul_q6r4_i8g256", SUPER, 256),
+        Layout::Q4k4 => ("matmul_q4k4_i8g256", SUPER, 256),
+        Layout::Q5r4 => ("matmul_q5r4_i8g32", GROUPS, 96),
+        Layout::Q5k4 => ("matmul_q5k4_i8g256", SUPER, 256),
     }
 }
 
@@ -199,6 +202,9 @@ fn call<K: Kernels>(
         (Layout::Q4r4, Acts::Int8(a)) => k.matmul_q4r4_i8g32(w, tokens, a, out),
         (Layout::Q4m4, Acts::Int8(a)) => k.matmul_q4m4_i8g32(w, tokens, a, out),
         (Layout::Q6r4, Acts::Int8(a)) => k.matmul_q6r4_i8g256(w, tokens, a, out),
+        (Layout::Q4k4, Acts::Int8(a)) => k.matmul_q4k4_i8g256(w, tokens, a, out),
+        (Layout::Q5r4, Acts::Int8(a)) => k.matmul_q5r4_i8g32(w, tokens, a, out),
+        (Layout::Q5k4, Acts::Int8(a)) => k.matmul_q5k4_i8g256(w, tokens, a, out),
         _ => Err(Error::Shape),
     }
 }

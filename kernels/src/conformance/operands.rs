@@ -1,7 +1,7 @@
 //! Operands that bring out what backends get wrong.
 
 use crate::attention::KvElement;
-use crate::tile::{Layout, TILE_ROWS, q4r4, q6r4, q8r4, t2r4};
+use crate::tile::{Layout, TILE_ROWS, q4k4, q4r4, q5r4, q6r4, q8r4, t2r4};
 
 /// What the values of a case are like.
 ///
@@ -190,6 +190,15 @@ impl Source {
             Layout::Q6r4 => self.blocks::<210>(cols / 256, 208, |row, b, block| {
                 let _ = q6r4::put_block(tile, cols, row, b, block);
             }),
+            Layout::Q4k4 => self.blocks::<144>(cols / 256, 0, |row, b, block| {
+                let _ = q4k4::put_block(tile, cols, row, b, block);
+            }),
+            Layout::Q5r4 => self.blocks::<22>(cols / 32, 0, |row, b, block| {
+                let _ = q5r4::put_block(tile, cols, row, b, block);
+            }),
+            Layout::Q5k4 => self.blocks::<176>(cols / 256, 0, |row, b, block| {
+                let _ = q4k4::put_block(tile, cols, row, b, block);
+            }),
         }
     }
 
@@ -221,7 +230,7 @@ impl Source {
         }
     }
 
-    /// Blocks of a row tile, one at a time. f16 values at `f16_at` (and behind it in `Q4_1`) are made finite.
+    /// Blocks of a row tile, one at a time. f16 values at `f16_at` (and behind it, where there are minima) are made finite.
     fn blocks<const BYTES: usize>(
         &mut self,
         blocks: usize,
@@ -239,7 +248,7 @@ impl Source {
                     let scale = if row == 2 { 0x7f } else { 0x80 };
                     block.iter_mut().skip(192).for_each(|b| *b = scale);
                 }
-                let halves = if BYTES == 20 { 2 } else { 1 };
+                let halves = if matches!(BYTES, 20 | 144 | 176) { 2 } else { 1 };
                 let tail = block.get_mut(f16_at..).unwrap_or_default();
                 for half in tail.as_chunks_mut::<2>().0.iter_mut().take(halves) {
                     *half = self.f16().to_le_bytes();

@@ -21,8 +21,12 @@
 
 mod float;
 pub mod i2_s;
+pub mod k_head;
 pub mod q4_0;
 pub mod q4_1;
+pub mod q4_k;
+pub mod q5_0;
+pub mod q5_k;
 pub mod q6_k;
 pub mod q8_0;
 pub mod tq1_0;

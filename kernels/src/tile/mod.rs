@@ -13,7 +13,9 @@
 
 use crate::Error;
 
+pub mod q4k4;
 pub mod q4r4;
+pub mod q5r4;
 pub mod q6r4;
 pub mod q8r4;
 mod results;
@@ -64,6 +66,12 @@ pub enum Layout {
     Q4m4 = 7,
     /// `Q6_K` blocks in 4 x 64 tiles of nibbles and pairs of bits: see [`q6r4`].
     Q6r4 = 8,
+    /// `Q4_K` blocks in 4 x 32 tiles of nibbles: see [`q4k4`].
+    Q4k4 = 9,
+    /// `Q5_0` blocks in 4 x 32 tiles of nibbles and 4 x 128 tiles of bits: see [`q5r4`].
+    Q5r4 = 10,
+    /// `Q5_K` blocks in 4 x 32 tiles of nibbles and 4 x 128 tiles of bits: see [`q4k4`].
+    Q5k4 = 11,
 }
 
 /// The form in which a layout takes its activations.
@@ -106,10 +114,21 @@ impl Layout {
     ///
     /// ```
     /// use bitnet_edge_kernels::tile::Layout;
-    /// assert_eq!(Layout::ALL.map(Layout::id), [1, 2, 3, 4, 5, 6, 7, 8]);
+    /// assert_eq!(Layout::ALL.map(Layout::id), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
     /// ```
-    pub const ALL: [Self; 8] =
-        [Self::F32, Self::F16, Self::Bf16, Self::T2r4, Self::Q8r4, Self::Q4r4, Self::Q4m4, Self::Q6r4];
+    pub const ALL: [Self; 11] = [
+        Self::F32,
+        Self::F16,
+        Self::Bf16,
+        Self::T2r4,
+        Self::Q8r4,
+        Self::Q4r4,
+        Self::Q4m4,
+        Self::Q6r4,
+        Self::Q4k4,
+        Self::Q5r4,
+        Self::Q5k4,
+    ];
 
     /// The layout with this id.
     ///
@@ -128,6 +147,9 @@ impl Layout {
             6 => Self::Q4r4,
             7 => Self::Q4m4,
             8 => Self::Q6r4,
+            9 => Self::Q4k4,
+            10 => Self::Q5r4,
+            11 => Self::Q5k4,
             _ => return None,
         })
     }
@@ -158,6 +180,9 @@ impl Layout {
             Self::Q4r4 => "q4r4",
             Self::Q4m4 => "q4m4",
             Self::Q6r4 => "q6r4",
+            Self::Q4k4 => "q4k4",
+            Self::Q5r4 => "q5r4",
+            Self::Q5k4 => "q5k4",
         }
     }
 
@@ -172,8 +197,8 @@ impl Layout {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => Activations::Float,
             Self::T2r4 => Activations::Token,
-            Self::Q8r4 | Self::Q4r4 | Self::Q4m4 => Activations::Group32,
-            Self::Q6r4 => Activations::Group256,
+            Self::Q8r4 | Self::Q4r4 | Self::Q4m4 | Self::Q5r4 => Activations::Group32,
+            Self::Q6r4 | Self::Q4k4 | Self::Q5k4 => Activations::Group256,
         }
     }
 
@@ -187,8 +212,8 @@ impl Layout {
     pub const fn column_multiple(self) -> usize {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 | Self::T2r4 => 1,
-            Self::Q8r4 | Self::Q4r4 | Self::Q4m4 => 32,
-            Self::Q6r4 => 256,
+            Self::Q8r4 | Self::Q4r4 | Self::Q4m4 | Self::Q5r4 => 32,
+            Self::Q6r4 | Self::Q4k4 | Self::Q5k4 => 256,
         }
     }
 
@@ -213,6 +238,9 @@ impl Layout {
             Self::Q4r4 => q4r4::row_tile_bytes(cols, false),
             Self::Q4m4 => q4r4::row_tile_bytes(cols, true),
             Self::Q6r4 => q6r4::row_tile_bytes(cols),
+            Self::Q4k4 => q4k4::row_tile_bytes(cols, false),
+            Self::Q5r4 => q5r4::row_tile_bytes(cols),
+            Self::Q5k4 => q4k4::row_tile_bytes(cols, true),
         })
     }
 
@@ -253,6 +281,9 @@ impl Layout {
             Self::Q4r4 => q4r4::dequantize_row(tile, row, false, y),
             Self::Q4m4 => q4r4::dequantize_row(tile, row, true, y),
             Self::Q6r4 => q6r4::dequantize_row(tile, row, y),
+            Self::Q4k4 => q4k4::dequantize_row(tile, row, false, y),
+            Self::Q5r4 => q5r4::dequantize_row(tile, row, y),
+            Self::Q5k4 => q4k4::dequantize_row(tile, row, true, y),
         }
     }
 }

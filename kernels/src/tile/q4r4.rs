@@ -10,9 +10,9 @@ use crate::Error;
 use crate::format::f16_to_f32;
 use crate::format::{q4_0, q4_1};
 
-const GROUP: usize = 32;
-const TILE_BYTES: usize = 64;
-const SCALE_BYTES: usize = 2 * TILE_ROWS;
+pub(super) const GROUP: usize = 32;
+pub(super) const TILE_BYTES: usize = 64;
+pub(super) const SCALE_BYTES: usize = 2 * TILE_ROWS;
 
 const fn panel_bytes(groups: usize, minima: bool) -> usize {
     let scales = round64(groups * SCALE_BYTES);
@@ -42,13 +42,13 @@ fn place(cols: usize, row: usize, block: usize, minima: bool) -> Option<[usize; 
     Some([scale, scale + round64(groups * SCALE_BYTES), base + group * TILE_BYTES + row * 16])
 }
 
-const OUTSIDE: Error = Error::Operand("block lies outside the row tile");
+pub(super) const OUTSIDE: Error = Error::Operand("block lies outside the row tile");
 
-fn array<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Error> {
+pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Error> {
     bytes.get(at..).and_then(|b| b.first_chunk()).copied().ok_or(OUTSIDE)
 }
 
-fn put<const N: usize>(bytes: &mut [u8], at: usize, value: Option<&[u8; N]>) -> Result<(), Error> {
+pub(super) fn put<const N: usize>(bytes: &mut [u8], at: usize, value: Option<&[u8; N]>) -> Result<(), Error> {
     *bytes.get_mut(at..).and_then(|b| b.first_chunk_mut()).ok_or(OUTSIDE)? = *value.ok_or(OUTSIDE)?;
     Ok(())
 }
@@ -237,13 +237,14 @@ fn sum_groups<const MINIMA: bool, R: Results>(
     })
 }
 
-fn f16x4(bytes: [u8; SCALE_BYTES]) -> [f32; TILE_ROWS] {
+pub(super) fn f16x4(bytes: [u8; SCALE_BYTES]) -> [f32; TILE_ROWS] {
     let [a, b, c, d, e, f, g, h] = bytes;
     [[a, b], [c, d], [e, f], [g, h]].map(|x| f16_to_f32(u16::from_le_bytes(x)))
 }
 
+/// The sums of code times `q` of a tile's four rows.
 #[inline(always)]
-fn dot(tile: &[u8; TILE_BYTES], q: &[i8; GROUP]) -> [i32; TILE_ROWS] {
+pub(super) fn dot(tile: &[u8; TILE_BYTES], q: &[i8; GROUP]) -> [i32; TILE_ROWS] {
     let q = q.map(i16::from);
     let mut sums = [0; TILE_ROWS];
     for (sum, w) in sums.iter_mut().zip(tile.as_chunks::<16>().0) {
@@ -255,7 +256,7 @@ fn dot(tile: &[u8; TILE_BYTES], q: &[i8; GROUP]) -> [i32; TILE_ROWS] {
 /// One row of a tile. Not inlined: the optimizer would otherwise vectorize across the four rows, shuffling bytes, instead
 /// of along the row (measured on x86-64: half the speed).
 #[inline(never)]
-fn row_dot(w: &[u8; 16], q: &[i16; GROUP]) -> i32 {
+pub(super) fn row_dot(w: &[u8; 16], q: &[i16; GROUP]) -> i32 {
     let (low, high) = q.split_at(16);
     w.iter().zip(low).zip(high).fold(0i32, |sum, ((&w, &l), &h)| {
         let (l, h) = (i32::from(w & 15) * i32::from(l), i32::from(w >> 4) * i32::from(h));

@@ -42,6 +42,7 @@ pub(crate) fn matrix(layout: Layout, cols: usize, noise: &mut Noise) -> ([Vec<f6
         Layout::F32 | Layout::F16 | Layout::Bf16 => floats(layout, cols, noise, &mut w, &mut tile),
         Layout::T2r4 => ternary(cols, noise, &mut w, &mut tile),
         Layout::Q6r4 => q6r4(cols, noise, &mut w, &mut tile),
+        Layout::Q4k4 | Layout::Q5k4 => k4(layout == Layout::Q5k4, cols, noise, &mut w, &mut tile),
         _ => {
             for first in (0..cols).step_by(256) {
                 tile.extend(panel(layout, first, (cols - first).min(256), noise, &mut w));
@@ -92,10 +93,11 @@ fn ternary(cols: usize, noise: &mut Noise, w: &mut [Vec<f64>; 4], tile: &mut Vec
     }
 }
 
-/// A panel of `q8r4`, `q4r4` or `q4m4`.
+/// A panel of `q8r4`, `q4r4`, `q4m4` or `q5r4`.
 fn panel(layout: Layout, first: usize, n: usize, noise: &mut Noise, w: &mut [Vec<f64>; 4]) -> Vec<u8> {
     let (g, wide, minima) = (n / 32, layout == Layout::Q8r4, layout == Layout::Q4m4);
-    let weights = if wide { 128 * g } else { 64 * g };
+    let five = layout == Layout::Q5r4;
+    let weights = if wide { 128 * g } else { 64 * g } + if five { 64 * g.div_ceil(4) } else { 0 };
     let scales = round64(8 * g);
     let mut bytes = vec![0; weights + scales * if minima { 2 } else { 1 }];
     for (r, w) in w.iter_mut().enumerate() {
@@ -115,9 +117,20 @@ fn panel(layout: Layout, first: usize, n: usize, noise: &mut Noise, w: &mut [Vec
                     bytes[64 * (c / 16) + 16 * r + c % 16] = q as u8;
                     f64::from(q)
                 } else {
-                    let q = (noise.bits() % 16) as u8;
+                    let code = (noise.bits() % if five { 32 } else { 16 }) as u8;
+                    let q = code & 15;
                     bytes[64 * j + 16 * r + c % 16] |= if c % 32 < 16 { q } else { q << 4 };
-                    f64::from(q) - if minima { 0.0 } else { 8.0 }
+                    if five {
+                        bytes[64 * g + 64 * (c / 128) + 16 * r + c % 16] |= (code >> 4) << (c % 128 / 16);
+                    }
+                    f64::from(code)
+                        - if minima {
+                            0.0
+                        } else if five {
+                            16.0
+                        } else {
+                            8.0
+                        }
                 };
                 w[first + c] = d * quant + m;
             }
@@ -145,6 +158,36 @@ fn q6r4(cols: usize, noise: &mut Noise, w: &mut [Vec<f64>; 4], tile: &mut Vec<u8
                     panel[192 * (c / 64) + 128 + 16 * r + c % 16] |= (code >> 4) << (2 * (c % 64 / 16));
                     w[256 * k + c] = d * f64::from(scale) * (f64::from(code) - 32.0);
                 }
+            }
+        }
+    }
+}
+
+fn k4(five: bool, cols: usize, noise: &mut Noise, w: &mut [Vec<f64>; 4], tile: &mut Vec<u8>) {
+    let (panel, heads) = if five { (704, 640) } else { (576, 512) };
+    tile.resize(panel * (cols / 256), 0);
+    for (k, bytes) in tile.chunks_mut(panel).enumerate() {
+        for (r, w) in w.iter_mut().enumerate() {
+            let ((d_bytes, d), (m_bytes, dmin)) = (noise.half(), noise.half());
+            let head = &mut bytes[heads + 16 * r..][..16];
+            head[..2].copy_from_slice(&d_bytes);
+            head[2..4].copy_from_slice(&m_bytes);
+            let mut six = || -> [u8; 8] { core::array::from_fn(|_| (noise.bits() % 64) as u8) };
+            let (scales, minima) = (six(), six());
+            for s in 0..4 {
+                head[4 + s] = scales[s] | (scales[4 + s] >> 4) << 6;
+                head[8 + s] = minima[s] | (minima[4 + s] >> 4) << 6;
+                head[12 + s] = scales[4 + s] & 15 | (minima[4 + s] & 15) << 4;
+            }
+            for c in 0..256 {
+                let code = (noise.bits() % if five { 32 } else { 16 }) as u8;
+                let low = code & 15;
+                bytes[64 * (c / 32) + 16 * r + c % 16] |= if c % 32 < 16 { low } else { low << 4 };
+                if five {
+                    bytes[512 + 64 * (c / 128) + 16 * r + c % 16] |= (code >> 4) << (c % 128 / 16);
+                }
+                let (scale, minimum) = (f64::from(scales[c / 32]), f64::from(minima[c / 32]));
+                w[256 * k + c] = d * scale * f64::from(code) - dmin * minimum;
             }
         }
     }

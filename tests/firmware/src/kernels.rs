@@ -4,7 +4,7 @@ use crate::opaque::{bytes, float, keep, number, with_ram};
 use bitnet_edge_kernels::Scalar;
 use bitnet_edge_kernels::conformance::{self, Effort};
 use bitnet_edge_kernels::format::i2_s::{self, I2s, I2sLayout};
-use bitnet_edge_kernels::format::{self, q4_0, q4_1, q6_k, q8_0, tq1_0, tq2_0};
+use bitnet_edge_kernels::format::{self, q4_0, q4_1, q4_k, q5_0, q5_k, q6_k, q8_0, tq1_0, tq2_0};
 
 /// Conversions of numbers and of every block type.
 #[unsafe(no_mangle)]
@@ -15,6 +15,9 @@ pub extern "C" fn area_formats() {
     keep((format::bf16_to_f32(half), format::f32_to_bf16(float())));
     blocks(q4_0::dequantize);
     blocks(q4_1::dequantize);
+    blocks(q4_k::dequantize);
+    blocks(q5_0::dequantize);
+    blocks(q5_k::dequantize);
     blocks(q6_k::dequantize);
     blocks(q8_0::dequantize);
     blocks(tq1_0::dequantize);

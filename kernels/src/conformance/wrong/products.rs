@@ -5,9 +5,11 @@ use std::vec::Vec;
 
 use super::{Fault, Wrong, flush, fused};
 use crate::Error;
-use crate::format::{f16_to_f32, q6_k};
+use crate::format::k_head::Head;
+use crate::format::{f16_to_f32, q4_k, q5_0, q5_k, q6_k};
 use crate::tile::{
-    FloatActs, Int8Acts, Int8Token, Layout, Results, TILE_ROWS, TernaryScale, q4r4, q6r4, q8r4, t2r4,
+    FloatActs, Int8Acts, Int8Token, Layout, Results, TILE_ROWS, TernaryScale, q4k4, q4r4, q5r4, q6r4, q8r4,
+    t2r4,
 };
 
 /// The sum in `N` stripes, folded by halves.
@@ -221,6 +223,80 @@ impl Wrong {
                 .collect();
             four(&terms)
         });
+    }
+
+    pub(super) fn q5(self, w: &[u8], n: usize, a: &Int8Acts<'_>, y: &mut [f32]) {
+        let cols = a.groups * 32;
+        each(Layout::Q5r4, cols, w, n, y, |tile, r, _, t| {
+            let token = a.token(t).unwrap();
+            let codes = |b: usize| {
+                let mut codes = [0; 32];
+                let block = q5r4::get_block(tile, cols, r, b).unwrap();
+                q5_0::codes(&block, &mut codes);
+                (codes, f16_to_f32(q5_0::scale(&block)))
+            };
+            let terms: Vec<f32> = (0..a.groups)
+                .map(|b| {
+                    let (mut of_block, d) = codes(b);
+                    if self.is(Fault::Q5ReusesBits) && b % 8 >= 4 {
+                        let bits = codes(b - 4).0;
+                        of_block.iter_mut().zip(bits).for_each(|(code, bit)| *code = *code & 15 | bit & 16);
+                    }
+                    let late = self.is(Fault::Q5SubtractsLate);
+                    let weights = of_block.map(|c| i32::from(c) - if late { 0 } else { 16 });
+                    let (da, i) = (d * token.scales[b], dot(&weights, &token, b) as f32);
+                    if late { da * i - 16.0 * da * token.sums[b] as f32 } else { da * i }
+                })
+                .collect();
+            four(&terms)
+        });
+    }
+
+    pub(super) fn k(self, layout: Layout, w: &[u8], n: usize, a: &Int8Acts<'_>, y: &mut [f32]) {
+        let (cols, five) = (a.groups * 256, layout == Layout::Q5k4);
+        each(layout, cols, w, n, y, |tile, r, _, t| {
+            let token = a.token(t).unwrap();
+            let mut s = [0.0f32; 4];
+            for b in 0..a.groups {
+                let mut codes = [0; 256];
+                let mut head = if five {
+                    let block = q4k4::get_q5_k(tile, cols, r, b).unwrap();
+                    q5_k::codes(&block, &mut codes);
+                    Head::read(q5_k::head(&block))
+                } else {
+                    let block = q4k4::get_q4_k(tile, cols, r, b).unwrap();
+                    q4_k::codes(&block, &mut codes);
+                    Head::read(q4_k::head(&block))
+                };
+                if self.is(Fault::Q4kScalesOfFourBits) && !five {
+                    head.scales[4..].iter_mut().for_each(|scale| *scale &= 15);
+                }
+                let (i, j) = self.sub_blocks(&head, &codes, &token.q[b * 256..][..256], five);
+                let (da, ma) = (head.d * token.scales[b], head.dmin * token.scales[b]);
+                s[b % 4] = match self.0 {
+                    Fault::Q4kFuses if !five => s[b % 4] + fused(-ma, j, da * i),
+                    Fault::Q4kTwoTerms if !five => s[b % 4] + da * i - ma * j,
+                    _ => s[b % 4] + (da * i - ma * j),
+                };
+            }
+            (s[0] + s[2]) + (s[1] + s[3])
+        });
+    }
+
+    /// The two sums over a block's sub-blocks, as f32.
+    fn sub_blocks(self, head: &Head, codes: &[u8; 256], q: &[i8], five: bool) -> (f32, f32) {
+        let (mut i, mut j, mut converted) = (0i32, 0i32, 0.0f32);
+        for (s, (codes, q)) in codes.chunks(32).zip(q.chunks(32)).enumerate() {
+            let mut dot: i32 = codes.iter().zip(q).map(|(&c, &q)| i32::from(c) * i32::from(q)).sum();
+            if self.is(Fault::Q5kWrapsI16) && five {
+                dot = i32::from(dot as i16);
+            }
+            i += i32::from(head.scales[s]) * dot;
+            converted += (i32::from(head.scales[s]) * dot) as f32;
+            j += i32::from(head.minima[s]) * q.iter().map(|&q| i32::from(q)).sum::<i32>();
+        }
+        let late = self.is(Fault::Q5kConvertsSubBlocks) && five;
+        (if late { converted } else { i as f32 }, j as f32)
     }
 
     pub(super) fn floats(self, layout: Layout, w: &[u8], n: usize, a: &FloatActs<'_>, y: &mut [f32]) {

@@ -144,4 +144,5 @@ mod names {
     pub(crate) use bitnet_edge_kernels::{Error, Kernels, norm, quantize, rope};
 }
 
-use {first_missing, float_methods, token, with_features};
+pub(crate) use with_features;
+use {first_missing, float_methods, token};

@@ -2,7 +2,9 @@
 
 use bitnet_edge_kernels::Error as FormatError;
 use bitnet_edge_kernels::format::i2_s::{I2s, I2sLayout};
-use bitnet_edge_kernels::format::{bf16_to_f32, f16_to_f32, q4_0, q4_1, q6_k, q8_0, tq1_0, tq2_0};
+use bitnet_edge_kernels::format::{
+    bf16_to_f32, f16_to_f32, q4_0, q4_1, q4_k, q5_0, q5_k, q6_k, q8_0, tq1_0, tq2_0,
+};
 
 use super::{GgufError, Tensor, TensorType};
 
@@ -101,7 +103,10 @@ impl Rows<'_> {
             TensorType::BF16 => elements(bytes, out, |bytes| bf16_to_f32(u16::from_le_bytes(bytes))),
             TensorType::Q4_0 => blocks(bytes, out, q4_0::dequantize),
             TensorType::Q4_1 => blocks(bytes, out, q4_1::dequantize),
+            TensorType::Q5_0 => blocks(bytes, out, q5_0::dequantize),
             TensorType::Q8_0 => blocks(bytes, out, q8_0::dequantize),
+            TensorType::Q4_K => blocks(bytes, out, q4_k::dequantize),
+            TensorType::Q5_K => blocks(bytes, out, q5_k::dequantize),
             TensorType::Q6_K => blocks(bytes, out, q6_k::dequantize),
             TensorType::TQ1_0 => blocks(bytes, out, tq1_0::dequantize),
             TensorType::TQ2_0 => blocks(bytes, out, tq2_0::dequantize),

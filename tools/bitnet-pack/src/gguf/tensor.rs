@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bitnet_edge_kernels::format::{i2_s, q4_0, q4_1, q6_k, q8_0, tq1_0, tq2_0};
+use bitnet_edge_kernels::format::{i2_s, q4_0, q4_1, q4_k, q5_0, q5_k, q6_k, q8_0, tq1_0, tq2_0};
 
 use super::GgufError;
 use super::cursor::Cursor;
@@ -15,7 +15,10 @@ pub enum TensorType {
     F16,
     Q4_0,
     Q4_1,
+    Q5_0,
     Q8_0,
+    Q4_K,
+    Q5_K,
     Q6_K,
     BF16,
     TQ1_0,
@@ -37,13 +40,16 @@ enum Size {
 
 impl TensorType {
     /// Every type that can be read.
-    pub const SUPPORTED: [Self; 10] = [
+    pub const SUPPORTED: [Self; 13] = [
         Self::F32,
         Self::F16,
         Self::BF16,
         Self::Q4_0,
         Self::Q4_1,
+        Self::Q5_0,
         Self::Q8_0,
+        Self::Q4_K,
+        Self::Q5_K,
         Self::Q6_K,
         Self::TQ1_0,
         Self::TQ2_0,
@@ -58,7 +64,10 @@ impl TensorType {
             1 => Self::F16,
             2 => Self::Q4_0,
             3 => Self::Q4_1,
+            6 => Self::Q5_0,
             8 => Self::Q8_0,
+            12 => Self::Q4_K,
+            13 => Self::Q5_K,
             14 => Self::Q6_K,
             30 => Self::BF16,
             34 => Self::TQ1_0,
@@ -77,7 +86,10 @@ impl TensorType {
             Self::F16 => "F16",
             Self::Q4_0 => "Q4_0",
             Self::Q4_1 => "Q4_1",
+            Self::Q5_0 => "Q5_0",
             Self::Q8_0 => "Q8_0",
+            Self::Q4_K => "Q4_K",
+            Self::Q5_K => "Q5_K",
             Self::Q6_K => "Q6_K",
             Self::BF16 => "BF16",
             Self::TQ1_0 => "TQ1_0",
@@ -104,7 +116,10 @@ impl TensorType {
             Self::F16 | Self::BF16 => (1, 2),
             Self::Q4_0 => (q4_0::BLOCK_WEIGHTS, q4_0::BLOCK_BYTES),
             Self::Q4_1 => (q4_1::BLOCK_WEIGHTS, q4_1::BLOCK_BYTES),
+            Self::Q5_0 => (q5_0::BLOCK_WEIGHTS, q5_0::BLOCK_BYTES),
             Self::Q8_0 => (q8_0::BLOCK_WEIGHTS, q8_0::BLOCK_BYTES),
+            Self::Q4_K => (q4_k::BLOCK_WEIGHTS, q4_k::BLOCK_BYTES),
+            Self::Q5_K => (q5_k::BLOCK_WEIGHTS, q5_k::BLOCK_BYTES),
             Self::Q6_K => (q6_k::BLOCK_WEIGHTS, q6_k::BLOCK_BYTES),
             Self::TQ1_0 => (tq1_0::BLOCK_WEIGHTS, tq1_0::BLOCK_BYTES),
             Self::TQ2_0 => (tq2_0::BLOCK_WEIGHTS, tq2_0::BLOCK_BYTES),
@@ -121,13 +136,10 @@ const fn unsupported_name(id: u32) -> Option<&'static str> {
     Some(match id {
         4 => "Q4_2",
         5 => "Q4_3",
-        6 => "Q5_0",
         7 => "Q5_1",
         9 => "Q8_1",
         10 => "Q2_K",
         11 => "Q3_K",
-        12 => "Q4_K",
-        13 => "Q5_K",
         15 => "Q8_K",
         16 => "IQ2_XXS",
         17 => "IQ2_XS",

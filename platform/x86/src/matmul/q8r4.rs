@@ -1,0 +1,79 @@
+//! `matmul_q8r4_i8g32`: `Q8_0`.
+
+use bitnet_edge_kernels::Error;
+use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q8r4};
+
+use super::blocks::{Blocks, Tokens, halves};
+use super::products::Products;
+use super::quads::{GROUP, MOST_COLUMNS, PANEL, Quad, Quads, transposed};
+use super::vector::Vector;
+
+/// Bytes of a group's two tiles.
+const TILES: usize = 128;
+
+/// The layout.
+pub(crate) struct Q8;
+
+impl Blocks for Q8 {
+    const GROUP: usize = GROUP;
+    const MOST_COLUMNS: usize = MOST_COLUMNS;
+    type Prepared = Quads;
+
+    fn row_tile_bytes(cols: usize) -> usize {
+        q8r4::row_tile_bytes(cols)
+    }
+    fn definition(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut impl Results) -> Result<(), Error> {
+        q8r4::matmul(w, tokens, acts, out)
+    }
+    fn room() -> Quads {
+        Quads::uninit()
+    }
+    #[inline(always)]
+    unsafe fn prepare<S: Vector>(tokens: &Tokens, count: usize, quads: &mut Quads) {
+        // SAFETY: as promised.
+        unsafe {
+            Quad::prepare(tokens, count, quads, |sum| {
+                sum.wrapping_mul(<S::Products as Products<S>>::OFFSET) as u32
+            });
+        }
+    }
+
+    /// A group's sum is at most 32 * 128 * 127, and below twice that with an offset of 128: exact in i32 and in f32.
+    #[inline(always)]
+    unsafe fn stripes<S: Vector, const NT: usize, const T: usize>(
+        w: *const u8,
+        tokens: &Tokens,
+        quads: &Quads,
+    ) -> [[S::V; NT]; T] {
+        // SAFETY: all groups of the row tile are readable, those of the tokens prepared.
+        unsafe {
+            let mut stripes = [[S::zero(); NT]; T];
+            let full = const { q8r4::row_tile_bytes(PANEL_COLUMNS) };
+            for b in (0..tokens.groups).step_by(4) {
+                let groups = PANEL.min(tokens.groups - b / PANEL * PANEL);
+                let panel = w.add(b / PANEL * full);
+                let scales = panel.add(groups * TILES + b % PANEL * 8);
+                let n = 4.min(tokens.groups - b);
+                for v in 0..NT {
+                    let tiles = panel.add(b % PANEL * TILES + v * S::LANES * 16);
+                    let first = transposed::<S>(tiles, TILES, n);
+                    let second = transposed::<S>(tiles.add(TILES / 2), TILES, n);
+                    let mut w = [S::zero(); 8];
+                    for (to, from) in w.iter_mut().zip([first, second].as_flattened()) {
+                        *to = S::Products::signed(*from);
+                    }
+                    let d = halves::<S>(scales, v, n);
+                    for (t, stripes) in stripes.iter_mut().enumerate() {
+                        let (q, a, sum) = Quad::of(quads, t, b / 4).spread::<S>();
+                        let mut i = S::Products::quad8(&w, &q);
+                        if <S::Products as Products<S>>::OFFSET != 0 {
+                            i = S::sub32(i, sum);
+                        }
+                        stripes[v] = S::addf(stripes[v], S::term(d, a, i));
+                    }
+                }
+            }
+            stripes
+        }
+    }
+}
