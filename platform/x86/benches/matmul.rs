@@ -10,7 +10,7 @@ use bitnet_edge_kernels::tile::{Activations, Int8Acts, Layout, Outputs, TernaryS
 use bitnet_edge_x86::Host;
 
 /// Rows and columns.
-const SHAPES: [(Layout, usize, usize); 9] = [
+const SHAPES: [(Layout, usize, usize); 12] = [
     (Layout::T2r4, 2560, 2560),
     (Layout::T2r4, 6912, 2560),
     (Layout::T2r4, 2560, 6912),
@@ -20,6 +20,9 @@ const SHAPES: [(Layout, usize, usize); 9] = [
     (Layout::Q4r4, 576, 1536),
     (Layout::Q8r4, 576, 1536),
     (Layout::Q8r4, 2560, 2560),
+    (Layout::Q5r4, 576, 1536),
+    (Layout::Q4k4, 2560, 2560),
+    (Layout::Q5k4, 2560, 2560),
 ];
 const TOKENS: [usize; 6] = [1, 2, 4, 16, 128, 512];
 /// Weights that no cache holds.
@@ -45,6 +48,9 @@ fn main() {
             (Layout::Q6r4, 2560),
             (Layout::Q4m4, 1536),
             (Layout::Q8r4, 576),
+            (Layout::Q5r4, 1536),
+            (Layout::Q4k4, 2560),
+            (Layout::Q5k4, 2560),
         ] {
             if layout.is_none_or(|layout| layout == layout_.name()) {
                 stream(host, layout_, cols);
@@ -75,7 +81,11 @@ impl Operands {
         };
         let code = |byte: u32| {
             // Bytes of the block layouts are scales, too: small, and no f16 is infinite.
-            if form == Activations::Token { [0u8, 1, 2, 1][byte as usize & 3] * 0x55 } else { byte as u8 & 0x3b }
+            if form == Activations::Token {
+                [0u8, 1, 2, 1][byte as usize & 3] * 0x55
+            } else {
+                byte as u8 & 0x3b
+            }
         };
         Self {
             w: (0..bytes).map(|_| code(random())).collect(),
@@ -101,6 +111,9 @@ impl Operands {
             Layout::Q8r4 => host.matmul_q8r4_i8g32(&self.w, tokens, &acts, out),
             Layout::Q4r4 => host.matmul_q4r4_i8g32(&self.w, tokens, &acts, out),
             Layout::Q4m4 => host.matmul_q4m4_i8g32(&self.w, tokens, &acts, out),
+            Layout::Q4k4 => host.matmul_q4k4_i8g256(&self.w, tokens, &acts, out),
+            Layout::Q5r4 => host.matmul_q5r4_i8g32(&self.w, tokens, &acts, out),
+            Layout::Q5k4 => host.matmul_q5k4_i8g256(&self.w, tokens, &acts, out),
             _ => host.matmul_q6r4_i8g256(&self.w, tokens, &acts, out),
         }
         .expect("operands fit");

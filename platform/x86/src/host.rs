@@ -94,6 +94,15 @@ impl Kernels for Host {
         fn matmul_q6r4_i8g256<R: Results>(
             w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R,
         ) -> Result<(), Error>;
+        fn matmul_q4k4_i8g256<R: Results>(
+            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R,
+        ) -> Result<(), Error>;
+        fn matmul_q5r4_i8g32<R: Results>(
+            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R,
+        ) -> Result<(), Error>;
+        fn matmul_q5k4_i8g256<R: Results>(
+            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R,
+        ) -> Result<(), Error>;
         fn matmul_f32_f32<R: Results>(
             w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut R,
         ) -> Result<(), Error>;

@@ -7,6 +7,9 @@ use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::TILE_ROWS;
 
 pub(crate) mod avx512;
+pub(crate) mod panels;
+mod panels_avx512;
+pub(crate) mod q4k4;
 pub(crate) mod t2r4;
 pub(crate) mod vector;
 
@@ -73,6 +76,12 @@ macro_rules! methods {
                     $crate::matmul::t2r4::matmul::<$crate::matmul::$vector, $block, $gemv, R>(
                         w, tokens, acts, scale, out)
                 };
+            fn matmul_q4k4_i8g256<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
+                // SAFETY: this function has the features of the vectors.
+                unsafe { $crate::matmul::q4k4::matmul::<$crate::matmul::$vector, false, R>(w, tokens, acts, out) };
+            fn matmul_q5k4_i8g256<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
+                // SAFETY: this function has the features of the vectors.
+                unsafe { $crate::matmul::q4k4::matmul::<$crate::matmul::$vector, true, R>(w, tokens, acts, out) };
         }
     };
 }
