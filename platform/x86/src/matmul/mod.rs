@@ -7,48 +7,20 @@ use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::TILE_ROWS;
 
 pub(crate) mod avx512;
+pub(crate) mod blocks;
 pub(crate) mod panels;
 mod panels_avx512;
 pub(crate) mod q4k4;
+pub(crate) mod q4r4;
+pub(crate) mod q6r4;
+pub(crate) mod q8r4;
 pub(crate) mod t2r4;
 pub(crate) mod vector;
-
-use vector::Vector;
 
 /// Row tiles whose results are put together.
 const GROUP_TILES: usize = 4;
 /// Their rows.
 const GROUP_ROWS: usize = GROUP_TILES * TILE_ROWS;
-
-/// Integer sums of a group's rows for one token.
-#[derive(Clone, Copy)]
-pub(crate) struct Sums([i32; 2 * GROUP_ROWS]);
-
-impl Sums {
-    const ZERO: Self = Self([0; 2 * GROUP_ROWS]);
-
-    /// Stores the sums of the lanes of `NV` vectors of rows, of which the first is `row`. Rows behind them are overwritten.
-    ///
-    /// # Safety
-    /// The features of `S` are there. The vectors lie within the group.
-    #[inline(always)]
-    unsafe fn store<S: Vector, const NV: usize>(&mut self, row: usize, v: [S::V; NV]) {
-        // Up to four vectors of up to four rows are written at once, from a row within the first half of the array.
-        let p = self.0[row..row + GROUP_ROWS].as_mut_ptr();
-        let mut first = 0;
-        while first < NV {
-            // SAFETY: as promised.
-            unsafe {
-                let mut four = [S::zero(); 4];
-                for (to, from) in four.iter_mut().zip(&v[first..]) {
-                    *to = *from;
-                }
-                S::store_rows(S::fold4(four), p.add(first * S::LANES));
-            }
-            first += 4;
-        }
-    }
-}
 
 /// Row tiles in `w`.
 fn whole_tiles(w: &[u8], row_tile: usize) -> Result<usize, Error> {
@@ -64,16 +36,30 @@ fn balanced(rest: usize, most: usize) -> usize {
     rest.div_ceil(rest.div_ceil(most))
 }
 
+/// For each row of a tile, the order of bytes that puts its scales of two sub-blocks, `[2][4 rows]`, in the upper halves of
+/// four words each.
+const fn pair_order() -> [[u8; 16]; TILE_ROWS] {
+    // Bit 7: zero.
+    let mut order = [[0x80; 16]; TILE_ROWS];
+    let mut i = 0;
+    while i < 8 * TILE_ROWS {
+        let (row, word) = (i / 8, i % 8);
+        order[row][2 * word + 1] = (word / 4 * TILE_ROWS + row) as u8;
+        i += 1;
+    }
+    order
+}
+
 /// The integer products of a tier: `$vector` with the register blocks of its instruction set.
 macro_rules! methods {
-    ($features:literal, $vector:ident, $block:literal, $gemv:literal) => {
+    ($features:literal, $vector:ident, $block:literal, $tile:literal) => {
         $crate::tier::with_features! { $features:
             fn matmul_t2r4_i8t<R: Results>(
                 w: &[u8], tokens: usize, acts: &Int8Acts<'_>, scale: TernaryScale<'_>, out: &mut R
             ) -> () =
                 // SAFETY: this function has the features of the vectors.
                 unsafe {
-                    $crate::matmul::t2r4::matmul::<$crate::matmul::$vector, $block, $gemv, R>(
+                    $crate::matmul::t2r4::matmul::<$crate::matmul::$vector, $block, $tile, R>(
                         w, tokens, acts, scale, out)
                 };
             fn matmul_q4k4_i8g256<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
@@ -82,9 +68,30 @@ macro_rules! methods {
             fn matmul_q5k4_i8g256<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
                 // SAFETY: this function has the features of the vectors.
                 unsafe { $crate::matmul::q4k4::matmul::<$crate::matmul::$vector, true, R>(w, tokens, acts, out) };
+            fn matmul_q4r4_i8g32<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
+                $crate::matmul::methods!(@blocks $vector, $tile, Q4r4, w, tokens, acts, out);
+            fn matmul_q4m4_i8g32<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
+                $crate::matmul::methods!(@blocks $vector, $tile, Q4m4, w, tokens, acts, out);
+            fn matmul_q8r4_i8g32<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
+                $crate::matmul::methods!(@blocks $vector, $tile, Q8r4, w, tokens, acts, out);
+            fn matmul_q6r4_i8g256<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
+                // SAFETY: as above.
+                unsafe {
+                    $crate::matmul::q6r4::matmul::<$crate::matmul::$vector, $tile, R>(w, tokens, acts, out)
+                };
+        }
+    };
+    (@blocks $vector:ident, $tile:literal, $blocks:ident, $w:ident, $tokens:ident, $acts:ident, $out:ident) => {
+        // SAFETY: as above.
+        unsafe {
+            $crate::matmul::blocks::matmul::<$crate::matmul::$vector, $crate::matmul::$blocks, $tile, _>(
+                $w, $tokens, $acts, $out)
         }
     };
 }
 
+pub(crate) type Q4r4 = q4r4::Q4<false>;
+pub(crate) type Q4m4 = q4r4::Q4<true>;
+pub(crate) type Q8r4 = q8r4::Q8;
 pub(crate) use avx512::Avx512;
 pub(crate) use methods;

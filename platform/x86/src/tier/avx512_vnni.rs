@@ -17,5 +17,5 @@ impl Kernels for Avx512Vnni {
     }
 
     super::float_methods!(Avx512Lanes, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
-    crate::matmul::methods!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni", Avx512, 4, 2);
+    crate::matmul::methods!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni", Avx512, 4, 1);
 }

@@ -1,0 +1,232 @@
+//! Products with the block layouts: one float term a group, in four stripes.
+
+use bitnet_edge_kernels::Error;
+use bitnet_edge_kernels::tile::{Int8Acts, Results, TILE_ROWS};
+
+use super::vector::Vector;
+use super::{GROUP_ROWS, GROUP_TILES, balanced, whole_tiles};
+
+/// Row tiles whose weights stay in the second cache while the tokens pass, when there are many.
+const STAY: usize = 32;
+/// Row tiles between two times that the results of one token are put.
+const BATCH: usize = 16;
+
+/// A block layout.
+pub(crate) trait Blocks {
+    /// Columns of a group.
+    const GROUP: usize;
+    /// What is made of the activations of up to eight tokens before their products.
+    type Prepared;
+
+    fn row_tile_bytes(cols: usize) -> usize;
+
+    /// Room for what [`prepare`](Self::prepare) makes.
+    fn room() -> Self::Prepared;
+
+    /// # Safety
+    /// The `count` tokens are readable; the features of `S` are there.
+    unsafe fn prepare<S: Vector>(tokens: &Tokens, count: usize, prepared: &mut Self::Prepared);
+
+    /// The stripes of the `NT` vectors of a row tile for `T` tokens: in each lane, those of its row.
+    ///
+    /// # Safety
+    /// The row tile at `w` and the tokens are readable, and were prepared; the features of `S` are there.
+    unsafe fn stripes<S: Vector, const NT: usize, const T: usize>(
+        w: *const u8,
+        tokens: &Tokens,
+        prepared: &Self::Prepared,
+    ) -> [[S::V; NT]; T];
+}
+
+/// Some tokens of activations.
+#[derive(Clone, Copy)]
+pub(crate) struct Tokens {
+    /// `[tokens][stride]`
+    pub(crate) q: *const u8,
+    pub(crate) stride: usize,
+    /// `[tokens][groups]`
+    pub(crate) scales: *const f32,
+    /// `[tokens][groups]`
+    pub(crate) sums: *const i32,
+    pub(crate) groups: usize,
+}
+
+impl Tokens {
+    /// # Safety
+    /// Token `t` exists.
+    unsafe fn new(acts: &Int8Acts<'_>, t: usize) -> Self {
+        // SAFETY: as promised.
+        unsafe {
+            Self {
+                q: acts.q.as_ptr().add(t * acts.stride).cast(),
+                stride: acts.stride,
+                scales: acts.scales.as_ptr().add(t * acts.groups),
+                sums: acts.sums.as_ptr().add(t * acts.groups),
+                groups: acts.groups,
+            }
+        }
+    }
+
+    /// In every lane, the values of groups `b..b + n` of token `t`, up to four, and zeros behind them.
+    ///
+    /// # Safety
+    /// These are groups of the token; the features of `S` are there.
+    #[inline(always)]
+    pub(crate) unsafe fn four<S: Vector, E>(&self, of: *const E, t: usize, b: usize, n: usize) -> S::V {
+        // SAFETY: as promised; f32 and i32 have four bytes.
+        unsafe {
+            let p = of.add(t * self.groups + b).cast::<u8>();
+            if n == 4 {
+                return S::spread(p);
+            }
+            let mut four = [0; 16];
+            four[..n * 4].copy_from_slice(core::slice::from_raw_parts(p, n * 4));
+            S::spread(four.as_ptr())
+        }
+    }
+}
+
+/// The f16 of groups `0..n`, up to four, at `p`: `[n][4 rows]`, for the rows of vector `v`; zeros behind them.
+///
+/// # Safety
+/// They are readable; the features of `S` are there.
+#[inline(always)]
+pub(crate) unsafe fn halves<S: Vector>(p: *const u8, v: usize, n: usize) -> S::V {
+    // SAFETY: as promised.
+    unsafe {
+        if n == 4 {
+            return S::halves(p, v);
+        }
+        let mut four = [0; 32];
+        four[..n * 8].copy_from_slice(core::slice::from_raw_parts(p, n * 8));
+        S::halves(four.as_ptr(), v)
+    }
+}
+
+/// The product. `NT` vectors are a row tile.
+///
+/// # Safety
+/// The caller runs with the features of `S`.
+#[inline(always)]
+pub(crate) unsafe fn matmul<S: Vector, B: Blocks, const NT: usize, R: Results>(
+    w: &[u8],
+    tokens: usize,
+    acts: &Int8Acts<'_>,
+    out: &mut R,
+) -> Result<(), Error> {
+    let cols = acts.groups.saturating_mul(B::GROUP);
+    acts.check(tokens, cols, acts.groups)?;
+    let row_tile = B::row_tile_bytes(cols);
+    let tiles = whole_tiles(w, row_tile)?;
+    let mut product = Product::<B> { w: w.as_ptr(), row_tile, prepared: B::room() };
+    // SAFETY: row tiles `0..tiles` and tokens `0..tokens` are those of the checked slices.
+    unsafe {
+        if tokens == 1 {
+            let all = Tokens::new(acts, 0);
+            B::prepare::<S>(&all, 1, &mut product.prepared);
+            let mut first = 0;
+            while first < tiles {
+                let n = BATCH.min(tiles - first);
+                product.put::<S, NT, 1, BATCH, { BATCH * TILE_ROWS }>(&all, 0, first, n, out);
+                first += n;
+            }
+            return Ok(());
+        }
+        let mut first = 0;
+        while first < tiles {
+            let end = tiles.min(first + STAY);
+            let mut token = 0;
+            while token < tokens {
+                let count = balanced(tokens - token, S::BLOCK_TOKENS);
+                let some = Tokens::new(acts, token);
+                B::prepare::<S>(&some, count, &mut product.prepared);
+                let mut tile = first;
+                while tile < end {
+                    let n = GROUP_TILES.min(end - tile);
+                    product.group::<S, NT>(&some, count, token, tile, n, out);
+                    tile += n;
+                }
+                token += count;
+            }
+            first = end;
+        }
+    }
+    Ok(())
+}
+
+struct Product<B: Blocks> {
+    w: *const u8,
+    row_tile: usize,
+    prepared: B::Prepared,
+}
+
+impl<B: Blocks> Product<B> {
+    /// Puts the results of `n` row tiles, up to a group, for `count` tokens from `token` on.
+    ///
+    /// # Safety
+    /// As for [`Blocks::stripes`].
+    #[inline(always)]
+    unsafe fn group<S: Vector, const NT: usize>(
+        &self,
+        some: &Tokens,
+        count: usize,
+        token: usize,
+        tile: usize,
+        n: usize,
+        out: &mut impl Results,
+    ) {
+        // SAFETY: as promised.
+        unsafe {
+            match count {
+                1 => self.put::<S, NT, 1, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out),
+                2 => self.put::<S, NT, 2, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out),
+                3 => self.put::<S, NT, 3, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out),
+                4 => self.put::<S, NT, 4, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out),
+                5 if S::BLOCK_TOKENS >= 5 => {
+                    self.put::<S, NT, 5, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out)
+                }
+                6 if S::BLOCK_TOKENS >= 6 => {
+                    self.put::<S, NT, 6, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out)
+                }
+                7 if S::BLOCK_TOKENS >= 7 => {
+                    self.put::<S, NT, 7, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out)
+                }
+                8 if S::BLOCK_TOKENS >= 8 => {
+                    self.put::<S, NT, 8, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out)
+                }
+                _ => unreachable!("a register block has at most {} tokens", S::BLOCK_TOKENS),
+            }
+        }
+    }
+
+    /// Puts the results of `n` of up to `N` row tiles, which have `ROWS` rows, for `T` tokens.
+    #[inline(always)]
+    unsafe fn put<S: Vector, const NT: usize, const T: usize, const N: usize, const ROWS: usize>(
+        &self,
+        some: &Tokens,
+        token: usize,
+        first: usize,
+        n: usize,
+        out: &mut impl Results,
+    ) {
+        // SAFETY: as promised for `group`.
+        unsafe {
+            let mut all = [[[S::zero(); NT]; N]; T];
+            for tile in 0..n {
+                let w = self.w.add((first + tile) * self.row_tile);
+                let stripes = B::stripes::<S, NT, T>(w, some, &self.prepared);
+                for (all, stripes) in all.iter_mut().zip(stripes) {
+                    all[tile] = stripes;
+                }
+            }
+            for (t, all) in all.iter().enumerate() {
+                let mut y = [0.0f32; ROWS];
+                let rows = y.chunks_exact_mut(4 * S::LANES);
+                for (rows, &v) in rows.zip(all.as_flattened().as_chunks().0).take((n * NT).div_ceil(4)) {
+                    S::store_rows(S::fold4_float(v), rows.as_mut_ptr().cast());
+                }
+                out.put(token + t, first * TILE_ROWS, &y[..n * TILE_ROWS]);
+            }
+        }
+    }
+}
