@@ -1,4 +1,4 @@
-use crate::attention::{self, Int8Rows, KvElement};
+use crate::attention::{self, Int8Rows, KvElement, Queries};
 use crate::gate::{self, Activation};
 use crate::simd::{F32x16, Scalar16};
 use crate::tile::{FloatActs, Int8Acts, Results, TernaryScale, q4k4, q4r4, q5r4, q6r4, q8r4, rows, t2r4};
@@ -236,19 +236,19 @@ pub trait Kernels: Copy + Sync {
         gate::gate::<Self::Lanes>(act, g, u)
     }
 
-    /// [`attention::chunk`]
+    /// [`attention::each`]
     ///
     /// # Errors
     /// As there.
     fn attend<E: KvElement>(
         &self,
-        q: &[f32],
+        q: &Queries<'_>,
         k: &[E],
         v: &[E],
         c: f32,
-        record: &mut [f32],
+        records: &mut [f32],
     ) -> Result<(), Error> {
-        attention::chunk::<E, Self::Lanes>(q, k, v, c, record)
+        attention::each::<E, Self::Lanes>(q, k, v, c, records)
     }
 
     /// [`attention::chunk_i8`]

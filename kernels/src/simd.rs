@@ -21,6 +21,9 @@ pub const LANES: usize = 16;
 /// assert_eq!(x.add(Scalar16::splat(1.0)).fold(), 136.0);
 /// ```
 pub trait F32x16: Copy {
+    /// How many of these the registers of the processor hold: what code goes by that keeps several sums under way.
+    const REGISTERS: usize = 4;
+
     /// All lanes `x`.
     fn splat(x: f32) -> Self;
     /// Lane `i` is `x[i]`.

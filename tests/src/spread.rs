@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::thread;
 
-use bitnet_edge_core::model::{Columns, Op, Split, Weights};
+use bitnet_edge_core::model::{Op, Output, Part, Split, Weights, Work};
 use bitnet_edge_core::{Backend, Error, MemoryPlan, Slot};
 
 use crate::draw::Draw;
@@ -21,60 +21,74 @@ impl Shuffled {
     }
 }
 
-/// Columns of every row of an output that one caller may write.
-struct Part<'a> {
-    range: Range<usize>,
-    rows: Vec<&'a mut [f32]>,
+/// Units, and what they own of every row of every output.
+#[derive(Debug)]
+pub struct Cut<'a> {
+    units: Range<u32>,
+    outputs: Vec<Vec<&'a mut [u8]>>,
 }
 
-impl Columns for Part<'_> {
-    fn range(&self) -> Range<usize> {
-        self.range.clone()
+impl Part for Cut<'_> {
+    fn units(&self) -> Range<u32> {
+        self.units.clone()
     }
-    fn row(&mut self, row: usize) -> &mut [f32] {
-        self.rows.get_mut(row).map_or(&mut [], |row| row)
+    fn bytes<const N: usize>(&mut self, rows: [usize; N]) -> [&mut [u8]; N] {
+        let mut outputs = self.outputs.iter_mut();
+        rows.map(|row| match outputs.next().and_then(|rows| rows.get_mut(row)) {
+            Some(row) => &mut **row,
+            None => &mut [],
+        })
     }
 }
 
-/// Cuts `columns` of `out` behind each of `ends`, the last of which is the end of `columns`.
-fn cut<'a>(out: &'a mut [f32], stride: usize, columns: Range<usize>, ends: &[usize]) -> Vec<Part<'a>> {
-    let mut parts = Vec::new();
-    let mut rest: Vec<&mut [f32]> = out.chunks_mut(stride).map(|row| &mut row[columns.start..]).collect();
-    let mut start = columns.start;
-    for &end in ends {
-        let cut = rest.into_iter().map(|row| row.split_at_mut((end - start).min(row.len())));
-        let (mine, others) = cut.unzip();
-        parts.push(Part { range: start..end, rows: mine });
-        (rest, start) = (others, end);
+/// Cuts outputs into parts of these units, which follow one another.
+fn cut<'a>(outputs: &'a mut [Output<'_>], parts: &[Range<u32>]) -> Vec<Cut<'a>> {
+    let mut cuts: Vec<_> =
+        parts.iter().map(|units| Cut { units: units.clone(), outputs: Vec::new() }).collect();
+    for output in outputs {
+        cuts.iter_mut().for_each(|cut| cut.outputs.push(Vec::new()));
+        let len = output.bytes().len();
+        let place = |row| parts.iter().map(move |units| (units, row));
+        let places = (0..).flat_map(place).map(|(units, row)| output.range(units, row));
+        let places: Vec<_> = places.take_while(|range| range.end <= len && !range.is_empty()).collect();
+        let (mut rest, mut at) = (output.bytes(), 0);
+        for (i, range) in places.into_iter().enumerate() {
+            let (_, behind) = rest.split_at_mut(range.start - at);
+            let (mine, others) = behind.split_at_mut(range.len());
+            cuts[i % parts.len()].outputs.last_mut().unwrap().push(mine);
+            (rest, at) = (others, range.end);
+        }
     }
-    assert_eq!(start, columns.end);
-    parts
+    cuts
+}
+
+/// The error of the part that begins first.
+fn first_error(mut results: Vec<(u32, Result<(), Error>)>) -> Result<(), Error> {
+    results.sort_by_key(|(start, _)| *start);
+    results.into_iter().find_map(|(_, result)| result.err()).map_or(Ok(()), Err)
 }
 
 impl Split for Shuffled {
+    type Part<'p> = Cut<'p>;
+
     fn threads(&self) -> usize {
         7
     }
-    fn columns(
-        &self,
-        out: &mut [f32],
-        stride: usize,
-        columns: Range<usize>,
-        grain: usize,
-        f: &(dyn Fn(&mut dyn Columns) + Sync),
-    ) {
+    fn run<const N: usize, F>(&self, mut outputs: [Output<'_>; N], work: &Work, f: F) -> Result<(), Error>
+    where
+        F: for<'p> Fn(&mut Cut<'p>) -> Result<(), Error> + Sync,
+    {
+        work.fits(&outputs)?;
         let mut draw = self.0.lock().unwrap();
-        let mut ends = Vec::new();
-        let mut at = columns.start;
-        while at < columns.end {
-            at = columns.end.min(at + grain * (1 + draw.below(9)));
-            ends.push(at);
+        let (mut parts, mut at) = (Vec::new(), work.units.start);
+        while at < work.units.end {
+            let end = work.units.end.min(at + work.grain * (1 + draw.below(9) as u32));
+            parts.push(at..end);
+            at = end;
         }
-        let mut parts = cut(out, stride, columns, &ends);
+        let mut parts = cut(&mut outputs, &parts);
         draw.shuffle(&mut parts);
-        for part in &mut parts {
-            f(part);
-        }
+        first_error(parts.iter_mut().map(|part| (part.units.start, f(part))).collect())
     }
 }
 
@@ -83,25 +97,26 @@ impl Split for Shuffled {
 pub struct Threads(pub usize);
 
 impl Split for Threads {
+    type Part<'p> = Cut<'p>;
+
     fn threads(&self) -> usize {
         self.0
     }
-    fn columns(
-        &self,
-        out: &mut [f32],
-        stride: usize,
-        columns: Range<usize>,
-        grain: usize,
-        f: &(dyn Fn(&mut dyn Columns) + Sync),
-    ) {
-        let share = columns.len().div_ceil(self.0).next_multiple_of(grain);
-        let ends: Vec<_> =
-            columns.clone().step_by(share).map(|start| columns.end.min(start + share)).collect();
+    fn run<const N: usize, F>(&self, mut outputs: [Output<'_>; N], work: &Work, f: F) -> Result<(), Error>
+    where
+        F: for<'p> Fn(&mut Cut<'p>) -> Result<(), Error> + Sync,
+    {
+        work.fits(&outputs)?;
+        let units = work.units.clone();
+        let share = (units.len() as u32).div_ceil(self.0 as u32).next_multiple_of(work.grain);
+        let parts: Vec<_> =
+            units.clone().step_by(share as usize).map(|start| start..units.end.min(start + share)).collect();
+        let run = |mut part: Cut<'_>| (part.units.start, f(&mut part));
         thread::scope(|scope| {
-            for mut part in cut(out, stride, columns, &ends) {
-                scope.spawn(move || f(&mut part));
-            }
-        });
+            let parts = cut(&mut outputs, &parts).into_iter();
+            let started: Vec<_> = parts.map(|part| scope.spawn(|| run(part))).collect();
+            first_error(started.into_iter().map(|thread| thread.join().unwrap()).collect())
+        })
     }
 }
 

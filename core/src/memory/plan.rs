@@ -48,7 +48,7 @@ pub struct MemoryPlan {
     pub k: Slot<f32>,
     /// Values, `[batch][kv_dim]`.
     pub v: Slot<f32>,
-    /// Partial results of attention, `[batch][kv_heads][chunks][group][2 + head_dim]`.
+    /// Partial results of attention, `[kv_heads][chunks][attend_tokens][group][2 + head_dim]`.
     pub partial: Slot<f32>,
     /// Output of a half layer before its post-norm, `[batch][dim]`.
     pub out: Slot<f32>,
@@ -90,6 +90,13 @@ const fn product(a: u64, b: u64, c: u64) -> u64 {
 
 const fn rows4(n: u32) -> u64 {
     (n as u64).next_multiple_of(4)
+}
+
+/// Most tokens whose attention is computed at once: their partial results grow with the context.
+const ATTEND_TOKENS: u32 = 16;
+
+const fn attend_tokens(batch: u32) -> u32 {
+    if batch < ATTEND_TOKENS { batch } else { ATTEND_TOKENS }
 }
 
 impl MemoryPlan {
@@ -149,7 +156,8 @@ impl MemoryPlan {
         let q = at.place(b * rows4(c.q_dim()));
         let k = at.place(b * rows4(c.kv_dim()));
         let v = at.place(b * rows4(c.kv_dim()));
-        let partial = at.place(product(b, chunks, (c.heads as u64).saturating_mul(record)));
+        let partial =
+            at.place(product(attend_tokens(o.batch) as u64, chunks, (c.heads as u64).saturating_mul(record)));
         let mut end = at.0;
 
         at.0 = phase_at;
@@ -169,7 +177,7 @@ impl MemoryPlan {
         end = max(end, at.0);
 
         // Units of attention are counted in u32.
-        let units = product(b, chunks, c.kv_heads as u64);
+        let units = product(attend_tokens(o.batch) as u64, chunks, c.kv_heads as u64);
         if end > isize::MAX as u64 || units > u32::MAX as u64 {
             return Err(Error::PlanTooLarge);
         }
@@ -286,6 +294,23 @@ impl MemoryPlan {
     /// ```
     pub const fn options(&self) -> PlanOptions {
         self.options
+    }
+
+    /// Tokens of a batch whose attention is computed at once: there is memory for the partial results of so many.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{MemoryPlan, ModelConfig, PlanOptions, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let config = ModelConfig::read(IMAGE)?;
+    /// let options = PlanOptions::new(&config);
+    /// for (batch, tokens) in [(1, 1), (8, 8), (512, 16)] {
+    ///     let plan = MemoryPlan::new(&config, &PlanOptions { batch, ..options })?;
+    ///     assert_eq!(plan.attend_tokens(), tokens);
+    /// }
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub const fn attend_tokens(&self) -> u32 {
+        attend_tokens(self.options.batch)
     }
 
     /// Every buffer, in the order of a session's life.

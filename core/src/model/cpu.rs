@@ -2,21 +2,18 @@
 
 use core::ops::Range;
 
-use bitnet_edge_kernels::attention::RECORD_HEAD;
 use bitnet_edge_kernels::tile::Activations;
 use bitnet_edge_kernels::{Kernels, Scalar};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::backend::Backend;
-use super::kv::{Attend, Place, store_float, store_i8};
-use super::op::{AttendShape, Matrix, Op, Rows, chunks};
-use super::split::{OneThread, Split};
+use super::op::{Matrix, Op, Rows};
+use super::split::{OneThread, Split, Work};
 use super::weights::{InPlace, Weights};
 use crate::Error;
 use crate::image::{Data, Model, TensorId};
 use crate::memory::{
-    ActSlots, KvSlots, Line, MemoryPlan, STEP_IDS, STEP_OUT_ROW, STEP_POSITION, STEP_TOKENS, Slot, disjoint,
-    typed,
+    Line, MemoryPlan, STEP_IDS, STEP_OUT_ROW, STEP_POSITION, STEP_TOKENS, Slot, disjoint, typed,
 };
 
 /// A shape that does not fit: an operation of another plan.
@@ -113,7 +110,7 @@ impl<'a, K: Kernels, S: Split, W: Weights> Cpu<'a, K, S, W> {
         self.step_word(STEP_TOKENS)
     }
 
-    fn position(&self) -> Result<u32, Error> {
+    pub(super) fn position(&self) -> Result<u32, Error> {
         self.step_word(STEP_POSITION)
     }
 
@@ -131,14 +128,15 @@ impl<'a, K: Kernels, S: Split, W: Weights> Cpu<'a, K, S, W> {
         }
     }
 
-    fn embed(&mut self, m: Matrix, factor: f32, y: Rows, units: Range<u32>) -> Result<(), Error> {
+    /// On the calling thread: a source of weights gives rows to one caller at a time.
+    fn embed(&mut self, m: Matrix, factor: f32, y: Rows, work: &Work) -> Result<(), Error> {
         let tensor = self.model.tensor(m.tensor).ok_or(MISFIT)?;
         let Data::Matrix { layout, row_tile_bytes, tiles, scale } = tensor.data else { return Err(MISFIT) };
-        for t in units {
+        for t in work.units.clone() {
             let id = self.step_word(STEP_IDS.saturating_add(t as usize))?;
             let (_, tile) = self.weights.rows(tiles, row_tile_bytes, id / 4..id / 4 + 1)?;
             let out = typed(self.arena.get_mut(y.slot.bytes()).ok_or(MISFIT)?)?;
-            let out = row(out, y, t)?;
+            let out = row_mut(out, y, t)?;
             layout.dequantize_row(tile, (id % 4) as usize, scale.row(id as usize), out)?;
             for v in out {
                 *v *= factor;
@@ -147,173 +145,10 @@ impl<'a, K: Kernels, S: Split, W: Weights> Cpu<'a, K, S, W> {
         Ok(())
     }
 
-    fn angles(&mut self, y: Rows, factor: f32, units: Range<u32>) -> Result<(), Error> {
-        let (turns, position) = (self.model.turns(), self.position()?);
-        let out = self.slice(y.slot)?;
-        for t in units {
-            let angles = row(out, y, t)?;
-            bitnet_edge_kernels::rope::angles(turns, position.wrapping_add(t), factor, angles)?;
-        }
-        Ok(())
-    }
-
-    fn norm(&mut self, w: TensorId, eps: f32, x: Rows, y: Rows, units: Range<u32>) -> Result<(), Error> {
-        let (w, k) = (self.vector(w)?, self.kernels);
-        let [xs, ys] = two(self.arena, x, y)?;
-        for t in units {
-            k.rms_norm(row(xs, x, t)?, w, eps, row(ys, y, t)?)?;
-        }
-        Ok(())
-    }
-
-    fn head_norm(&mut self, w: TensorId, eps: f32, x: Rows, hd: u32, units: Range<u32>) -> Result<(), Error> {
-        let (w, k) = (self.vector(w)?, self.kernels);
-        let xs = self.slice(x.slot)?;
-        for t in units {
-            for head in row(xs, x, t)?.chunks_exact_mut(hd.max(1) as usize) {
-                k.rms_norm_in_place(head, w, eps)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn quant(&mut self, x: Rows, acts: ActSlots, form: Activations, units: Range<u32>) -> Result<(), Error> {
-        let k = self.kernels;
-        let (stride, groups) = act_shape(x.cols, form);
-        let ranges = [x.slot.bytes(), acts.q.bytes(), acts.scales.bytes(), acts.sums.bytes()];
-        let [xs, qs, scales, sums] = disjoint(self.arena, ranges)?;
-        let (xs, qs) = (typed(xs)?, typed::<i8>(qs)?);
-        let (scales, sums) = (typed::<f32>(scales)?, typed::<i32>(sums)?);
-        for t in units {
-            let i = t as usize;
-            let x: &[f32] = row(xs, x, t)?;
-            let q = nth(qs, i, stride)?;
-            let (a, sum) = (nth(scales, i, groups)?, nth(sums, i, groups)?);
-            match (form, a.first_mut(), sum.first_mut()) {
-                (Activations::Token, Some(s), Some(sum)) => (*s, *sum) = k.quantize_token(x, q)?,
-                (Activations::Group32, ..) => k.quantize_g32(x, q, a, sum)?,
-                (Activations::Group256, ..) => k.quantize_g256(x, q, a, sum)?,
-                _ => return Err(MISFIT),
-            }
-        }
-        Ok(())
-    }
-
-    fn rope(&mut self, x: Rows, hd: u32, angles: Rows, units: Range<u32>) -> Result<(), Error> {
-        let k = self.kernels;
-        let [xs, all] = two(self.arena, x, angles)?;
-        for t in units {
-            let angles: &[f32] = row(all, angles, t)?;
-            for head in row(xs, x, t)?.chunks_exact_mut(hd.max(1) as usize) {
-                k.rope(head, angles)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn store(
-        &mut self,
-        kv: KvSlots,
-        rows: [Rows; 2],
-        hd: u32,
-        ctx: u32,
-        units: Range<u32>,
-    ) -> Result<(), Error> {
-        let position = self.position()?;
-        let place = Place { position, hd: hd as usize, ctx: ctx as usize };
-        match kv {
-            KvSlots::F32 { k, v } => {
-                for (slot, from) in [k, v].into_iter().zip(rows) {
-                    store_float(self.arena, slot, from, place, units.clone())?;
-                }
-            }
-            KvSlots::F16 { k, v } => {
-                for (slot, from) in [k, v].into_iter().zip(rows) {
-                    store_float(self.arena, slot, from, place, units.clone())?;
-                }
-            }
-            KvSlots::I8 { k, k_scales, v, v_scales } => {
-                for (slots, from) in [(k, k_scales), (v, v_scales)].into_iter().zip(rows) {
-                    store_i8(self.arena, slots, from, place, units.clone())?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn attend(
-        &mut self,
-        kv: KvSlots,
-        q: Rows,
-        partial: Slot<f32>,
-        shape: AttendShape,
-        units: Range<u32>,
-    ) -> Result<(), Error> {
-        let (tokens, position) = (self.tokens()?, self.position()?);
-        let job = Attend { q, partial, shape, position, chunks: chunks(position.saturating_add(tokens)) };
-        match kv {
-            KvSlots::F32 { k, v } => job.float(self.arena, self.kernels, k, v, units),
-            KvSlots::F16 { k, v } => job.float(self.arena, self.kernels, k, v, units),
-            KvSlots::I8 { k, k_scales, v, v_scales } => {
-                job.int8(self.arena, self.kernels, [k, v], [k_scales, v_scales], units)
-            }
-        }
-    }
-
-    fn combine(
-        &mut self,
-        partial: Slot<f32>,
-        y: Rows,
-        s: AttendShape,
-        units: Range<u32>,
-    ) -> Result<(), Error> {
-        let (tokens, position, k) = (self.tokens()?, self.position()?, self.kernels);
-        let record = RECORD_HEAD + s.head_dim as usize;
-        let stride = record * s.group as usize;
-        let n = chunks(position.saturating_add(tokens)) as usize;
-        let [partial, ys] = disjoint(self.arena, [partial.bytes(), y.slot.bytes()])?;
-        let (partial, ys) = (typed::<f32>(partial)?, typed::<f32>(ys)?);
-        for t in units {
-            let mine = chunks(position.saturating_add(t).saturating_add(1)) as usize;
-            for (h, out) in row(ys, y, t)?.chunks_exact_mut(s.head_dim.max(1) as usize).enumerate() {
-                let (kv_head, member) = (h / s.group.max(1) as usize, h % s.group.max(1) as usize);
-                let unit = (t as usize * s.kv_heads as usize + kv_head) * n;
-                let records = partial.get(unit * stride + member * record..).ok_or(MISFIT)?;
-                k.combine(records, stride, mine, out)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn gate(
-        &mut self,
-        op: bitnet_edge_kernels::gate::Activation,
-        g: Rows,
-        u: Rows,
-        units: Range<u32>,
-    ) -> Result<(), Error> {
-        let k = self.kernels;
-        let [gs, us] = two(self.arena, g, u)?;
-        for t in units {
-            k.gate(op, row(gs, g, t)?, row(us, u, t)?)?;
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, x: Rows, y: Rows, units: Range<u32>) -> Result<(), Error> {
-        let [xs, ys] = two(self.arena, x, y)?;
-        for t in units {
-            for (y, x) in row(ys, y, t)?.iter_mut().zip(row(xs, x, t)?) {
-                *y += *x;
-            }
-        }
-        Ok(())
-    }
-
     fn select(&mut self, x: Rows, y: Rows) -> Result<(), Error> {
         let wanted = self.step_word(STEP_OUT_ROW)?;
         let [xs, ys] = two(self.arena, x, y)?;
-        for (y, x) in row(ys, y, 0)?.iter_mut().zip(row(xs, x, wanted)?) {
+        for (y, x) in row_mut(ys, y, 0)?.iter_mut().zip(row(xs, x, wanted)?) {
             *y = *x;
         }
         Ok(())
@@ -326,19 +161,21 @@ impl<K: Kernels, S: Split, W: Weights> Backend for Cpu<'_, K, S, W> {
     }
 
     fn run(&mut self, op: &Op, units: Range<u32>) -> Result<(), Error> {
+        let (tokens, position) = (self.tokens()?, self.position()?);
+        let work = &Work { units, grain: op.grain(), cost: op.cost(tokens, position) };
         match *op {
-            Op::Embed { m, factor, y } => self.embed(m, factor, y, units),
-            Op::Angles { y, factor } => self.angles(y, factor, units),
-            Op::Norm { w, eps, x, y } => self.norm(w, eps, x, y, units),
-            Op::HeadNorm { w, eps, x, head_dim } => self.head_norm(w, eps, x, head_dim, units),
-            Op::Quant { x, acts, form } => self.quant(x, acts, form, units),
-            Op::Linear { m, x, y, add } => self.linear(m, x, y, add, units),
-            Op::Rope { x, head_dim, angles } => self.rope(x, head_dim, angles, units),
-            Op::Store { kv, k, v, head_dim, context } => self.store(kv, [k, v], head_dim, context, units),
-            Op::Attend { kv, q, partial, shape } => self.attend(kv, q, partial, shape, units),
-            Op::Combine { partial, y, shape } => self.combine(partial, y, shape, units),
-            Op::Gate { act, g, u } => self.gate(act, g, u, units),
-            Op::Add { x, y } => self.add(x, y, units),
+            Op::Embed { m, factor, y } => self.embed(m, factor, y, work),
+            Op::Angles { y, factor } => self.angles(y, factor, work),
+            Op::Norm { w, eps, x, y } => self.norm(w, eps, x, y, work),
+            Op::HeadNorm { w, eps, x, head_dim } => self.head_norm(w, eps, x, head_dim, work),
+            Op::Quant { x, acts, form } => self.quant(x, acts, form, work),
+            Op::Linear { m, x, y, add } => self.linear(m, x, y, add, work),
+            Op::Rope { x, head_dim, angles } => self.rope(x, head_dim, angles, work),
+            Op::Store { kv, k, v, head_dim, context } => self.store(kv, [k, v], head_dim, context, work),
+            Op::Attend { kv, q, partial, shape } => self.attend(kv, q, partial, shape, work),
+            Op::Combine { partial, y, shape } => self.combine(partial, y, shape, work),
+            Op::Gate { act, g, u } => self.gate(act, g, u, work),
+            Op::Add { x, y } => self.add(x, y, work),
             Op::Select { x, y } => self.select(x, y),
         }
     }
@@ -367,7 +204,13 @@ pub(super) fn act_shape(cols: u32, form: Activations) -> (usize, usize) {
 }
 
 /// Row `t` of rows in memory.
-pub(super) fn row(all: &mut [f32], rows: Rows, t: u32) -> Result<&mut [f32], Error> {
+pub(super) fn row(all: &[f32], rows: Rows, t: u32) -> Result<&[f32], Error> {
+    let at = (t as usize).saturating_mul(rows.stride as usize);
+    all.get(at..).and_then(|r| r.get(..rows.cols as usize)).ok_or(MISFIT)
+}
+
+/// Row `t`, to write.
+fn row_mut(all: &mut [f32], rows: Rows, t: u32) -> Result<&mut [f32], Error> {
     let at = (t as usize).saturating_mul(rows.stride as usize);
     all.get_mut(at..).and_then(|r| r.get_mut(..rows.cols as usize)).ok_or(MISFIT)
 }
@@ -377,7 +220,8 @@ pub(super) fn nth<T>(all: &mut [T], i: usize, len: usize) -> Result<&mut [T], Er
     all.get_mut(i.saturating_mul(len)..).and_then(|r| r.get_mut(..len)).ok_or(MISFIT)
 }
 
-fn two(arena: &mut [u8], x: Rows, y: Rows) -> Result<[&mut [f32]; 2], Error> {
+/// The memory of two different rows.
+pub(super) fn two(arena: &mut [u8], x: Rows, y: Rows) -> Result<[&mut [f32]; 2], Error> {
     let [x, y] = disjoint(arena, [x.slot.bytes(), y.slot.bytes()])?;
     Ok([typed(x)?, typed(y)?])
 }

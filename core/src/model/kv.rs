@@ -1,185 +1,288 @@
 //! The KV cache on a CPU: storing rows, attending to them.
 
-use core::ops::Range;
-
-use bitnet_edge_kernels::attention::{self, CHUNK, Int8Rows, KvElement, RECORD_HEAD};
+use bitnet_edge_kernels::attention::{self, CHUNK, Int8Rows, KvElement, Queries, RECORD_HEAD};
 use bitnet_edge_kernels::{Kernels, quantize};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::cpu::{MISFIT, nth, row};
+use super::cpu::{Cpu, MISFIT, nth, row};
 use super::op::{AttendShape, Rows};
+use super::split::{Output, Part, Split, Work, elements};
+use super::weights::Weights;
 use crate::Error;
-use crate::memory::{Slot, disjoint, typed};
+use crate::memory::{KvSlots, Slot, disjoint, typed};
+
+impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
+    pub(super) fn store(
+        &mut self,
+        kv: KvSlots,
+        rows: [Rows; 2],
+        hd: u32,
+        context: u32,
+        work: &Work,
+    ) -> Result<(), Error> {
+        let position = self.position()? as usize;
+        let (hd, context) = (hd as usize, context as usize);
+        if position.saturating_add(work.units.end as usize) > context {
+            return Err(MISFIT);
+        }
+        let place = Place { position, hd, context };
+        let [k, v] = rows;
+        match kv {
+            KvSlots::F32 { k: keys, v: values } => {
+                self.store_float(keys, k, place, work)?;
+                self.store_float(values, v, place, work)
+            }
+            KvSlots::F16 { k: keys, v: values } => {
+                self.store_float(keys, k, place, work)?;
+                self.store_float(values, v, place, work)
+            }
+            KvSlots::I8 { k: keys, k_scales, v: values, v_scales } => {
+                self.store_i8(keys, k_scales, k, place, work)?;
+                self.store_i8(values, v_scales, v, place, work)
+            }
+        }
+    }
+
+    fn store_float<E>(&mut self, slot: Slot<E>, from: Rows, at: Place, work: &Work) -> Result<(), Error>
+    where
+        E: KvElement + FromBytes + IntoBytes + KnownLayout + Immutable + Sync,
+    {
+        let [cache, rows] = disjoint(self.arena, [slot.bytes(), from.slot.bytes()])?;
+        let rows: &[f32] = typed(rows)?;
+        self.split.run([at.output(typed::<E>(cache)?, at.hd)?], work, |part| {
+            for (i, t) in part.units().enumerate() {
+                for (h, head) in row(rows, from, t)?.chunks_exact(at.hd.max(1)).enumerate() {
+                    attention::store(head, nth(elements::<E>(part, h)?, i, at.hd)?);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn store_i8(
+        &mut self,
+        slot: Slot<i8>,
+        scales: Slot<f32>,
+        from: Rows,
+        at: Place,
+        work: &Work,
+    ) -> Result<(), Error> {
+        let ranges = [slot.bytes(), scales.bytes(), from.slot.bytes()];
+        let [cache, scales, rows] = disjoint(self.arena, ranges)?;
+        let rows: &[f32] = typed(rows)?;
+        let outputs = [at.output(typed::<i8>(cache)?, at.hd)?, at.output(typed::<f32>(scales)?, 1)?];
+        self.split.run(outputs, work, |part| {
+            for (i, t) in part.units().enumerate() {
+                for (h, head) in row(rows, from, t)?.chunks_exact(at.hd.max(1)).enumerate() {
+                    let [cache, scales] = part.bytes([h; 2]);
+                    let (scale, _) = quantize::group(head, nth(typed(cache)?, i, at.hd)?)?;
+                    *typed(scales)?.get_mut(i).ok_or(MISFIT)? = scale;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn attend(
+        &mut self,
+        kv: KvSlots,
+        q: Rows,
+        partial: Slot<f32>,
+        shape: AttendShape,
+        work: &Work,
+    ) -> Result<(), Error> {
+        let (tokens, position) = (self.tokens()?, self.position()?);
+        let [count, chunks] = [shape.count(tokens), shape.chunks(tokens, position)];
+        let job = Attend { q, partial, shape, position, tokens: count, chunks };
+        match kv {
+            KvSlots::F32 { k, v } => job.float(self, k, v, work),
+            KvSlots::F16 { k, v } => job.float(self, k, v, work),
+            KvSlots::I8 { k, k_scales, v, v_scales } => job.int8(self, [k, v], [k_scales, v_scales], work),
+        }
+    }
+
+    pub(super) fn combine(
+        &mut self,
+        partial: Slot<f32>,
+        y: Rows,
+        s: AttendShape,
+        work: &Work,
+    ) -> Result<(), Error> {
+        let (tokens, position, k) = (self.tokens()?, self.position()?, self.kernels);
+        let (count, n) = (s.count(tokens) as usize, s.chunks(tokens, position) as usize);
+        let (hd, group) = (s.head_dim as usize, s.group.max(1) as usize);
+        let record = RECORD_HEAD + hd;
+        // From one chunk of a head to the next, see `Attend`.
+        let stride = record.saturating_mul(group).saturating_mul(count);
+        let [partial, ys] = disjoint(self.arena, [partial.bytes(), y.slot.bytes()])?;
+        let (partial, ys) = (typed::<f32>(partial)?, typed::<f32>(ys)?);
+        let partial = &*partial;
+        self.split.run([Output::rows(ys, y.stride as usize, hd)], work, |part| {
+            for (i, h) in part.units().enumerate() {
+                let (kv_head, member) = (h as usize / group, h as usize % group);
+                for t in 0..count {
+                    let token = (s.first as usize).saturating_add(t);
+                    let seen = super::op::chunks(position.saturating_add(token as u32).saturating_add(1));
+                    let first = (kv_head.saturating_mul(n).saturating_mul(count).saturating_add(t))
+                        .saturating_mul(group)
+                        .saturating_add(member);
+                    let records = partial.get(first.saturating_mul(record)..).ok_or(MISFIT)?;
+                    let y = nth(elements(part, token)?, i, hd)?;
+                    k.combine(records, stride, seen as usize, y)?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
 
 #[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) position: u32,
-    pub(super) hd: usize,
-    pub(super) ctx: usize,
+struct Place {
+    position: usize,
+    hd: usize,
+    context: usize,
 }
 
 impl Place {
-    /// Row of the cache, `[kv_heads][context]`, for head `h` of token `t`.
-    fn row(&self, h: usize, t: u32) -> Result<usize, Error> {
-        let position = self.position.saturating_add(t) as usize;
-        if position < self.ctx { Ok(h * self.ctx + position) } else { Err(MISFIT) }
+    /// The cache `[kv_heads][context][width]` from the first token's position on: a unit is a token, a row a head.
+    fn output<'c, E: FromBytes + IntoBytes>(
+        &self,
+        cache: &'c mut [E],
+        width: usize,
+    ) -> Result<Output<'c>, Error> {
+        let from = cache.get_mut(self.position.saturating_mul(width)..).ok_or(MISFIT)?;
+        Ok(Output::rows(from, self.context.saturating_mul(width), width))
     }
 }
 
-pub(super) fn store_float<E>(
-    arena: &mut [u8],
-    slot: Slot<E>,
-    from: Rows,
-    at: Place,
-    units: Range<u32>,
-) -> Result<(), Error>
-where
-    E: KvElement + FromBytes + IntoBytes + KnownLayout + Immutable,
-{
-    let [cache, rows] = disjoint(arena, [slot.bytes(), from.slot.bytes()])?;
-    let (cache, rows) = (typed::<E>(cache)?, typed(rows)?);
-    for t in units {
-        for (h, head) in row(rows, from, t)?.chunks_exact(at.hd.max(1)).enumerate() {
-            attention::store(head, nth(cache, at.row(h, t)?, at.hd)?);
-        }
-    }
-    Ok(())
+/// One call of attention: what its units share. Records and units are `[kv_heads][chunks][tokens]`, so that consecutive
+/// units read the same chunk of the cache.
+struct Attend {
+    q: Rows,
+    partial: Slot<f32>,
+    shape: AttendShape,
+    position: u32,
+    tokens: u32,
+    chunks: u32,
 }
 
-pub(super) fn store_i8(
-    arena: &mut [u8],
-    slots: (Slot<i8>, Slot<f32>),
-    from: Rows,
-    at: Place,
-    units: Range<u32>,
-) -> Result<(), Error> {
-    let [cache, scales, rows] = disjoint(arena, [slots.0.bytes(), slots.1.bytes(), from.slot.bytes()])?;
-    let (cache, scales, rows) = (typed::<i8>(cache)?, typed::<f32>(scales)?, typed(rows)?);
-    for t in units {
-        for (h, head) in row(rows, from, t)?.chunks_exact(at.hd.max(1)).enumerate() {
-            let i = at.row(h, t)?;
-            let (scale, _) = quantize::group(head, nth(cache, i, at.hd)?)?;
-            *scales.get_mut(i).ok_or(MISFIT)? = scale;
-        }
-    }
-    Ok(())
-}
-
-/// One call of attention: what its units share.
-pub(super) struct Attend {
-    pub(super) q: Rows,
-    pub(super) partial: Slot<f32>,
-    pub(super) shape: AttendShape,
-    pub(super) position: u32,
-    pub(super) chunks: u32,
-}
-
-/// A unit of attention: where its cache rows begin, how many there are, and which queries and records it has.
+/// A unit of attention: its token and KV head, the cache row of its first position, and how many positions it sees.
 struct Unit {
+    token: u32,
+    kv_head: usize,
     cache_row: usize,
     n: usize,
-    token: u32,
-    queries: Range<usize>,
-    records: Range<usize>,
+}
+
+impl Unit {
+    /// Whether both see the same rows of the cache.
+    const fn sees_as(&self, other: &Self) -> bool {
+        self.cache_row == other.cache_row && self.n == other.n
+    }
+
+    /// The unit's rows of a cache `[kv_heads][context][width]`.
+    fn rows<'c, E>(&self, cache: &'c [E], width: usize) -> Result<&'c [E], Error> {
+        let (at, len) = (self.cache_row.saturating_mul(width), self.n.saturating_mul(width));
+        cache.get(at..).and_then(|rows| rows.get(..len)).ok_or(MISFIT)
+    }
 }
 
 impl Attend {
     /// Unit `u`; `None` if the chunk lies behind what its token may see.
     fn unit(&self, u: u32) -> Option<Unit> {
         let s = &self.shape;
-        let (pair, chunk) = (u.checked_div(self.chunks)?, u.checked_rem(self.chunks)?);
-        let (token, kv_head) = (pair.checked_div(s.kv_heads)?, pair.checked_rem(s.kv_heads)?);
+        let (pair, t) = (u.checked_div(self.tokens)?, u.checked_rem(self.tokens)?);
+        let (kv_head, chunk) = (pair.checked_div(self.chunks)?, pair.checked_rem(self.chunks)?);
+        let token = s.first.checked_add(t)?;
         let first = chunk.checked_mul(CHUNK as u32)?;
         let visible = self.position.checked_add(token)?.checked_add(1)?.checked_sub(first)?;
         let n = visible.min(CHUNK as u32) as usize;
-        let group = s.group as usize;
-        let (q, record) = (group * s.head_dim as usize, group * (RECORD_HEAD + s.head_dim as usize));
         let cache_row = kv_head as usize * s.context as usize + first as usize;
-        let (kv_head, u) = (kv_head as usize, u as usize);
-        (n > 0).then_some(Unit {
-            cache_row,
-            n,
-            token,
-            queries: kv_head * q..(kv_head + 1) * q,
-            records: u * record..(u + 1) * record,
+        (n > 0).then_some(Unit { token, kv_head: kv_head as usize, cache_row, n })
+    }
+
+    /// Calls `f` for every unit of `work`, with its queries and their records. Units of consecutive tokens that see the same
+    /// rows of the cache are one call, so that a chunk is read once for all of them.
+    fn each<S: Split>(
+        &self,
+        split: &S,
+        qs: &[f32],
+        partial: &mut [f32],
+        work: &Work,
+        f: impl Fn(&Unit, &Queries<'_>, &mut [f32]) -> Result<(), Error> + Sync,
+    ) -> Result<(), Error> {
+        let (head_dim, heads) = (self.shape.head_dim as usize, self.shape.group as usize);
+        let width = heads.saturating_mul(RECORD_HEAD.saturating_add(head_dim));
+        let stride = self.q.stride as usize;
+        split.run([Output::units_of(partial, width)], work, |part| {
+            let mut units = part.units().enumerate().peekable();
+            let all = elements(part, 0)?;
+            while let Some((i, u)) = units.next() {
+                let Some(unit) = self.unit(u) else { continue };
+                let mut tokens = 1;
+                while units.next_if(|&(_, u)| self.unit(u).is_some_and(|next| next.sees_as(&unit))).is_some()
+                {
+                    tokens += 1;
+                }
+                let head = unit.kv_head.saturating_mul(heads).saturating_mul(head_dim);
+                let at = (unit.token as usize).saturating_mul(stride).saturating_add(head);
+                let x = qs.get(at..).ok_or(MISFIT)?;
+                let records = all.get_mut(i.saturating_mul(width)..).ok_or(MISFIT)?;
+                let records = records.get_mut(..width.saturating_mul(tokens)).ok_or(MISFIT)?;
+                f(&unit, &Queries { x, stride, tokens, heads, head_dim }, records)?;
+            }
+            Ok(())
         })
     }
 
-    pub(super) fn float<E, K>(
+    fn float<E, K, S, W>(
         &self,
-        arena: &mut [u8],
-        kernels: K,
+        cpu: &mut Cpu<'_, K, S, W>,
         k: Slot<E>,
         v: Slot<E>,
-        units: Range<u32>,
+        work: &Work,
     ) -> Result<(), Error>
     where
-        E: KvElement + FromBytes + IntoBytes + KnownLayout + Immutable,
+        E: KvElement + FromBytes + IntoBytes + KnownLayout + Immutable + Sync,
         K: Kernels,
+        S: Split,
     {
-        let hd = self.shape.head_dim as usize;
+        let (hd, scale, kernels) = (self.shape.head_dim as usize, self.shape.scale, cpu.kernels);
         let ranges = [self.q.slot.bytes(), self.partial.bytes(), k.bytes(), v.bytes()];
-        let [q, partial, k, v] = disjoint(arena, ranges)?;
-        let (q, partial) = (typed::<f32>(q)?, typed::<f32>(partial)?);
-        let (k, v) = (typed::<E>(k)?, typed::<E>(v)?);
-        for unit in units.filter_map(|u| self.unit(u)) {
-            let (at, len) = (unit.cache_row * hd, unit.n * hd);
-            let k = k.get(at..).and_then(|k| k.get(..len)).ok_or(MISFIT)?;
-            let v = v.get(at..).and_then(|v| v.get(..len)).ok_or(MISFIT)?;
-            let q = row(q, self.q, unit.token)?.get(unit.queries).ok_or(MISFIT)?;
-            let records = partial.get_mut(unit.records).ok_or(MISFIT)?;
-            // Not zipped: where `zip` is not inlined, the compiler no longer sees that no chunk is empty.
-            let mut records = records.chunks_exact_mut(RECORD_HEAD.saturating_add(hd));
-            for q in q.chunks_exact(hd.max(1)) {
-                let record = records.next().ok_or(MISFIT)?;
-                kernels.attend(q, k, v, self.shape.scale, record)?;
-            }
-        }
-        Ok(())
+        let [q, partial, k, v] = disjoint(cpu.arena, ranges)?;
+        let (k, v): (&[E], &[E]) = (typed(k)?, typed(v)?);
+        self.each(&cpu.split, typed(q)?, typed(partial)?, work, |unit, q, records| {
+            Ok(kernels.attend(q, unit.rows(k, hd)?, unit.rows(v, hd)?, scale, records)?)
+        })
     }
 
-    pub(super) fn int8<K: Kernels>(
+    fn int8<K: Kernels, S: Split, W>(
         &self,
-        arena: &mut [u8],
-        kernels: K,
+        cpu: &mut Cpu<'_, K, S, W>,
         kv: [Slot<i8>; 2],
         scales: [Slot<f32>; 2],
-        units: Range<u32>,
+        work: &Work,
     ) -> Result<(), Error> {
-        let hd = self.shape.head_dim as usize;
+        let (hd, scale, kernels) = (self.shape.head_dim as usize, self.shape.scale, cpu.kernels);
         let [k, v] = kv.map(|s| s.bytes());
         let [ka, va] = scales.map(|s| s.bytes());
         let [q, partial, k, v, ka, va] =
-            disjoint(arena, [self.q.slot.bytes(), self.partial.bytes(), k, v, ka, va])?;
-        let (q, partial) = (typed::<f32>(q)?, typed::<f32>(partial)?);
-        let (k, v, ka, va) = (typed::<i8>(k)?, typed::<i8>(v)?, typed::<f32>(ka)?, typed::<f32>(va)?);
-        for unit in units.filter_map(|u| self.unit(u)) {
-            let rows = |q: &'_ [i8]| -> Option<Range<usize>> {
-                let at = unit.cache_row.checked_mul(hd)?;
-                let end = at.checked_add(unit.n.checked_mul(hd)?)?;
-                (end <= q.len()).then_some(at..end)
-            };
-            let span = unit.cache_row..unit.cache_row + unit.n;
-            let k = Int8Rows {
-                q: rows(k).and_then(|r| k.get(r)).ok_or(MISFIT)?,
-                scales: ka.get(span.clone()).ok_or(MISFIT)?,
-            };
-            let v = Int8Rows {
-                q: rows(v).and_then(|r| v.get(r)).ok_or(MISFIT)?,
-                scales: va.get(span).ok_or(MISFIT)?,
-            };
-            let q = row(q, self.q, unit.token)?.get(unit.queries.clone()).ok_or(MISFIT)?;
-            let records = partial.get_mut(unit.records.clone()).ok_or(MISFIT)?;
+            disjoint(cpu.arena, [self.q.slot.bytes(), self.partial.bytes(), k, v, ka, va])?;
+        let (k, v): (&[i8], &[i8]) = (typed(k)?, typed(v)?);
+        let (ka, va): (&[f32], &[f32]) = (typed(ka)?, typed(va)?);
+        self.each(&cpu.split, typed(q)?, typed(partial)?, work, |unit, queries, records| {
+            let k = Int8Rows { q: unit.rows(k, hd)?, scales: unit.rows(ka, 1)? };
+            let v = Int8Rows { q: unit.rows(v, hd)?, scales: unit.rows(va, 1)? };
+            let mut q8 = [0; 256];
+            let q8 = q8.get_mut(..hd).ok_or(MISFIT)?;
             // Not zipped: where `zip` is not inlined, the compiler no longer sees that no chunk is empty.
             let mut records = records.chunks_exact_mut(RECORD_HEAD.saturating_add(hd));
-            for q in q.chunks_exact(hd.max(1)) {
+            for i in 0..queries.count() {
+                let (q_scale, _) = quantize::group(queries.get(i).ok_or(MISFIT)?, q8)?;
                 let record = records.next().ok_or(MISFIT)?;
-                let mut q8 = [0; 256];
-                let q8 = q8.get_mut(..hd).ok_or(MISFIT)?;
-                let (scale, _) = quantize::group(q, q8)?;
-                kernels.attend_i8(q8, scale, k, v, self.shape.scale, record)?;
+                kernels.attend_i8(q8, q_scale, k, v, scale, record)?;
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }

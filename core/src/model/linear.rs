@@ -1,14 +1,11 @@
-//! Products with packed weights: the part of the CPU backend that spreads its work.
-
-use core::ops::Range;
-use core::sync::atomic::{AtomicBool, Ordering};
+//! Products with packed weights.
 
 use bitnet_edge_kernels::Kernels;
 use bitnet_edge_kernels::tile::{FloatActs, Int8Acts, Layout, Results, TILE_ROWS, TernaryScale};
 
 use super::cpu::{Cpu, MISFIT, act_shape};
 use super::op::{Input, Matrix, Rows};
-use super::split::{Columns, Split};
+use super::split::{Output, Part, Split, Work, elements};
 use super::weights::Weights;
 use crate::Error;
 use crate::image::Data;
@@ -39,7 +36,7 @@ impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
         x: Input,
         y: Rows,
         add: bool,
-        units: Range<u32>,
+        work: &Work,
     ) -> Result<(), Error> {
         let tensor = self.model.tensor(m.tensor).ok_or(MISFIT)?;
         let Data::Matrix { layout, row_tile_bytes, tiles, scale } = tensor.data else { return Err(MISFIT) };
@@ -64,49 +61,45 @@ impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
             }
         };
         let out: &mut [f32] = typed(out)?;
-        // Rows beyond the slot would be empty columns, and their results lost in silence.
-        if out.len() < tokens.saturating_mul(y.stride as usize) || units.end > m.row_tiles() {
+        // Rows beyond the slot would be empty columns, and their results lost.
+        if out.len() < tokens.saturating_mul(y.stride as usize) || work.units.end > m.row_tiles() {
             return Err(MISFIT);
         }
-        let mut at = units.start;
-        while at < units.end {
-            let (n, rows) = self.weights.rows(tiles, row_tile_bytes, at..units.end)?;
-            if n == 0 {
+        let k = self.kernels;
+        let mut at = work.units.start;
+        while at < work.units.end {
+            let (n, rows) = self.weights.rows(tiles, row_tile_bytes, at..work.units.end)?;
+            let reach = at..at.saturating_add(n);
+            if reach.is_empty() || reach.end > work.units.end {
                 return Err(MISFIT);
             }
-            let first = at as usize * TILE_ROWS;
-            let columns = first..first + n as usize * TILE_ROWS;
-            let failed = AtomicBool::new(false);
-            let k = self.kernels;
-            self.split.columns(out, y.stride as usize, columns, TILE_ROWS, &|part: &mut dyn Columns| {
-                if product.run(k, rows, first, &acts, part).is_err() {
-                    failed.store(true, Ordering::Relaxed);
-                }
-            });
-            if failed.into_inner() {
-                return Err(MISFIT);
-            }
-            at = at.saturating_add(n);
+            let output = Output::rows(&mut *out, y.stride as usize, TILE_ROWS);
+            let work = Work { units: reach.clone(), ..*work };
+            self.split.run([output], &work, |part| product.run(k, rows, reach.start, &acts, part))?;
+            at = reach.end;
         }
         Ok(())
     }
 }
 
 impl Product<'_> {
-    /// Computes the columns of `part`; `rows` are row tiles from output `first` on.
+    /// Computes the row tiles of `part`; `rows` are row tiles from `first` on.
     fn run<K: Kernels>(
         &self,
         k: K,
         rows: &[u8],
-        first: usize,
+        first: u32,
         acts: &Acts<'_>,
-        part: &mut dyn Columns,
+        part: &mut impl Part,
     ) -> Result<(), Error> {
-        let range = part.range();
-        let tiles = range.len().div_ceil(TILE_ROWS);
-        let skip = range.start.checked_sub(first).ok_or(MISFIT)? / TILE_ROWS * self.row_tile_bytes;
-        let w = rows.get(skip..).and_then(|w| w.get(..tiles * self.row_tile_bytes)).ok_or(MISFIT)?;
-        self.matmul(k, w, range.start, acts, &mut Sink { product: self, start: range.start, part })
+        let units = part.units();
+        let skip = (units.start.checked_sub(first).ok_or(MISFIT)? as usize) * self.row_tile_bytes;
+        let w = rows.get(skip..).and_then(|w| w.get(..units.len() * self.row_tile_bytes)).ok_or(MISFIT)?;
+        let row = units.start as usize * TILE_ROWS;
+        let bias = self.bias.get(row..).unwrap_or_default();
+        let mut sink = Sink { part, factor: self.factor, bias, add: self.add, lost: false };
+        self.matmul(k, w, row, acts, &mut sink)?;
+        if sink.lost { Err(MISFIT) } else { Ok(()) }
     }
 
     /// The row tiles `w`, the first of which has output `row`, for all tokens.
@@ -116,7 +109,7 @@ impl Product<'_> {
         w: &[u8],
         row: usize,
         acts: &Acts<'_>,
-        out: &mut Sink<'_>,
+        out: &mut impl Results,
     ) -> Result<(), Error> {
         let n = self.tokens;
         match acts {
@@ -149,24 +142,37 @@ impl Product<'_> {
 }
 
 /// Puts `y = result * factor + bias` where it belongs, added to what is there if asked for.
-struct Sink<'a> {
-    product: &'a Product<'a>,
-    /// Output of the call's first row.
-    start: usize,
-    part: &'a mut dyn Columns,
+struct Sink<'a, P> {
+    part: &'a mut P,
+    factor: f32,
+    /// From the first row of the call on; shorter than the rows, which are padded, or empty.
+    bias: &'a [f32],
+    add: bool,
+    /// Whether a result had no place.
+    lost: bool,
 }
 
-impl Results for Sink<'_> {
+impl<P: Part> Results for Sink<'_, P> {
+    #[inline(always)]
     fn put(&mut self, token: usize, row: usize, values: &[f32]) {
-        let Product { factor, bias, add, .. } = *self.product;
-        let bias = bias.get(self.start.saturating_add(row)..).unwrap_or_default();
-        let y = self.part.row(token).get_mut(row..).unwrap_or_default();
-        for (i, (y, &v)) in y.iter_mut().zip(values).enumerate() {
-            let mut v = v * factor;
-            if let Some(bias) = bias.get(i) {
-                v += bias;
+        let y = elements::<f32>(self.part, token).unwrap_or_default();
+        let Some(y) = y.get_mut(row..).and_then(|y| y.get_mut(..values.len())) else {
+            self.lost = true;
+            return;
+        };
+        let (factor, bias) = (self.factor, self.bias.get(row..).unwrap_or_default());
+        match (self.add, bias) {
+            (false, []) => y.iter_mut().zip(values).for_each(|(y, &v)| *y = v * factor),
+            (true, []) => y.iter_mut().zip(values).for_each(|(y, &v)| *y += v * factor),
+            _ => {
+                for (i, (y, &v)) in y.iter_mut().zip(values).enumerate() {
+                    let mut v = v * factor;
+                    if let Some(bias) = bias.get(i) {
+                        v += bias;
+                    }
+                    *y = if self.add { *y + v } else { v };
+                }
             }
-            *y = if add { *y + v } else { v };
         }
     }
 }

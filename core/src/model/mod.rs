@@ -34,11 +34,12 @@ mod op;
 pub mod program;
 mod session;
 mod split;
+mod tokens;
 mod weights;
 
 pub use backend::Backend;
 pub use cpu::Cpu;
 pub use op::{AttendShape, Input, Matrix, Op, Operands, Rows, RowsOf};
 pub use session::{Progress, Session};
-pub use split::{Columns, OneThread, Split};
+pub use split::{OneThread, Output, Part, Split, Whole, Work};
 pub use weights::{InPlace, Weights};

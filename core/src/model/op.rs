@@ -220,7 +220,7 @@ pub enum Op {
         /// Positions of the cache.
         context: u32,
     },
-    /// One chunk of positions for the query heads of one KV head. Unit: (token x KV head x chunk).
+    /// One chunk of positions for the query heads of one KV head, for some of the tokens. Unit: (KV head x chunk x token).
     Attend {
         /// The layer's cache.
         kv: KvSlots,
@@ -231,7 +231,7 @@ pub enum Op {
         /// Shape.
         shape: AttendShape,
     },
-    /// Combines the chunks of each head. Unit: a token.
+    /// Combines the chunks of each head, for the same tokens. Unit: a head.
     Combine {
         /// What [`Op::Attend`] wrote.
         partial: Slot<f32>,
@@ -295,6 +295,46 @@ pub struct AttendShape {
     pub context: u32,
     /// Scale of the scores.
     pub scale: f32,
+    /// First token of the pass that is attended to.
+    pub first: u32,
+    /// Tokens, as far as the pass has them: a long pass attends to its tokens in several operations, so that the records
+    /// of one fit a small buffer.
+    pub tokens: u32,
+}
+
+impl AttendShape {
+    /// Tokens that the operation works on in a pass of `tokens`.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::model::AttendShape;
+    /// # let shape = AttendShape {
+    /// #     kv_heads: 1, group: 1, head_dim: 32, context: 512, scale: 1.0, first: 0, tokens: 16,
+    /// # };
+    /// let second = AttendShape { first: 16, tokens: 16, ..shape };
+    /// assert_eq!([8, 16, 20, 32, 40].map(|tokens| second.count(tokens)), [0, 0, 4, 16, 16]);
+    /// ```
+    pub const fn count(&self, tokens: u32) -> u32 {
+        let left = tokens.saturating_sub(self.first);
+        if left < self.tokens { left } else { self.tokens }
+    }
+
+    /// Chunks that the last of these tokens sees in a pass of `tokens` tokens from `position`.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::model::AttendShape;
+    /// # let shape = AttendShape {
+    /// #     kv_heads: 1, group: 1, head_dim: 32, context: 512, scale: 1.0, first: 0, tokens: 16,
+    /// # };
+    /// assert_eq!((shape.chunks(16, 0), shape.chunks(16, 60), shape.chunks(64, 60)), (1, 2, 2));
+    /// ```
+    pub const fn chunks(&self, tokens: u32, position: u32) -> u32 {
+        chunks(position.saturating_add(self.first).saturating_add(self.count(tokens)))
+    }
+
+    /// Query heads.
+    const fn heads(&self) -> u32 {
+        self.kv_heads.saturating_mul(self.group)
+    }
 }
 
 /// Chunks of a pass that ends before position `end`.
@@ -315,14 +355,24 @@ impl Op {
     /// assert_eq!(product.units(3, 0), 4); // row tiles, however many tokens
     /// assert_eq!(Op::Add { x, y: x }.units(3, 0), 3); // tokens
     /// ```
+    ///
+    /// None where attention has no token of the pass to work on.
     pub const fn units(&self, tokens: u32, position: u32) -> u32 {
         match self {
             Self::Linear { m, .. } => m.row_tiles(),
             Self::Attend { shape, .. } => {
-                tokens.saturating_mul(shape.kv_heads).saturating_mul(chunks(position.saturating_add(tokens)))
+                let pairs = shape.kv_heads.saturating_mul(shape.chunks(tokens, position));
+                shape.count(tokens).saturating_mul(pairs)
+            }
+            Self::Combine { shape, .. } => {
+                if shape.count(tokens) == 0 {
+                    0
+                } else {
+                    shape.heads()
+                }
             }
             Self::Select { .. } => 1,
-            Self::Embed { y, .. } | Self::Angles { y, .. } | Self::Combine { y, .. } => y.of.count(tokens),
+            Self::Embed { y, .. } | Self::Angles { y, .. } => y.of.count(tokens),
             Self::Norm { x, .. }
             | Self::HeadNorm { x, .. }
             | Self::Quant { x, .. }
@@ -330,6 +380,22 @@ impl Op {
             | Self::Add { x, .. }
             | Self::Store { k: x, .. }
             | Self::Gate { g: x, .. } => x.of.count(tokens),
+        }
+    }
+
+    /// Units that are best run together: where a range of units is cut, it is cut at multiples of this.
+    ///
+    /// ```
+    /// use bitnet_edge_core::{Slot, model::{Op, Rows, RowsOf}};
+    /// let x = Rows { slot: Slot::at(0, 256), stride: 64, cols: 64, of: RowsOf::Batch };
+    /// assert_eq!(Op::HeadNorm { w: TensorId::of(0, Role::QNorm), eps: 1e-5, x, head_dim: 64 }.grain(), 1);
+    /// # use bitnet_edge_core::image::{Role, TensorId};
+    /// ```
+    pub const fn grain(&self) -> u32 {
+        match self {
+            // Row tiles of 32 outputs, which kernels multiply at once; a part is a stream of them.
+            Self::Linear { .. } => 8,
+            _ => 1,
         }
     }
 
@@ -363,7 +429,10 @@ impl Op {
             Self::Attend { shape, .. } => {
                 shape.group.saturating_mul(shape.head_dim).saturating_mul(2 * CHUNK as u32)
             }
-            Self::Combine { y, .. } => y.cols.saturating_mul(chunks(position.saturating_add(tokens))),
+            Self::Combine { shape, .. } => {
+                let records = shape.count(tokens).saturating_mul(shape.chunks(tokens, position));
+                shape.head_dim.saturating_mul(records)
+            }
             Self::Embed { y, .. } | Self::Angles { y, .. } | Self::Select { y, .. } => y.cols,
             Self::Store { k, .. } => k.cols.saturating_mul(2),
             Self::Norm { x, .. }

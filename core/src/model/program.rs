@@ -12,8 +12,10 @@ use crate::memory::{MemoryPlan, Slot};
 
 /// Operations before the first layer.
 const HEAD_OPS: u32 = 2;
-/// Operations of a layer, absent ones included.
+/// Operations of a layer, absent ones included, if attention takes all tokens at once.
 const LAYER_OPS: u32 = 32;
+/// Where attention is among them.
+const ATTEND: u32 = 12;
 /// Operations from the last layer to the logits.
 const TAIL_OPS: u32 = 4;
 
@@ -98,7 +100,16 @@ impl<'m> Program<'m> {
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
     pub const fn tail(&self) -> u32 {
-        HEAD_OPS.saturating_add(LAYER_OPS.saturating_mul(self.model.config().layers))
+        HEAD_OPS.saturating_add(self.layer_ops().saturating_mul(self.model.config().layers))
+    }
+
+    /// Operations of a layer: attention takes two for each [`MemoryPlan::attend_tokens`] of a batch.
+    const fn layer_ops(&self) -> u32 {
+        LAYER_OPS.saturating_add(2 * self.rounds().saturating_sub(1))
+    }
+
+    const fn rounds(&self) -> u32 {
+        self.plan.options().batch.div_ceil(self.plan.attend_tokens())
     }
 
     /// The step at a program counter.
@@ -128,7 +139,8 @@ impl<'m> Program<'m> {
             1 if c.rope_pairs > 0 => Next::Op(Op::Angles { y: self.angles(), factor: c.rope_factor }),
             1 => Next::Absent,
             pc if pc < tail => {
-                let (layer, i) = ((pc - HEAD_OPS) / LAYER_OPS, (pc - HEAD_OPS) % LAYER_OPS);
+                let (pc, ops) = (pc - HEAD_OPS, self.layer_ops().max(1));
+                let (layer, i) = (pc / ops, pc % ops);
                 self.layer(layer, i).map_or(Next::Absent, Next::Op)
             }
             pc if pc < tail.saturating_add(TAIL_OPS) => self.logits(pc - tail).map_or(Next::Absent, Next::Op),
@@ -138,10 +150,14 @@ impl<'m> Program<'m> {
 
     /// Step `i` of a layer. Steps of the attention half first.
     fn layer(&self, layer: u32, i: u32) -> Option<Op> {
-        if i < 17 { self.attention(layer, i) } else { self.feed_forward(layer, i) }
+        // The two operations of attention are there as often as it has rounds.
+        let rounds = self.rounds();
+        let round = (i.saturating_sub(ATTEND) / 2).min(rounds.saturating_sub(1));
+        let i = i.saturating_sub(2 * round);
+        if i < 17 { self.attention(layer, i, round) } else { self.feed_forward(layer, i) }
     }
 
-    fn attention(&self, l: u32, i: u32) -> Option<Op> {
+    fn attention(&self, l: u32, i: u32, round: u32) -> Option<Op> {
         let c = self.model.config();
         let (x, out) = (self.x(), self.rows(self.plan.out, c.dim));
         let q = self.rows(self.plan.q, c.q_dim());
@@ -152,12 +168,15 @@ impl<'m> Program<'m> {
         let kv = self.plan.kv(l);
         let context = self.plan.options().context;
         let (head_dim, partial) = (c.head_dim, self.plan.partial);
+        let tokens = self.plan.attend_tokens();
         let shape = AttendShape {
             kv_heads: c.kv_heads,
             group: c.group(),
             head_dim,
             context,
             scale: c.attention_scale,
+            first: round.saturating_mul(tokens),
+            tokens,
         };
         // What the output projection reads: the sub-norm's output, or attention's own.
         let a = if self.has(l, Role::AttnSubNorm) { self.h(c.q_dim()) } else { q };
@@ -177,8 +196,8 @@ impl<'m> Program<'m> {
             10 => self.rope(k),
             // cache[position + t] = k, v
             11 => Some(Op::Store { kv, k, v, head_dim, context }),
-            // partial = a chunk of positions each                         [t][KV][chunks][H/KV][2 + hd]
-            12 => Some(Op::Attend { kv, q, partial, shape }),
+            // partial = a chunk of positions each, some tokens a round    [KV][chunks][t][H/KV][2 + hd]
+            ATTEND => Some(Op::Attend { kv, q, partial, shape }),
             13 => Some(Op::Combine { partial, y: q, shape }), //           [t][H*hd]
             14 => self.norm(l, Role::AttnSubNorm, q, a),
             15 => self.quant(l, Role::AttnOut, None, a),

@@ -364,6 +364,10 @@ impl<'m, B: Backend> Session<'m, B> {
                 Next::End => break,
             };
             let units = op.units(self.tokens, self.position);
+            if units == 0 {
+                self.pc = self.pc.saturating_add(1);
+                continue;
+            }
             let cost = op.cost(self.tokens, self.position).max(1);
             let fit = match left / cost {
                 // A unit is the smallest step there is: the first one runs even if it costs more than the budget.

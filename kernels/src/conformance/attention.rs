@@ -3,7 +3,7 @@
 use super::check::Check;
 use super::first;
 use super::operands::{Pattern, Source};
-use crate::attention::{Int8Rows, KvElement, RECORD_HEAD};
+use crate::attention::{Int8Rows, KvElement, Queries, RECORD_HEAD};
 use crate::{Kernels, Scalar};
 
 /// Head widths.
@@ -23,7 +23,7 @@ fn cases(check: &Check<'_>) -> impl Iterator<Item = ([usize; 3], Pattern)> + use
     let shapes = || HEADS.iter().flat_map(|&hd| POSITIONS.iter().map(move |&n| [hd, n, 0]));
     let valid = shapes().flat_map(move |s| patterns.iter().map(move |&p| (s, p)));
     let bad = shapes().map(|s| (s, Pattern::NonFinite));
-    let misfits = [[8, 65, 0], [16, 5, 1], [8, 4, 2], [8, 0, 0]].map(|s| (s, Pattern::Misfit));
+    let misfits = [[8, 65, 0], [16, 5, 1], [8, 4, 2], [8, 0, 0], [8, 4, 3]].map(|s| (s, Pattern::Misfit));
     valid.chain(bad).chain(misfits)
 }
 
@@ -32,39 +32,59 @@ fn factor(width: usize) -> f32 {
     1.0 / crate::math::sqrt(width as f32)
 }
 
+/// Tokens and heads of the queries of a case: every group a model has, tiles that are not full, more than one pass.
+const QUERIES: &[[usize; 2]] =
+    &[[1, 1], [1, 4], [1, 3], [1, 5], [1, 2], [2, 3], [5, 1], [16, 1], [3, 7], [4, 4], [17, 1], [2, 9]];
+/// Elements behind a token's queries in its row.
+const GAP: usize = 3;
+
+/// `N`: elements of the cache, `Q` of the queries, `R` of the records.
 #[inline(never)]
-pub(super) fn check<K: Kernels, E: KvElement, const N: usize>(k: K, check: &mut Check<'_>) {
-    let mut memory = [E::default(); N];
+pub(super) fn check<K: Kernels, E: KvElement, const N: usize, const Q: usize, const R: usize>(
+    k: K,
+    check: &mut Check<'_>,
+) {
+    let (mut memory, mut queries) = ([E::default(); N], [0.0; Q]);
+    let (mut want, mut got) = ([UNTOUCHED; R], [UNTOUCHED; R]);
     let name = if size_of::<E>() == 4 { "attend (f32)" } else { "attend (f16)" };
+    let mut turn = QUERIES.iter().cycle();
     for (shape, pattern) in cases(check) {
         let [hd, n, misfit] = shape;
         let mut source = check.begin(name, shape, pattern);
-        let len = hd * n;
-        let Some(kv) = first(&mut memory, len + SHIFT) else {
+        // Wide heads have few queries, for the stack's sake.
+        let &[tokens, heads] = turn.find(|[t, h]| t * h <= if hd > 128 { 4 } else { 21 }).unwrap_or(&[1, 1]);
+        let (len, stride) = (hd * n, heads * hd + GAP);
+        let records = tokens * heads * (RECORD_HEAD + hd) - usize::from(misfit == 2);
+        let (Some(kv), Some(x), Some(want), Some(got)) = (
+            first(&mut memory, len + SHIFT),
+            first(&mut queries, tokens * stride - GAP),
+            first(&mut want, records),
+            first(&mut got, records),
+        ) else {
             check.skip();
             continue;
         };
         source.elements(kv);
         let (keys, values) = (kv.get(..len).unwrap_or(&[]), kv.get(SHIFT..).unwrap_or(&[]));
         let values = if misfit == 1 { values.get(1..).unwrap_or(&[]) } else { values };
-        let mut q = [0.0; WIDEST];
-        let q = q.get_mut(..hd).unwrap_or_default();
         Source::new([hd, n, 7], if pattern == Pattern::NonFinite { Pattern::Plain } else { pattern })
-            .floats(q);
-        compare(check, hd, misfit == 2, |definition, record| {
-            if definition {
-                Scalar.attend(q, keys, values, factor(hd), record)
-            } else {
-                k.attend(q, keys, values, factor(hd), record)
-            }
-        });
+            .floats(x);
+        let x = if misfit == 3 { x.get(1..).unwrap_or(&[]) } else { &*x };
+        let q = Queries { x, stride, tokens, heads, head_dim: hd };
+        want.fill(UNTOUCHED);
+        got.fill(UNTOUCHED);
+        let expected = Scalar.attend(&q, keys, values, factor(hd), want);
+        let found = k.attend(&q, keys, values, factor(hd), got);
+        if check.results(expected, found) {
+            check.output("records", want, got);
+        }
     }
 }
 
 #[inline(never)]
 pub(super) fn check_i8<K: Kernels, const N: usize>(k: K, check: &mut Check<'_>) {
     let mut memory = [0i8; N];
-    for (shape, pattern) in cases(check) {
+    for (shape, pattern) in cases(check).filter(|(shape, _)| shape[2] < 3) {
         let [hd, n, misfit] = shape;
         let mut source = check.begin("attend_i8", shape, pattern);
         let len = hd * n;

@@ -9,7 +9,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::{Effort, run};
-use crate::attention::{Int8Rows, KvElement, RECORD_HEAD};
+use crate::attention::{Int8Rows, KvElement, Queries, RECORD_HEAD};
 use crate::gate::Activation;
 use crate::math::{exp1, sqrt};
 use crate::simd::{Scalar16, dot};
@@ -63,6 +63,8 @@ enum Fault {
     AttendFuses,
     AttendEightStripes,
     AttendNormalizes,
+    AttendRepeatsHead,
+    AttendIgnoresStride,
     AttendAcceptsInfinity,
     AttendI8FloatValues,
     AttendI8Truncates,
@@ -379,13 +381,13 @@ impl Kernels for Wrong {
 
     fn attend<E: KvElement>(
         &self,
-        q: &[f32],
+        q: &Queries<'_>,
         k: &[E],
         v: &[E],
         c: f32,
-        record: &mut [f32],
+        records: &mut [f32],
     ) -> Result<(), Error> {
-        let result = Scalar.attend(q, k, v, c, record);
+        let result = Scalar.attend(q, k, v, c, records);
         if self.is(Fault::AttendAcceptsInfinity) {
             return if result == Err(Error::NonFinite) { Ok(()) } else { result };
         }
@@ -400,15 +402,22 @@ impl Kernels for Wrong {
                 .collect()
         };
         let (k, v) = (widen(k), widen(v));
-        let score = |k: &[f32]| {
-            if self.is(Fault::AttendEightStripes) {
-                products::striped::<8>(q.iter().zip(k).map(|(q, k)| q * k)) * c
-            } else {
-                dot::<Scalar16>(q, k) * c
-            }
-        };
-        let scores: Vec<f32> = k.chunks(q.len()).map(score).collect();
-        self.attend_rows(&scores, &v, record);
+        for (i, record) in records.chunks_mut(RECORD_HEAD + q.head_dim).enumerate() {
+            let x = match self.0 {
+                Fault::AttendRepeatsHead => &q.x[i / q.heads * q.stride..][..q.head_dim],
+                Fault::AttendIgnoresStride => &q.x[i * q.head_dim..][..q.head_dim],
+                _ => q.get(i).unwrap(),
+            };
+            let score = |k: &[f32]| {
+                if self.is(Fault::AttendEightStripes) {
+                    products::striped::<8>(x.iter().zip(k).map(|(q, k)| q * k)) * c
+                } else {
+                    dot::<Scalar16>(x, k) * c
+                }
+            };
+            let scores: Vec<f32> = k.chunks(q.head_dim).map(score).collect();
+            self.attend_rows(&scores, &v, record);
+        }
         Ok(())
     }
 
@@ -508,6 +517,8 @@ const FAULTS: &[(Fault, &[&str])] = &[
     (Fault::AttendFuses, &["attend (f16)", "attend (f32)"]),
     (Fault::AttendEightStripes, &["attend (f16)", "attend (f32)"]),
     (Fault::AttendNormalizes, &["attend (f16)", "attend (f32)"]),
+    (Fault::AttendRepeatsHead, &["attend (f16)", "attend (f32)"]),
+    (Fault::AttendIgnoresStride, &["attend (f16)", "attend (f32)"]),
     (Fault::AttendAcceptsInfinity, &["attend (f16)", "attend (f32)"]),
     (Fault::AttendI8FloatValues, &["attend_i8"]),
     (Fault::AttendI8Truncates, &["attend_i8"]),

@@ -9,6 +9,7 @@
 //! ```
 #![deny(clippy::disallowed_methods)]
 
+pub mod bandwidth;
 mod float_mode;
 mod memory;
 mod mmap;

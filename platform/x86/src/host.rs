@@ -1,11 +1,9 @@
 //! All tiers behind one type.
 
-use bitnet_edge_kernels::attention::{Int8Rows, KvElement};
-use bitnet_edge_kernels::gate::Activation;
+use bitnet_edge_kernels::Scalar;
 use bitnet_edge_kernels::simd::Scalar16;
-use bitnet_edge_kernels::tile::{FloatActs, Int8Acts, Results, TernaryScale};
-use bitnet_edge_kernels::{Error, Kernels, Scalar};
 
+use crate::forward::names::*;
 #[cfg(target_arch = "x86_64")]
 use crate::{Amx, Avx2, Avx512Vnni, AvxVnni, Sse41};
 
@@ -61,67 +59,10 @@ macro_rules! dispatch {
     };
 }
 
-/// Methods of `Kernels` that hand their arguments on.
-macro_rules! forward {
-    ($(fn $name:ident $(<$g:ident: $bound:path>)? ($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty;)*) => {$(
-        #[inline]
-        fn $name $(<$g: $bound>)? (&self, $($arg: $ty),*) -> $ret {
-            dispatch!(self, k => k.$name($($arg),*))
-        }
-    )*};
-}
-
 impl Kernels for Host {
     type Lanes = Scalar16;
 
-    forward! {
-        fn name() -> &'static str;
-        fn quantize_token(x: &[f32], q: &mut [i8]) -> Result<(f32, i32), Error>;
-        fn quantize_g32(x: &[f32], q: &mut [i8], a: &mut [f32], sum: &mut [i32]) -> Result<(), Error>;
-        fn quantize_g256(x: &[f32], q: &mut [i8], a: &mut [f32], sum: &mut [i32]) -> Result<(), Error>;
-        fn matmul_t2r4_i8t<R: Results>(
-            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, scale: TernaryScale<'_>, out: &mut R,
-        ) -> Result<(), Error>;
-        fn matmul_q8r4_i8g32<R: Results>(
-            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R,
-        ) -> Result<(), Error>;
-        fn matmul_q4r4_i8g32<R: Results>(
-            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R,
-        ) -> Result<(), Error>;
-        fn matmul_q4m4_i8g32<R: Results>(
-            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R,
-        ) -> Result<(), Error>;
-        fn matmul_q6r4_i8g256<R: Results>(
-            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R,
-        ) -> Result<(), Error>;
-        fn matmul_q4k4_i8g256<R: Results>(
-            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R,
-        ) -> Result<(), Error>;
-        fn matmul_q5r4_i8g32<R: Results>(
-            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R,
-        ) -> Result<(), Error>;
-        fn matmul_q5k4_i8g256<R: Results>(
-            w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R,
-        ) -> Result<(), Error>;
-        fn matmul_f32_f32<R: Results>(
-            w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut R,
-        ) -> Result<(), Error>;
-        fn matmul_f16_f32<R: Results>(
-            w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut R,
-        ) -> Result<(), Error>;
-        fn matmul_bf16_f32<R: Results>(
-            w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut R,
-        ) -> Result<(), Error>;
-        fn rms_norm(x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) -> Result<(), Error>;
-        fn rms_norm_in_place(x: &mut [f32], w: &[f32], eps: f32) -> Result<(), Error>;
-        fn rope(head: &mut [f32], angles: &[f32]) -> Result<(), Error>;
-        fn gate(act: Activation, g: &mut [f32], u: &[f32]) -> Result<(), Error>;
-        fn attend<E: KvElement>(
-            q: &[f32], k: &[E], v: &[E], c: f32, record: &mut [f32],
-        ) -> Result<(), Error>;
-        fn attend_i8(
-            q: &[i8], q_scale: f32, k: Int8Rows<'_>, v: Int8Rows<'_>, c: f32, record: &mut [f32],
-        ) -> Result<(), Error>;
-        fn combine(records: &[f32], stride: usize, n: usize, y: &mut [f32]) -> Result<(), Error>;
-    }
+    crate::forward::forward! { dispatch: fn name() -> &'static str; }
+    crate::forward::forward_t2r4!(dispatch);
+    crate::forward::forward_others!(dispatch);
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::doc_markdown)] // doc comments of options are help texts: backticks would be printed
 #![allow(clippy::disallowed_methods)] // the ban on float methods is for what defines results
 
+mod bench;
 mod run;
 mod stats;
 
@@ -25,11 +26,17 @@ enum Command {
     #[command(after_help = "Examples:\n  bitnet run \"once upon a time\"\n  \
         bitnet run --model model.bpk --prompt \"Explain gravity in one sentence.\"")]
     Run(run::RunArgs),
+    /// Measure prefill, decode, load and memory of a model, beside this machine's read bandwidth
+    #[command(after_help = "Examples:\n  bitnet bench --model model.bpk --threads 1,2\n  \
+        bitnet bench --model model.bpk --json figures.json --plot figures.svg\n\nA run whose decode reads more than 105 % of \
+        the bandwidth measured beside it is invalid and fails.")]
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
     let Cli { command } = report::parse();
     report::finish(match command {
         Command::Run(args) => run::run(&args),
+        Command::Bench(args) => bench::run(&args),
     })
 }

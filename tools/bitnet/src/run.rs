@@ -81,7 +81,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
              would not be those of other machines; run it without that library"
         );
     }
-    let source = open(args)?;
+    let source = open(args.model.as_deref(), &args.import)?;
     let name = args.model.as_deref().unwrap_or(Path::new("the story model"));
     let model = source::model(source.bytes(), name)?;
     if args.verify {
@@ -139,9 +139,10 @@ fn conversation<'a>(args: &'a RunArgs, prompt: &'a str) -> Vec<Message<'a>> {
     system.into_iter().chain([message(Role::User, prompt)]).collect()
 }
 
-fn open(args: &RunArgs) -> Result<Source> {
-    let Some(path) = &args.model else {
-        if args.import.is_set() {
+/// Opens a model as the user names it, or the story model.
+pub(crate) fn open(model: Option<&Path>, import: &ImportArgs) -> Result<Source> {
+    let Some(path) = model else {
+        if import.is_set() {
             bail!("import options need --model: the story model is what it is");
         }
         let options = Options {
@@ -152,7 +153,7 @@ fn open(args: &RunArgs) -> Result<Source> {
         let done = convert(STORY, &options).context("the story model that the program carries")?;
         return Ok(Source::Converted { image: done.image, notes: Vec::new() });
     };
-    let source = Source::open(path, &args.import.options()?)?;
+    let source = Source::open(path, &import.options()?)?;
     match &source {
         Source::Converted { notes, .. } => {
             say(format_args!(
@@ -161,7 +162,7 @@ fn open(args: &RunArgs) -> Result<Source> {
             ));
             print_notes(notes);
         }
-        Source::Image(_) if args.import.is_set() => {
+        Source::Image(_) if import.is_set() => {
             bail!("{} is a flash image: import options are for GGUF files", path.display())
         }
         Source::Image(_) => {}

@@ -1,11 +1,13 @@
 //! Developer tasks: `cargo xtask --help`.
 
 mod command;
+mod compare;
 mod fetch;
 mod fuzz;
 mod no_panic;
 mod paths;
 mod stages;
+mod synth;
 mod toolchain;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +30,10 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Link a firmware for each board target and look for panic paths in it
     NoPanic(no_panic::Args),
+    /// Write a model of a real shape with random ternary weights, that llama.cpp loads as well
+    Synth(synth::Args),
+    /// Measure llama.cpp and bitnet on the same file, in turns
+    Compare(compare::Args),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +42,8 @@ fn main() -> ExitCode {
         Task::Fetch(args) => fetch::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::NoPanic(args) => no_panic::run(&args),
+        Task::Synth(args) => synth::run(&args),
+        Task::Compare(args) => compare::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

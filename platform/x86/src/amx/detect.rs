@@ -29,6 +29,9 @@ fn ask() -> Option<&'static str> {
     if features & INT8 == 0 {
         return Some("amx-int8");
     }
+    if !tiles_as_expected() {
+        return Some("tiles of 16 rows of 64 bytes");
+    }
     #[target_feature(enable = "xsave")]
     fn enabled_state() -> u64 {
         // SAFETY: register 0 exists wherever the instruction does.
@@ -39,6 +42,17 @@ fn ask() -> Option<&'static str> {
         return Some("the operating system's support for AMX tiles");
     }
     (!permitted()).then_some("the operating system's leave to use AMX tiles")
+}
+
+/// Palette 1: eight registers of 16 rows of 64 bytes. Another processor's may be smaller.
+fn tiles_as_expected() -> bool {
+    if __cpuid_count(0, 0).eax < 0x1d || __cpuid_count(0x1d, 0).eax < 1 {
+        return false;
+    }
+    let palette = __cpuid_count(0x1d, 1);
+    let (tile_bytes, row_bytes) = (palette.eax >> 16, palette.ebx & 0xffff);
+    let (registers, rows) = (palette.ebx >> 16, palette.ecx & 0xffff);
+    (tile_bytes, row_bytes, registers, rows) == (1024, 64, 8, 16)
 }
 
 /// Linux gives a process the tile state when it asks (`arch_prctl`), because it makes every signal frame 8 KiB larger.

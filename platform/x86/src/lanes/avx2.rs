@@ -48,6 +48,8 @@ fn eight(x: &[Avx2Lanes; LANES], p: usize) -> __m256 {
 }
 
 impl F32x16 for Avx2Lanes {
+    const REGISTERS: usize = 8;
+
     #[inline(always)]
     fn splat(x: f32) -> Self {
         featured!(Self([_mm256_set1_ps(x); 2]))

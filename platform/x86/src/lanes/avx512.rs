@@ -43,6 +43,8 @@ fn pairs(a: __m512, b: __m512) -> __m512 {
 }
 
 impl F32x16 for Avx512Lanes {
+    const REGISTERS: usize = 32;
+
     #[inline(always)]
     fn splat(x: f32) -> Self {
         featured!(Self(_mm512_set1_ps(x)))

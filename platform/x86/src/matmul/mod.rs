@@ -6,15 +6,20 @@
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::TILE_ROWS;
 
+pub(crate) mod avx2;
 pub(crate) mod avx512;
+pub(crate) mod avx_vnni;
 pub(crate) mod blocks;
-pub(crate) mod panels;
-mod panels_avx512;
+pub(crate) mod products;
 pub(crate) mod q4k4;
 pub(crate) mod q4r4;
+pub(crate) mod q5r4;
 pub(crate) mod q6r4;
 pub(crate) mod q8r4;
+pub(crate) mod sse41;
 pub(crate) mod t2r4;
+#[cfg(test)]
+mod tests;
 pub(crate) mod vector;
 
 /// Row tiles whose results are put together.
@@ -36,20 +41,6 @@ fn balanced(rest: usize, most: usize) -> usize {
     rest.div_ceil(rest.div_ceil(most))
 }
 
-/// For each row of a tile, the order of bytes that puts its scales of two sub-blocks, `[2][4 rows]`, in the upper halves of
-/// four words each.
-const fn pair_order() -> [[u8; 16]; TILE_ROWS] {
-    // Bit 7: zero.
-    let mut order = [[0x80; 16]; TILE_ROWS];
-    let mut i = 0;
-    while i < 8 * TILE_ROWS {
-        let (row, word) = (i / 8, i % 8);
-        order[row][2 * word + 1] = (word / 4 * TILE_ROWS + row) as u8;
-        i += 1;
-    }
-    order
-}
-
 /// The integer products of a tier: `$vector` with the register blocks of its instruction set.
 macro_rules! methods {
     ($features:literal, $vector:ident, $block:literal, $tile:literal) => {
@@ -62,12 +53,6 @@ macro_rules! methods {
                     $crate::matmul::t2r4::matmul::<$crate::matmul::$vector, $block, $tile, R>(
                         w, tokens, acts, scale, out)
                 };
-            fn matmul_q4k4_i8g256<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
-                // SAFETY: this function has the features of the vectors.
-                unsafe { $crate::matmul::q4k4::matmul::<$crate::matmul::$vector, false, R>(w, tokens, acts, out) };
-            fn matmul_q5k4_i8g256<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
-                // SAFETY: this function has the features of the vectors.
-                unsafe { $crate::matmul::q4k4::matmul::<$crate::matmul::$vector, true, R>(w, tokens, acts, out) };
             fn matmul_q4r4_i8g32<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
                 $crate::matmul::methods!(@blocks $vector, $tile, Q4r4, w, tokens, acts, out);
             fn matmul_q4m4_i8g32<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
@@ -78,6 +63,18 @@ macro_rules! methods {
                 // SAFETY: as above.
                 unsafe {
                     $crate::matmul::q6r4::matmul::<$crate::matmul::$vector, $tile, R>(w, tokens, acts, out)
+                };
+            fn matmul_q4k4_i8g256<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
+                // SAFETY: as above.
+                unsafe {
+                    $crate::matmul::q4k4::matmul::<$crate::matmul::$vector, false, $tile, R>(w, tokens, acts, out)
+                };
+            fn matmul_q5r4_i8g32<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
+                $crate::matmul::methods!(@blocks $vector, $tile, Q5r4, w, tokens, acts, out);
+            fn matmul_q5k4_i8g256<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
+                // SAFETY: as above.
+                unsafe {
+                    $crate::matmul::q4k4::matmul::<$crate::matmul::$vector, true, $tile, R>(w, tokens, acts, out)
                 };
         }
     };
@@ -92,6 +89,12 @@ macro_rules! methods {
 
 pub(crate) type Q4r4 = q4r4::Q4<false>;
 pub(crate) type Q4m4 = q4r4::Q4<true>;
+pub(crate) type Q5r4 = q5r4::Q5;
 pub(crate) type Q8r4 = q8r4::Q8;
+#[cfg(test)]
+pub(crate) use avx_vnni::Avx512Vnni256;
+pub(crate) use avx_vnni::AvxVnni;
+pub(crate) use avx2::Avx2;
 pub(crate) use avx512::Avx512;
 pub(crate) use methods;
+pub(crate) use sse41::Sse41;

@@ -1,243 +1,250 @@
-//! `matmul_q4k4_i8g256` and `matmul_q5k4_i8g256`: blocks of 256 with 6-bit scales and minima of sub-blocks.
+//! `matmul_q4k4_i8g256` and `matmul_q5k4_i8g256`: `Q4_K` and `Q5_K`.
 
 use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+use core::mem::MaybeUninit;
 
 use bitnet_edge_kernels::Error;
-use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, TILE_ROWS, q4k4};
+use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q4k4};
 
-use super::panels::{CHUNK, Panels, Sums, sums};
-use super::whole_tiles;
+use super::blocks::{self, Blocks, Tokens};
+use super::products::Products;
+use super::vector::Vector;
 
 const TILE: usize = 64;
-/// Where fifth bits begin in a panel, and heads if there are none.
-const NIBBLES: usize = 8 * TILE;
-/// Row tiles that the tokens of a block go through before the next block of tokens: 16 of them are in the second level cache
-/// up to 16,000 columns.
-const GROUP_TILES: usize = 16;
-const GROUP_ROWS: usize = GROUP_TILES * TILE_ROWS;
-/// Most tokens of a register block.
-const TOKENS: usize = 8;
-/// Chunks of a token whose sums of activations are kept: 16,384 columns.
-const KEPT: usize = 16;
-/// The sums of activations of a block of tokens.
-type Kept = [[Sums; KEPT]; TOKENS];
-/// How far ahead of the weights in use the next ones are fetched.
+/// Where the fifth bits begin in a panel, and the heads if there are none.
+const BITS: usize = 8 * TILE;
+/// Panels whose terms are made together, one for each stripe.
+const CHUNK: usize = 4;
+/// Chunks up to which there is room for what is prepared, 16,384 columns; wider matrices take the definition.
+const MOST_CHUNKS: usize = 16;
+/// How far ahead of the weights in use the next ones are fetched for a single token.
 const AHEAD: usize = 4096;
 
-/// The product; `FIFTH` for `q5k4`.
+/// The layout; with `FIFTH` bits, that of `Q5_K`.
+pub(crate) struct K4<const FIFTH: bool>;
+
+/// Sums of activations over the sub-blocks of a chunk: element `p` has, for each panel, those of sub-blocks `2 * p` and
+/// `2 * p + 1`. Each is at most 32 * 127.
+type Sums = [[i16; 2 * CHUNK]; 4];
+
+/// The product.
 ///
 /// # Safety
-/// The caller runs with the features of `S`, AVX2 among them.
+/// The caller runs with the features of `S`.
 #[inline(always)]
-pub(crate) unsafe fn matmul<S: Panels, const FIFTH: bool, R: Results>(
+pub(crate) unsafe fn matmul<S: Vector, const FIFTH: bool, const NT: usize, R: Results>(
     w: &[u8],
     tokens: usize,
     acts: &Int8Acts<'_>,
     out: &mut R,
 ) -> Result<(), Error> {
-    let panels = acts.groups;
-    let cols = panels.checked_mul(PANEL_COLUMNS).ok_or(Error::Operand("too many columns"))?;
-    acts.check(tokens, cols, panels)?;
-    let tiles = whole_tiles(w, q4k4::row_tile_bytes(cols, FIFTH))?;
-    let mut kept: Kept = [[[[0; 8]; 4]; KEPT]; TOKENS];
-    let mut first = 0;
-    while first < tiles {
-        let n = GROUP_TILES.min(tiles - first);
-        let mut token = 0;
-        while token < tokens {
-            let count = match tokens - token {
-                rest @ 0..2 => rest,
-                2..4 => 2,
-                4..8 => 4,
-                _ => S::BLOCK,
-            };
-            // SAFETY: row tiles `first..first + n` and tokens `token..token + count` lie in the checked slices.
-            unsafe {
-                let block = Block::<FIFTH> {
-                    w: w.as_ptr().add(first * panels * Block::<FIFTH>::PANEL),
-                    q: acts.q.as_ptr().add(token * acts.stride).cast(),
-                    stride: acts.stride,
-                    a: acts.scales.as_ptr().add(token * panels),
-                    panels,
-                };
-                // The sums of all tokens of a small call stay from one group of row tiles to the next.
-                if count < tokens || first == 0 {
-                    block.keep_sums(count, &mut kept);
+    if acts.groups > MOST_CHUNKS * CHUNK {
+        let definition = if FIFTH { q4k4::matmul_fifth::<R> } else { q4k4::matmul::<R> };
+        return definition(w, tokens, acts, out);
+    }
+    // SAFETY: as promised.
+    unsafe { blocks::matmul::<S, K4<FIFTH>, NT, R>(w, tokens, acts, out) }
+}
+
+impl<const FIFTH: bool> Blocks for K4<FIFTH> {
+    const GROUP: usize = PANEL_COLUMNS;
+    /// For each token and chunk.
+    type Prepared = MaybeUninit<[[Sums; MOST_CHUNKS]; 8]>;
+
+    fn row_tile_bytes(cols: usize) -> usize {
+        q4k4::row_tile_bytes(cols, FIFTH)
+    }
+    fn room() -> Self::Prepared {
+        MaybeUninit::uninit()
+    }
+
+    #[inline(always)]
+    unsafe fn prepare<S: Vector>(tokens: &Tokens, count: usize, prepared: &mut Self::Prepared) {
+        for t in 0..count {
+            for first in (0..tokens.groups).step_by(CHUNK) {
+                let mut sums = [[0; 2 * CHUNK]; 4];
+                for k in 0..CHUNK.min(tokens.groups - first) {
+                    // SAFETY: the panel is one of the token's.
+                    let q = unsafe {
+                        let q = tokens.q.add(t * tokens.stride + (first + k) * PANEL_COLUMNS);
+                        &*q.cast::<[[i8; 32]; 8]>()
+                    };
+                    for (s, q) in q.iter().enumerate() {
+                        sums[s / 2][2 * k + s % 2] =
+                            q.iter().fold(0, |sum: i16, &q| sum.wrapping_add(i16::from(q)));
+                    }
                 }
-                let mut y = [[0.0; GROUP_ROWS]; TOKENS];
-                match count {
-                    1 => block.tiles::<S, 1>(n, &kept, &mut y),
-                    2 => block.tiles::<S, 2>(n, &kept, &mut y),
-                    4 => block.tiles::<S, 4>(n, &kept, &mut y),
-                    _ => block.tiles::<S, 8>(n, &kept, &mut y),
-                }
-                for (t, y) in y.iter().enumerate().take(count) {
-                    out.put(token + t, first * TILE_ROWS, &y[..n * TILE_ROWS]);
+                // SAFETY: there is room for 8 tokens and `MOST_CHUNKS` chunks.
+                unsafe {
+                    let room = prepared.as_mut_ptr().cast::<Sums>();
+                    room.add(t * MOST_CHUNKS + first / CHUNK).write(sums);
                 }
             }
-            token += count;
         }
-        first += n;
     }
-    Ok(())
+
+    #[inline(always)]
+    unsafe fn stripes<S: Vector, const NT: usize, const T: usize>(
+        w: *const u8,
+        tokens: &Tokens,
+        prepared: &Self::Prepared,
+    ) -> [[S::V; NT]; T] {
+        // SAFETY: all panels of the row tile and of the tokens are readable; the tokens were prepared.
+        unsafe {
+            let mut stripes = [[S::zero(); NT]; T];
+            for first in (0..tokens.groups).step_by(CHUNK) {
+                for v in 0..NT {
+                    Self::chunk::<S, NT, T>(w, tokens, first, v, prepared, &mut stripes);
+                }
+            }
+            stripes
+        }
+    }
 }
 
-/// Some row tiles and some tokens.
-#[derive(Clone, Copy)]
-struct Block<const FIFTH: bool> {
-    /// The first row tile.
-    w: *const u8,
-    /// The first token's activations.
-    q: *const u8,
-    /// Bytes from a token to the next.
-    stride: usize,
-    /// The first token's scales, `panels` a token.
-    a: *const f32,
-    panels: usize,
-}
-
-impl<const FIFTH: bool> Block<FIFTH> {
-    const HEADS: usize = NIBBLES + if FIFTH { 2 * TILE } else { 0 };
+impl<const FIFTH: bool> K4<FIFTH> {
+    const HEADS: usize = BITS + if FIFTH { 2 * TILE } else { 0 };
     const PANEL: usize = Self::HEADS + TILE;
 
-    /// The sums of activations of `tokens` tokens, for as many chunks as are kept.
-    ///
-    /// # Safety
-    /// The tokens are readable, and the CPU has AVX2.
+    /// Adds the terms of up to four panels, from `first` on, for the rows of vector `v`.
     #[inline(always)]
-    unsafe fn keep_sums(&self, tokens: usize, kept: &mut Kept) {
-        for (t, kept) in kept.iter_mut().enumerate().take(tokens) {
-            for (chunk, kept) in kept.iter_mut().enumerate().take(self.panels.div_ceil(CHUNK)) {
-                // SAFETY: the token's panels from this chunk on are readable.
-                *kept = unsafe { self.chunk_sums(t, chunk * CHUNK) };
-            }
-        }
-    }
-
-    /// The sums of activations of token `t` in the panels from `first` on, as many of them as are in a chunk.
-    #[inline(always)]
-    unsafe fn chunk_sums(&self, t: usize, first: usize) -> Sums {
-        // SAFETY: as in `keep_sums`.
-        unsafe { sums(self.q.add(t * self.stride + first * PANEL_COLUMNS), CHUNK.min(self.panels - first)) }
-    }
-
-    /// Results of `n` row tiles for `T` tokens.
-    ///
-    /// # Safety
-    /// All of them are readable; the features of `S` are there.
-    #[inline(always)]
-    unsafe fn tiles<S: Panels, const T: usize>(
-        &self,
-        n: usize,
-        kept: &Kept,
-        y: &mut [[f32; GROUP_ROWS]; TOKENS],
-    ) {
-        // SAFETY: the features of `S` are there.
-        let mut i = unsafe { [[S::zero(); T]; CHUNK] };
-        for part in 0..n * TILE_ROWS / S::LANES {
-            let row = part * S::LANES;
-            // SAFETY: as promised, for chunks of panels that exist.
-            unsafe {
-                let lanes = row % TILE_ROWS * 16;
-                let w = self.w.add(row / TILE_ROWS * self.panels * Self::PANEL + lanes);
-                let mut stripes = [S::no_floats(); T];
-                let mut b = 0;
-                while b < self.panels {
-                    self.chunk::<S, T>(w, b, kept, &mut i, &mut stripes);
-                    b += CHUNK;
-                }
-                for (stripes, y) in stripes.iter().zip(&mut *y) {
-                    S::fold(*stripes, &mut y[row..row + S::LANES]);
-                }
-            }
-        }
-    }
-
-    /// Adds the terms of up to four panels, from panel `first` on. `w` is the row tile, or its second rows where vectors hold two.
-    #[inline(always)]
-    unsafe fn chunk<S: Panels, const T: usize>(
-        &self,
+    unsafe fn chunk<S: Vector, const NT: usize, const T: usize>(
         w: *const u8,
+        tokens: &Tokens,
         first: usize,
-        kept: &Kept,
-        i: &mut [[S::V; T]; CHUNK],
-        stripes: &mut [S::Floats; T],
+        v: usize,
+        prepared: &<Self as Blocks>::Prepared,
+        stripes: &mut [[S::V; NT]; T],
     ) {
-        let n = CHUNK.min(self.panels - first);
-        // SAFETY: panels `first..first + n` of the row tile and of `T` tokens are readable.
+        let n = CHUNK.min(tokens.groups - first);
+        // SAFETY: these panels of the row tile and of the tokens are readable, and the latter were prepared. Every element of `x`
+        // is written before it is read.
         unsafe {
             // Panels that are not there add zero.
             let (mut heads, mut unpacked) = ([S::zero(); CHUNK], [S::zero(); CHUNK]);
-            for i in &mut i[n..] {
-                i.fill(S::zero());
+            let mut x = MaybeUninit::<[[S::V; T]; CHUNK]>::uninit();
+            for k in 0..CHUNK {
+                let mut sums = [S::zero(); T];
+                if k < n {
+                    let panel = w.add((first + k) * Self::PANEL + v * S::LANES * 16);
+                    heads[k] = S::load(panel.add(Self::HEADS));
+                    unpacked[k] = unpack::<S>(heads[k]);
+                    let q = tokens.q.add((first + k) * PANEL_COLUMNS);
+                    for pair in 0..4 {
+                        Self::pair::<S, T>(panel, q, tokens.stride, pair, unpacked[k], &mut sums);
+                    }
+                }
+                x.as_mut_ptr().cast::<[S::V; T]>().add(k).write(sums);
             }
-            for k in 0..n {
-                let panel = w.add((first + k) * Self::PANEL);
-                heads[k] = S::load(panel.add(Self::HEADS));
-                unpacked[k] = S::unpack(heads[k]);
-                let q = self.q.add((first + k) * PANEL_COLUMNS);
-                let mut acc = [S::zero(); T];
-                self.pair::<S, T, 0>(panel, q, unpacked[k], &mut acc);
-                self.pair::<S, T, 1>(panel, q, unpacked[k], &mut acc);
-                self.pair::<S, T, 2>(panel, q, unpacked[k], &mut acc);
-                self.pair::<S, T, 3>(panel, q, unpacked[k], &mut acc);
-                i[k] = acc;
-            }
-            let (minima, d) = (S::minima(unpacked), S::widen_heads(heads));
+            let x = x.assume_init_ref();
+            let (minima, d, dmin) = (minima::<S>(unpacked), words::<S>(heads, 0), words::<S>(heads, 1));
             for (t, stripes) in stripes.iter_mut().enumerate() {
-                let j = match kept[t].get(first / CHUNK) {
-                    Some(sums) => S::dot_minima(&minima, sums),
-                    None => S::dot_minima(&minima, &self.chunk_sums(t, first)),
-                };
-                let a = S::spread_floats(self.a.add(t * self.panels + first), n);
-                *stripes = S::add_terms(*stripes, [i[0][t], i[1][t], i[2][t], i[3][t]], j, d, a);
+                let sums = prepared.as_ptr().cast::<Sums>().add(t * MOST_CHUNKS + first / CHUNK);
+                let mut j = S::zero();
+                for (minima, sums) in minima.iter().zip(&*sums) {
+                    j = S::add32(j, S::madd(*minima, S::spread(sums.as_ptr().cast())));
+                }
+                let i = S::fold4([x[0][t], x[1][t], x[2][t], x[3][t]]);
+                let a = tokens.four::<S, _>(tokens.scales, t, first, n);
+                let term = S::subf(S::term(d, a, i), S::term(dmin, a, j));
+                stripes[v] = S::addf(stripes[v], term);
             }
         }
     }
 
-    /// Adds the products of sub-blocks `2 * K` and `2 * K + 1`, times their scales.
+    /// Adds the products of sub-blocks `2 * pair` and `2 * pair + 1`, times their scales; `q` is the panel of the first token.
     #[inline(always)]
-    unsafe fn pair<S: Panels, const T: usize, const K: usize>(
-        &self,
+    unsafe fn pair<S: Vector, const T: usize>(
         panel: *const u8,
         q: *const u8,
+        stride: usize,
+        pair: usize,
         unpacked: S::V,
-        acc: &mut [S::V; T],
+        sums: &mut [S::V; T],
     ) {
-        // SAFETY: as in `chunk`; a prefetch reads nothing.
+        // SAFETY: as for `chunk`; a prefetch reads nothing.
         unsafe {
-            let at = panel.add(K * 2 * TILE);
-            if T <= 2 {
+            let at = panel.add(pair * 2 * TILE);
+            if T == 1 {
                 _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast());
                 _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD + TILE).cast());
-                if K < (Self::PANEL - NIBBLES) / TILE {
-                    _mm_prefetch::<_MM_HINT_T0>(panel.wrapping_add(AHEAD + NIBBLES + K * TILE).cast());
+                if pair * TILE < Self::PANEL - BITS {
+                    _mm_prefetch::<_MM_HINT_T0>(panel.wrapping_add(AHEAD + BITS + pair * TILE).cast());
                 }
             }
-            let ([c0, c1], [c2, c3]) = (S::nibbles(S::load(at)), S::nibbles(S::load(at.add(TILE))));
-            let mut codes = [c0, c1, c2, c3];
-            if FIFTH {
-                let bits = S::load(panel.add(NIBBLES + K / 2 * TILE));
-                codes = if K.is_multiple_of(2) {
-                    [
-                        S::fifth::<0>(c0, bits),
-                        S::fifth::<1>(c1, bits),
-                        S::fifth::<2>(c2, bits),
-                        S::fifth::<3>(c3, bits),
-                    ]
-                } else {
-                    [
-                        S::fifth::<4>(c0, bits),
-                        S::fifth::<5>(c1, bits),
-                        S::fifth::<6>(c2, bits),
-                        S::fifth::<7>(c3, bits),
-                    ]
-                };
-            }
-            let scales = S::scales::<K>(unpacked);
-            for (t, acc) in acc.iter_mut().enumerate() {
-                *acc = S::dot_pair(*acc, &codes, q.add(t * self.stride + K * 64), scales);
+            let (first, second) = (S::load(at), S::load(at.add(TILE)));
+            let u = if FIFTH {
+                let (bits, p) = (S::load(panel.add(BITS + pair / 2 * TILE)), (pair % 2 * 4) as i32);
+                [
+                    S::fives(first, 0, bits, p),
+                    S::fives(first, 1, bits, p + 1),
+                    S::fives(second, 0, bits, p + 2),
+                    S::fives(second, 1, bits, p + 3),
+                ]
+            } else {
+                [S::nibbles(first, 0), S::nibbles(first, 1), S::nibbles(second, 0), S::nibbles(second, 1)]
+            };
+            let scales = S::Products::wide_scales(unpacked, pair);
+            for (t, sums) in sums.iter_mut().enumerate() {
+                let q = q.add(t * stride + pair * 64);
+                let q = [S::spread(q), S::spread(q.add(16)), S::spread(q.add(32)), S::spread(q.add(48))];
+                *sums = S::Products::wide_sub_blocks(*sums, u, q, scales);
             }
         }
+    }
+}
+
+/// Sixteen bytes in every lane.
+#[inline(always)]
+unsafe fn lanes<S: Vector>(bytes: &[u8; 16]) -> S::V {
+    // SAFETY: the caller's promise of `Vector`.
+    unsafe { S::spread(bytes.as_ptr()) }
+}
+
+/// The scales of the eight sub-blocks, then their minima, of heads.
+#[inline(always)]
+unsafe fn unpack<S: Vector>(heads: S::V) -> S::V {
+    // Bit 7: zero.
+    const Z: u8 = 0x80;
+    // SAFETY: the caller's promise of `Vector`.
+    unsafe {
+        // Of the first half six bits; of the second half two bits from there and four of the last word.
+        let six = S::shuffle8(heads, lanes::<S>(&[4, 5, 6, 7, Z, Z, Z, Z, 8, 9, 10, 11, Z, Z, Z, Z]));
+        let two =
+            S::shuffle8(S::shr16(heads, 2), lanes::<S>(&[Z, Z, Z, Z, 4, 5, 6, 7, Z, Z, Z, Z, 8, 9, 10, 11]));
+        let low = S::shuffle8(heads, lanes::<S>(&[Z, Z, Z, Z, 12, 13, 14, 15, Z, Z, Z, Z, Z, Z, Z, Z]));
+        let high = S::shuffle8(
+            S::shr16(heads, 4),
+            lanes::<S>(&[Z, Z, Z, Z, Z, Z, Z, Z, Z, Z, Z, Z, 12, 13, 14, 15]),
+        );
+        let all = S::and(six, S::splat8(0x3f));
+        let all = S::or_and(all, two, S::splat8(0x30));
+        let all = S::or_and(all, low, S::splat8(0x0f));
+        S::or_and(all, high, S::splat8(0x0f))
+    }
+}
+
+/// Of what [`unpack`] gives for the panels of a chunk: in vector `p`, element `b` of a lane, the minima of sub-blocks `2 * p` and
+/// `2 * p + 1` of panel `b`, as i16.
+#[inline(always)]
+unsafe fn minima<S: Vector>(unpacked: [S::V; CHUNK]) -> [S::V; 4] {
+    const WIDEN: [u8; 16] = [8, 0x80, 9, 0x80, 10, 0x80, 11, 0x80, 12, 0x80, 13, 0x80, 14, 0x80, 15, 0x80];
+    // SAFETY: the caller's promise of `Vector`.
+    unsafe {
+        let [a, b, c, d] = unpacked.map(|u| S::shuffle8(u, lanes::<S>(&WIDEN)));
+        let ([low_ab, high_ab], [low_cd, high_cd]) = (S::zip32(a, b), S::zip32(c, d));
+        let ([p0, p1], [p2, p3]) = (S::zip64(low_ab, low_cd), S::zip64(high_ab, high_cd));
+        [p0, p1, p2, p3]
+    }
+}
+
+/// Half `i` of the first word of each of the heads, widened: `d`, or `dmin`.
+#[inline(always)]
+unsafe fn words<S: Vector>([a, b, c, d]: [S::V; CHUNK], i: i32) -> S::V {
+    // SAFETY: the caller's promise of `Vector`.
+    unsafe {
+        let ([ab, _], [cd, _]) = (S::zip32(a, b), S::zip32(c, d));
+        let [all, _] = S::zip64(ab, cd);
+        S::half32(if i == 0 { all } else { S::sar32(all, 16) })
     }
 }

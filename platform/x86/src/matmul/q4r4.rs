@@ -3,6 +3,7 @@
 use bitnet_edge_kernels::tile::{PANEL_COLUMNS, q4r4};
 
 use super::blocks::{Blocks, Tokens, halves};
+use super::products::Products;
 use super::vector::Vector;
 
 const GROUP: usize = 32;
@@ -91,17 +92,17 @@ impl Quad {
                     for (j, x) in x.iter_mut().enumerate().take(n) {
                         let q = q.add(j * GROUP);
                         let w = S::load(self.tiles.add(j * TILE + v * S::LANES * 16));
-                        *x = S::group4(w, [S::spread(q), S::spread(q.add(16))]);
+                        *x = S::Products::group4(w, [S::spread(q), S::spread(q.add(16))]);
                     }
                     let i = S::fold4(x);
                     let a = tokens.four::<S, _>(tokens.scales, t, self.b, n);
                     let sum = tokens.four::<S, _>(tokens.sums, t, self.b, n);
                     let term = if MINIMA {
-                        S::add(S::term(d, a, i), S::term(m, a, sum))
+                        S::addf(S::term(d, a, i), S::term(m, a, sum))
                     } else {
-                        S::term(d, a, S::less::<3>(i, sum))
+                        S::term(d, a, S::sub32(i, S::shl32(sum, 3)))
                     };
-                    stripes[v] = S::add(stripes[v], term);
+                    stripes[v] = S::addf(stripes[v], term);
                 }
             }
         }

@@ -6,6 +6,7 @@ use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q6r4};
 
 use super::blocks::{self, Blocks, Tokens, halves};
+use super::products::Products;
 use super::vector::Vector;
 
 const QUARTER: usize = 192;
@@ -37,7 +38,7 @@ pub(crate) unsafe fn matmul<S: Vector, const NT: usize, R: Results>(
 
 impl Blocks for Q6 {
     const GROUP: usize = PANEL_COLUMNS;
-    /// For each token, what an offset of 32 adds to its products: as [`Vector::offsets`] makes them.
+    /// For each token, what an offset of 32 adds to its products: as [`Products::offsets`] makes them.
     type Prepared = MaybeUninit<[[u8; MOST_COLUMNS]; 8]>;
 
     fn row_tile_bytes(cols: usize) -> usize {
@@ -54,7 +55,7 @@ impl Blocks for Q6 {
                 // SAFETY: there is room for 8 tokens of up to `MOST_COLUMNS`.
                 unsafe {
                     let to = prepared.as_mut_ptr().cast::<u8>().add(t * MOST_COLUMNS + at);
-                    S::offsets(tokens.q.add(t * tokens.stride + at), to);
+                    S::Products::offsets(tokens.q.add(t * tokens.stride + at), to);
                 }
             }
         }
@@ -84,7 +85,7 @@ impl Blocks for Q6 {
                     let d = halves::<S>(scales.add(b * 8), v, n);
                     for (t, stripes) in stripes.iter_mut().enumerate() {
                         let a = tokens.four::<S, _>(tokens.scales, t, b, n);
-                        stripes[v] = S::add(stripes[v], S::term(d, a, S::fold4(x[t][v])));
+                        stripes[v] = S::addf(stripes[v], S::term(d, a, S::fold4(x[t][v])));
                     }
                 }
                 b += 4;
@@ -113,16 +114,22 @@ unsafe fn panel<S: Vector, const NT: usize, const T: usize>(
                 for half in 0..2 {
                     let low = S::load(tile.add(half * 64));
                     let u = if half == 0 {
-                        [S::sixes::<0>(low, high), S::sixes::<1>(low, high)]
+                        [S::sixes(low, high, 0), S::sixes(low, high, 1)]
                     } else {
-                        [S::sixes::<2>(low, high), S::sixes::<3>(low, high)]
+                        [S::sixes(low, high, 2), S::sixes(low, high, 3)]
                     };
-                    let scales = S::scales(w.add(SCALES + quarter * 16 + half * 8), v);
+                    let scales = S::Products::scales(w.add(SCALES + quarter * 16 + half * 8), v);
                     for (t, sums) in sums.iter_mut().enumerate() {
                         let at = at + half * 32;
                         let q = tokens.q.add(t * tokens.stride + at);
                         let c = prepared.as_ptr().cast::<u8>().add(t * MOST_COLUMNS + at);
-                        sums[v] = S::sub_blocks(sums[v], u, [S::spread(q), S::spread(q.add(16))], c, scales);
+                        sums[v] = S::Products::sub_blocks(
+                            sums[v],
+                            u,
+                            [S::spread(q), S::spread(q.add(16))],
+                            c,
+                            scales,
+                        );
                     }
                 }
             }

@@ -3,6 +3,7 @@
 use bitnet_edge_kernels::tile::{PANEL_COLUMNS, q8r4};
 
 use super::blocks::{Blocks, Tokens, halves};
+use super::products::Products;
 use super::vector::Vector;
 
 const GROUP: usize = 32;
@@ -76,17 +77,17 @@ unsafe fn quad<S: Vector, const NT: usize, const T: usize>(
                 let mut x = [S::zero(); 4];
                 for (j, x) in x.iter_mut().enumerate().take(n) {
                     let (q, w) = (q.add(j * GROUP), tiles.add(j * TILES + v * S::LANES * 16));
-                    *x = S::group8(
+                    *x = S::Products::group8(
                         [S::load(w), S::load(w.add(TILES / 2))],
                         [S::spread(q), S::spread(q.add(16))],
                     );
                 }
                 let mut i = S::fold4(x);
-                if S::OFFSET != 0 {
-                    i = S::less::<7>(i, tokens.four::<S, _>(tokens.sums, t, b, n));
+                if let Some(offset) = S::Products::OFFSET {
+                    i = S::sub32(i, S::shl32(tokens.four::<S, _>(tokens.sums, t, b, n), offset));
                 }
                 let a = tokens.four::<S, _>(tokens.scales, t, b, n);
-                stripes[v] = S::add(stripes[v], S::term(d, a, i));
+                stripes[v] = S::addf(stripes[v], S::term(d, a, i));
             }
         }
     }

@@ -17,4 +17,5 @@ impl Kernels for Avx2 {
     }
 
     super::float_methods!(Avx2Lanes, "avx2,f16c");
+    crate::matmul::methods!("avx2,f16c", Avx2, 2, 2);
 }

@@ -17,4 +17,5 @@ impl Kernels for AvxVnni {
     }
 
     super::float_methods!(Avx2Lanes, "avx2,f16c,avxvnni");
+    crate::matmul::methods!("avx2,f16c,avxvnni", AvxVnni, 2, 2);
 }

@@ -1,5 +1,7 @@
 //! The tiers: what each needs of the machine, and its methods.
 
+use std::cell::RefCell;
+
 pub(crate) mod amx;
 pub(crate) mod avx2;
 pub(crate) mod avx512_vnni;
@@ -55,9 +57,9 @@ macro_rules! with_features {
         fn $name:ident $(<$g:ident: $bound:path>)? ($($arg:ident: $ty:ty),*) -> $ret:ty = $body:expr;
     )*) => {$(
         #[inline]
-        fn $name $(<$g: $bound>)? (&self, $($arg: $ty),*) -> Result<$ret, bitnet_edge_kernels::Error> {
+        fn $name $(<$g: $bound>)? (&self, $($arg: $ty),*) -> Result<$ret, Error> {
             #[target_feature(enable = $features)]
-            fn featured $(<$g: $bound>)? ($($arg: $ty),*) -> Result<$ret, bitnet_edge_kernels::Error> {
+            fn featured $(<$g: $bound>)? ($($arg: $ty),*) -> Result<$ret, Error> {
                 $body
             }
             // SAFETY: the features are there, for a token of the tier exists (see `token`).
@@ -82,21 +84,54 @@ macro_rules! float_methods {
                 norm::rms_norm_in_place::<$lanes>(x, w, eps);
             fn rope(head: &mut [f32], angles: &[f32]) -> () = rope::rotate(head, angles);
             fn gate(act: Activation, g: &mut [f32], u: &[f32]) -> () = gate::gate::<$lanes>(act, g, u);
-            fn attend<E: KvElement>(q: &[f32], k: &[E], v: &[E], c: f32, record: &mut [f32]) -> () =
-                attention::chunk::<E, $lanes>(q, k, v, c, record);
             fn combine(records: &[f32], stride: usize, n: usize, y: &mut [f32]) -> () =
                 attention::combine::<$lanes>(records, stride, n, y);
+        }
+
+        #[inline]
+        fn attend<E: KvElement>(
+            &self,
+            q: &Queries<'_>,
+            k: &[E],
+            v: &[E],
+            c: f32,
+            records: &mut [f32],
+        ) -> Result<(), Error> {
+            #[target_feature(enable = $features)]
+            fn featured<E: KvElement>(
+                q: &Queries<'_>,
+                k: &[E],
+                v: &[E],
+                c: f32,
+                records: &mut [f32],
+                scratch: &mut Scratch,
+            ) -> Result<(), Error> {
+                attention::blocked::<E, $lanes>(q, k, v, c, records, scratch)
+            }
+            $crate::tier::with_scratch(|scratch| {
+                // SAFETY: the features are there, for a token of the tier exists (see `token`).
+                unsafe { featured(q, k, v, c, records, scratch) }
+            })
         }
     };
 }
 
+/// Calls `f` with this thread's scratch memory of attention, which is no allocation: it is part of the thread.
+#[inline]
+fn with_scratch<T>(f: impl FnOnce(&mut names::Scratch) -> T) -> T {
+    thread_local! {
+        static SCRATCH: RefCell<names::Scratch> = const { RefCell::new(names::Scratch::new()) };
+    }
+    SCRATCH.with_borrow_mut(f)
+}
+
 /// What the macros above name.
 mod names {
-    pub(crate) use bitnet_edge_kernels::attention::{self, KvElement};
+    pub(crate) use bitnet_edge_kernels::attention::{self, KvElement, Queries, Scratch};
     pub(crate) use bitnet_edge_kernels::gate::{self, Activation};
     pub(crate) use bitnet_edge_kernels::simd::Scalar16;
     pub(crate) use bitnet_edge_kernels::tile::{FloatActs, Int8Acts, Results, TernaryScale, rows};
-    pub(crate) use bitnet_edge_kernels::{Kernels, norm, rope};
+    pub(crate) use bitnet_edge_kernels::{Error, Kernels, norm, rope};
 }
 
 use {first_missing, float_methods, token, with_features};

@@ -17,4 +17,5 @@ impl Kernels for Sse41 {
     }
 
     super::float_methods!(Sse41Lanes, "sse4.1");
+    crate::matmul::methods!("sse4.1", Sse41, 4, 4);
 }

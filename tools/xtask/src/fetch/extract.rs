@@ -19,10 +19,8 @@ impl Extractor {
         if archives.exists() {
             fs::remove_dir_all(&archives)?;
         }
-        let mut download = venv.command("pip");
-        download
-            .args(["download", "-q", "--disable-pip-version-check", "--no-deps", "--dest"])
-            .arg(&archives);
+        let mut download = venv.pip("download");
+        download.args(["-q", "--no-deps", "--dest"]).arg(&archives);
         if self.source {
             // Of this package only: with `:all:` pip would compile its build tools from source as well. pip asks the
             // package's build back end for metadata, which compiles nothing.

@@ -14,13 +14,7 @@ impl Venv {
     /// The environment; made if it is not there.
     pub(crate) fn open() -> Result<Self> {
         let venv = Self { folder: paths::fetched().join("venv") };
-        if venv
-            .command("pip")
-            .arg("--version")
-            .stdout(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
-        {
+        if venv.pip("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
             return Ok(venv);
         }
         let missing = |what: &str, package: &str| Missing {
@@ -36,6 +30,13 @@ impl Venv {
         Ok(venv)
     }
 
+    /// pip, not by its own name: its script names the folder that the environment was made in, which can have moved.
+    pub(crate) fn pip(&self, subcommand: &str) -> Command {
+        let mut command = self.command("python");
+        command.args(["-m", "pip", "--disable-pip-version-check", subcommand]);
+        command
+    }
+
     /// A program of the environment.
     pub(crate) fn command(&self, program: &str) -> Command {
         Command::new(self.folder.join("bin").join(program))
@@ -43,6 +44,6 @@ impl Venv {
 
     /// Installs packages given as `name==version`.
     pub(crate) fn install(&self, requirements: &[&str]) -> Result<()> {
-        run(self.command("pip").args(["install", "-q", "--disable-pip-version-check"]).args(requirements))
+        run(self.pip("install").arg("-q").args(requirements))
     }
 }

@@ -4,6 +4,7 @@ use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 use bitnet_edge_kernels::tile::{Results, TILE_ROWS, t2r4};
 
+use super::super::products::Products;
 use super::super::vector::Vector;
 use super::{Product, RowScales, TILE};
 
@@ -57,7 +58,7 @@ impl Product<'_> {
             let mut totals = [[S::zero(); NT]; T];
             let mut start = 0;
             while start < self.columns {
-                let end = self.columns.min(start.saturating_add(S::FLUSH_TILE));
+                let end = self.columns.min(start.saturating_add(S::Products::FLUSH_TILE));
                 let mut sums = [[[S::zero(); 4]; NT]; T];
                 for k in start..end {
                     let w = w.add(k * TILE);
@@ -72,13 +73,13 @@ impl Product<'_> {
                         let q =
                             [S::spread(q), S::spread(q.add(16)), S::spread(q.add(32)), S::spread(q.add(48))];
                         for (v, sums) in sums.iter_mut().enumerate() {
-                            S::dot_tile(sums, S::load(w.add(v * S::LANES * 16)), &q);
+                            S::Products::dot_tile(sums, S::load(w.add(v * S::LANES * 16)), &q);
                         }
                     }
                 }
                 for (totals, sums) in totals.iter_mut().zip(sums) {
                     for (total, sums) in totals.iter_mut().zip(sums) {
-                        *total = S::collect(*total, sums);
+                        *total = S::Products::collect(*total, sums);
                     }
                 }
                 start = end;

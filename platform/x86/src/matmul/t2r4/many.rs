@@ -2,6 +2,7 @@
 
 use bitnet_edge_kernels::tile::{Results, TILE_ROWS, t2r4};
 
+use super::super::products::Products;
 use super::super::vector::Vector;
 use super::super::{GROUP_ROWS, GROUP_TILES, balanced};
 use super::{Product, RowScales, TILE};
@@ -108,7 +109,7 @@ impl Block {
     /// Row sums of `NV` vectors for `T` tokens, from row `row` of `sums` on.
     ///
     /// Each code times each `q` is at most 2 * 127, and i32 holds the sum of 2^23 of them. Where elements are i16, a tile adds
-    /// four pairs of them, at most 4 * 2 * 254 = 2,032, to each, and [`Vector::FLUSH`] tiles fit.
+    /// four pairs of them, at most 4 * 2 * 254 = 2,032, to each, and [`Products::FLUSH`] tiles fit.
     #[inline(always)]
     unsafe fn sums<S: Vector, const NV: usize, const T: usize>(
         &self,
@@ -119,17 +120,17 @@ impl Block {
         // SAFETY: column tiles `0..columns` of the row tiles and tokens are readable.
         unsafe {
             let mut total = [[S::zero(); NV]; T];
-            if S::FLUSH == usize::MAX {
+            if S::Products::FLUSH == usize::MAX {
                 self.columns::<S, NV, T>(&w, 0, self.columns, &mut total);
             } else {
                 let mut start = 0;
                 while start < self.columns {
-                    let end = self.columns.min(start + S::FLUSH);
+                    let end = self.columns.min(start + S::Products::FLUSH);
                     let mut part = [[S::zero(); NV]; T];
                     self.columns::<S, NV, T>(&w, start, end, &mut part);
                     for (total, part) in total.iter_mut().zip(part) {
                         for (total, part) in total.iter_mut().zip(part) {
-                            *total = S::widen(*total, part);
+                            *total = S::Products::widen(*total, part);
                         }
                     }
                     start = end;
@@ -174,12 +175,12 @@ impl Block {
         unsafe {
             let mut codes = [S::zero(); NV];
             for (codes, w) in codes.iter_mut().zip(w) {
-                *codes = S::pairs::<P>(S::load(w.add(at)));
+                *codes = S::pairs(S::load(w.add(at)), P);
             }
             for (t, acc) in acc.iter_mut().enumerate() {
                 let q = S::spread(q.add(t * self.stride + P as usize * 16));
                 for (acc, codes) in acc.iter_mut().zip(codes) {
-                    *acc = S::dot(*acc, codes, q);
+                    *acc = S::Products::dot(*acc, codes, q);
                 }
             }
         }

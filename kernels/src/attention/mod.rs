@@ -4,9 +4,17 @@
 //! result is a record of `2 + head_dim` f32: local maximum `m`, sum `l`, and the unnormalized output `o`.
 //! Positions that are masked are absent: a chunk is given only the positions a token may see.
 
+mod blocked;
+mod int8;
+mod queries;
+
+pub use blocked::{Scratch, blocked};
+pub use int8::{Int8Rows, chunk_i8};
+pub use queries::Queries;
+
 use crate::Error;
 use crate::math::{exp, exp1};
-use crate::quantize::{abs_max, round_half_even};
+use crate::quantize::abs_max;
 use crate::simd::{F32x16, LANES};
 
 /// Positions in a chunk.
@@ -108,9 +116,13 @@ fn largest(scores: &[f32]) -> f32 {
 /// Scores become `exp(s - m)`, those beyond `n` zero; returns `m` and the sum in sixteen stripes.
 #[inline(always)]
 fn softmax_parts<V: F32x16>(scores: &mut [f32; CHUNK], n: usize) -> Result<(f32, f32), Error> {
-    let seen = scores.get(..n).unwrap_or(&[]);
-    abs_max(seen)?; // minus infinity would pass as a very small score
-    let m = largest(seen);
+    // A copy of a score changes no maximum, and whole arrays need no tails.
+    let [first, ..] = *scores;
+    for s in scores.iter_mut().skip(n) {
+        *s = first;
+    }
+    abs_max(scores)?; // minus infinity would pass as a very small score
+    let m = largest(scores);
     let (groups, _) = scores.as_chunks_mut::<LANES>();
     for group in groups {
         exp(V::load(group).sub(V::splat(m))).store(group);
@@ -119,8 +131,11 @@ fn softmax_parts<V: F32x16>(scores: &mut [f32; CHUNK], n: usize) -> Result<(f32,
         *p = 0.0;
     }
     let (groups, _) = scores.as_chunks::<LANES>();
-    let l = groups.iter().fold(V::splat(0.0), |l, p| l.add(V::load(p))).fold();
-    Ok((m, l))
+    let mut l = V::splat(0.0);
+    for p in groups {
+        l = l.add(V::load(p));
+    }
+    Ok((m, l.fold()))
 }
 
 /// One query head over one chunk of a float KV cache.
@@ -170,95 +185,53 @@ pub fn chunk<E: KvElement, V: F32x16>(
     Ok(())
 }
 
-type Record<'a> = (&'a mut [f32; RECORD_HEAD], &'a mut [f32]);
+/// The query heads of `q` over one chunk of a float KV cache, one after another by [`chunk`].
+///
+/// `k` and `v`: `[n][head_dim]`, n in 1..=64 positions, all of which every query may see; `c`: the score scale;
+/// `records`: `[tokens][heads][2 + head_dim]`.
+///
+/// # Errors
+/// [`Error::NonFinite`] if a score is not finite, [`Error::Operand`] if the slices do not fit.
+///
+/// ```
+/// use bitnet_edge_kernels::{attention::{self, Queries}, simd::Scalar16};
+/// let mut records = [0.0; 8];
+/// let (q, k, v) = ([1.0, 0.0, 0.0, 2.0], [2.0, 1.0], [1.0, 2.0]); // two heads of two, one position
+/// attention::each::<f32, Scalar16>(&Queries::of_token(&q, 2), &k, &v, 1.0, &mut records)?;
+/// assert_eq!(records, [2.0, 1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0]);
+/// # Ok::<(), bitnet_edge_kernels::Error>(())
+/// ```
+#[inline(always)]
+pub fn each<E: KvElement, V: F32x16>(
+    q: &Queries<'_>,
+    k: &[E],
+    v: &[E],
+    c: f32,
+    records: &mut [f32],
+) -> Result<(), Error> {
+    q.check(records.len())?;
+    for (i, record) in records.chunks_exact_mut(RECORD_HEAD.saturating_add(q.head_dim)).enumerate() {
+        chunk::<E, V>(q.get(i).ok_or(Queries::SHORT)?, k, v, c, record)?;
+    }
+    Ok(())
+}
 
-fn shape(hd: usize, k: usize, v: usize, record: &mut [f32]) -> Result<(usize, Record<'_>), Error> {
+/// Positions of `k` and `v` elements, rows of a head.
+#[inline(always)]
+fn positions(hd: usize, k: usize, v: usize) -> Result<usize, Error> {
     let n = k.checked_div(hd).unwrap_or(0);
     if n == 0 || n > CHUNK || n.wrapping_mul(hd) != k || v != k {
         return Err(Error::Operand("k and v are not 1 to 64 rows of a head"));
     }
+    Ok(n)
+}
+
+type Record<'a> = (&'a mut [f32; RECORD_HEAD], &'a mut [f32]);
+
+fn shape(hd: usize, k: usize, v: usize, record: &mut [f32]) -> Result<(usize, Record<'_>), Error> {
+    let n = positions(hd, k, v)?;
     let o = record.split_first_chunk_mut().filter(|o| o.1.len() == hd);
     Ok((n, o.ok_or(Error::Operand("record is not 2 + head_dim"))?))
-}
-
-/// One query head over one chunk of an int8 KV cache.
-///
-/// `q`: `[head_dim]` with scale `q_scale`; `k`, `v`: `[n][head_dim]` with a scale a row in `k_scales`, `v_scales`.
-/// Scores are exact integer sums times `(q_scale * k_scale)`, then times `c`. Probabilities times value scales are
-/// rounded to i16 by the chunk's largest, so that the weighted sum of values is an exact integer, too.
-///
-/// # Errors
-/// As [`chunk`].
-///
-/// ```
-/// use bitnet_edge_kernels::{attention, simd::Scalar16};
-/// let mut record = [0.0; 4];
-/// let row = attention::Int8Rows { q: &[127, 0], scales: &[1.0] };
-/// attention::chunk_i8::<Scalar16>(&[127, 0], 0.5, row, row, 1.0, &mut record)?;
-/// assert_eq!(record, [127.0 * 127.0 * 0.5, 1.0, 127.0, 0.0]);
-/// # Ok::<(), bitnet_edge_kernels::Error>(())
-/// ```
-#[inline(always)]
-pub fn chunk_i8<V: F32x16>(
-    q: &[i8],
-    q_scale: f32,
-    k: Int8Rows<'_>,
-    v: Int8Rows<'_>,
-    c: f32,
-    record: &mut [f32],
-) -> Result<(), Error> {
-    let hd = q.len();
-    let (n, o) = shape(hd, k.q.len(), v.q.len(), record)?;
-    let v_scales = v.scales.get(..n).ok_or(Error::Operand("a value scale a position is needed"))?;
-    if k.scales.len() < n {
-        return Err(Error::Operand("a key scale a position is needed"));
-    }
-    let mut scores = [0.0; CHUNK];
-    for ((s, k), &ka) in scores.iter_mut().zip(k.q.chunks_exact(hd.max(1))).zip(k.scales) {
-        let sum: i32 = q.iter().zip(k).fold(0, |s, (&a, &b)| s + i32::from(a) * i32::from(b));
-        *s = sum as f32 * (q_scale * ka) * c;
-    }
-    let (m, l) = softmax_parts::<V>(&mut scores, n)?;
-    for (p, &va) in scores.iter_mut().zip(v_scales) {
-        *p *= va;
-    }
-    let largest = abs_max(&scores)?;
-    let mut weights = [0i16; CHUNK];
-    let mut unit = 0.0;
-    if largest >= VALUE_FLOOR {
-        let scale = 32767.0 / largest;
-        unit = largest / 32767.0;
-        for (w, &p) in weights.iter_mut().zip(&scores) {
-            *w = round_half_even(p * scale) as i16;
-        }
-    }
-    for (block, out) in o.1.chunks_mut(LANES).enumerate() {
-        let mut acc = [0i32; LANES];
-        for (&w, v) in weights.iter().zip(v.q.chunks_exact(hd.max(1))) {
-            for (acc, &v) in acc.iter_mut().zip(v.chunks(LANES).nth(block).unwrap_or(&[])) {
-                *acc += i32::from(w) * i32::from(v);
-            }
-        }
-        for (out, acc) in out.iter_mut().zip(acc) {
-            *out = acc as f32 * unit;
-        }
-    }
-    *o.0 = [m, l];
-    Ok(())
-}
-
-/// Rows of int8 with a scale each.
-///
-/// ```
-/// let rows = bitnet_edge_kernels::attention::Int8Rows { q: &[1, 2], scales: &[0.5] };
-/// assert_eq!(rows.scales.len(), 1);
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct Int8Rows<'a> {
-    /// `[n][head_dim]`.
-    pub q: &'a [i8],
-    /// `[n]`: a row is `q * scale`.
-    pub scales: &'a [f32],
 }
 
 /// Combines the chunks of one head in order: weights `exp(m_c - m)`, then one division by the sum.

@@ -1,0 +1,120 @@
+//! How fast this machine reads memory: what a decode step is compared with.
+
+use std::sync::Barrier;
+use std::thread;
+use std::time::Instant;
+
+/// A way to read words: gives a number that depends on every one of them, so that no read can be left out.
+pub type Reader = fn(&[u64]) -> u64;
+
+/// Readers that every machine has, with their names: a plain sum, and one in eight sums that do not wait for each other.
+pub const READERS: [(&str, Reader); 2] = [("sum", sum), ("eight sums", eight_sums)];
+
+/// Adds the words.
+#[must_use]
+pub fn sum(words: &[u64]) -> u64 {
+    words.iter().fold(0, |sum, &word| sum.wrapping_add(word))
+}
+
+fn eight_sums(words: &[u64]) -> u64 {
+    let mut sums = [[0u64; 8]; 8];
+    let (blocks, rest) = words.as_chunks::<64>();
+    for block in blocks {
+        for (sums, words) in sums.iter_mut().zip(block.as_chunks::<8>().0) {
+            for (sum, word) in sums.iter_mut().zip(words) {
+                *sum = sum.wrapping_add(*word);
+            }
+        }
+    }
+    sums.as_flattened().iter().fold(sum(rest), |sum, &word| sum.wrapping_add(word))
+}
+
+/// Memory to read, larger than every cache.
+#[derive(Debug)]
+pub struct Memory(Vec<u64>);
+
+impl Memory {
+    /// `bytes` bytes, all of them in memory; `None` if the system does not give them.
+    #[must_use]
+    pub fn new(bytes: usize) -> Option<Self> {
+        let mut words = Vec::new();
+        words.try_reserve_exact(bytes / 8).ok()?;
+        // Numbers that are not zero: pages that were never written to could all be the same one.
+        words.extend((1..).take(bytes / 8));
+        Some(Self(words))
+    }
+
+    /// Bytes a second that `threads` threads read together, each its own part: the best of `repetitions` times.
+    ///
+    /// ```
+    /// use bitnet_edge_std::bandwidth::{Memory, READERS};
+    /// let memory = Memory::new(1 << 20).expect("a megabyte");
+    /// for (name, reader) in READERS {
+    ///     let speed = memory.bytes_per_second(reader, 1, 3);
+    ///     println!("{name}: {:.1} GB/s", speed / 1e9); // out of a cache, as 1 MiB fits into one
+    ///     assert!(speed > 0.0);
+    /// }
+    /// ```
+    #[must_use]
+    pub fn bytes_per_second(&self, reader: Reader, threads: usize, repetitions: usize) -> f64 {
+        let threads = threads.max(1);
+        // Parts begin at a multiple of 64 bytes.
+        let part = self.0.len().div_ceil(threads).next_multiple_of(8).max(8);
+        let (start, end) = (Barrier::new(threads + 1), Barrier::new(threads + 1));
+        let mut best = f64::INFINITY;
+        thread::scope(|scope| {
+            for i in 0..threads {
+                let words = self.0.get(i * part..).unwrap_or_default();
+                let words = words.get(..part).unwrap_or(words);
+                let (start, end) = (&start, &end);
+                scope.spawn(move || {
+                    for _ in 0..repetitions {
+                        start.wait();
+                        std::hint::black_box(reader(std::hint::black_box(words)));
+                        end.wait();
+                    }
+                });
+            }
+            for _ in 0..repetitions {
+                start.wait();
+                let begun = Instant::now();
+                end.wait();
+                let seconds = begun.elapsed().as_secs_f64();
+                if seconds < best {
+                    best = seconds;
+                }
+            }
+        });
+        (self.0.len() * 8) as f64 / best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reader_reads_every_word() {
+        for len in [0, 1, 63, 64, 65, 1000] {
+            let mut words: Vec<u64> = (0..len).map(|i| i * i).collect();
+            for (name, reader) in READERS {
+                assert_eq!(reader(&words), sum(&words), "{name} of {len}");
+            }
+            for at in 0..words.len() {
+                words[at] += 1;
+                for (name, reader) in READERS {
+                    assert_eq!(reader(&words), sum(&words), "{name} of {len}, word {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn memory_is_read_by_any_number_of_threads() {
+        let memory = Memory::new(1 << 16).unwrap();
+        for threads in [0, 1, 2, 3, 7] {
+            assert!(memory.bytes_per_second(sum, threads, 2).is_finite());
+        }
+        assert!(Memory::new(1 << 60).is_none());
+    }
+}

@@ -1,0 +1,94 @@
+//! The machine: its name, its memory, how fast it reads.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use bitnet_edge_std::bandwidth::{Memory, READERS};
+use bitnet_pack::source::Source;
+
+use super::report::{Bandwidth, Machine};
+
+/// What is read to measure the bandwidth, in bytes.
+const READ_BYTES: usize = 1 << 30;
+const REPETITIONS: usize = 5;
+
+pub(super) fn describe() -> Machine {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    Machine {
+        processor: name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned()),
+        processors: std::thread::available_parallelism().map_or(1, usize::from),
+        os: std::env::consts::OS.to_owned(),
+    }
+}
+
+/// Read bandwidths for each number of threads: the best of five over 1 GiB, by each reader.
+pub(super) fn bandwidth(threads: &[usize]) -> Result<Vec<Bandwidth>> {
+    let memory =
+        Memory::new(READ_BYTES).context("the system has no 1 GiB to measure its read bandwidth with")?;
+    let mut readers = vec![READERS[0]];
+    let wide = bitnet_edge_x86::bandwidth::readers();
+    if wide.is_empty() {
+        readers.extend_from_slice(&READERS[1..]);
+    }
+    readers.extend(wide);
+    Ok(threads
+        .iter()
+        .map(|&threads| Bandwidth {
+            bytes_per_second: readers
+                .iter()
+                .map(|&(name, reader)| {
+                    (name.to_owned(), memory.bytes_per_second(reader, threads, REPETITIONS))
+                })
+                .collect::<HashMap<_, _>>(),
+        })
+        .collect())
+}
+
+/// The largest resident memory so far less the model's own, in bytes; `None` where the system does not tell.
+pub(super) fn peak_beyond(source: &Source, path: &Path) -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let peak = kilobytes(status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?)?;
+    let model = match source {
+        Source::Converted { image, .. } => image.as_slice().len() as u64,
+        Source::Image(_) => mapped(path)?,
+    };
+    Some(peak.saturating_sub(model))
+}
+
+/// Resident bytes of a mapped file.
+fn mapped(path: &Path) -> Option<u64> {
+    let path = fs::canonicalize(path).ok()?;
+    let maps = fs::read_to_string("/proc/self/smaps").ok()?;
+    let mut inside = false;
+    let mut bytes = 0;
+    for line in maps.lines() {
+        if let Some(rss) = line.strip_prefix("Rss:") {
+            bytes += if inside { kilobytes(rss)? } else { 0 };
+        } else if line.split_whitespace().next().is_some_and(|word| word.contains('-')) {
+            inside = line.ends_with(path.to_str()?);
+        }
+    }
+    Some(bytes)
+}
+
+fn kilobytes(text: &str) -> Option<u64> {
+    text.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|n| n * 1024)
+}
+
+/// Bytes of the largest cache; `None` where the system does not tell.
+pub(super) fn last_level_cache() -> Option<u64> {
+    let sizes = (0..8).filter_map(|index| {
+        let path = format!("/sys/devices/system/cpu/cpu0/cache/index{index}/size");
+        let text = fs::read_to_string(path).ok()?;
+        let text = text.trim();
+        let (digits, unit) = match text.strip_suffix('K') {
+            Some(digits) => (digits, 1 << 10),
+            None => (text.strip_suffix('M')?, 1 << 20),
+        };
+        digits.parse::<u64>().ok().map(|n| n * unit)
+    });
+    sizes.max()
+}

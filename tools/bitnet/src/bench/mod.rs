@@ -1,0 +1,179 @@
+//! `bitnet bench`: how fast a model runs on this machine, and how far that is from its memory bus.
+
+mod engine;
+mod machine;
+mod measure;
+mod plot;
+mod report;
+mod traffic;
+
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use bitnet_edge_core::Model;
+use bitnet_pack::cli::ImportArgs;
+use bitnet_pack::report::say;
+use bitnet_pack::source::{self, Source};
+use clap::Args;
+
+use engine::Setup;
+use report::{Load, Memory, Report, Run};
+
+/// Above this share of the measured read bandwidth something was measured wrongly.
+const MOST_PERCENT: f64 = 105.0;
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// A flash image (.bpk), or a GGUF file, which is converted in memory; without it the story model
+    #[arg(short, long)]
+    model: Option<PathBuf>,
+    /// Numbers of threads [default: 1 up to the processors of this machine]
+    #[arg(short, long, value_name = "N,N", value_delimiter = ',')]
+    threads: Vec<usize>,
+    /// Lengths of prompts, in tokens
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [16, 128, 512])]
+    prefill: Vec<u32>,
+    /// Tokens to decode, one after the other
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    decode: u32,
+    /// How often each is measured
+    #[arg(short, long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    repetitions: u32,
+    /// Tokens of a prompt that go through the model together
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    batch: u32,
+    /// The backend: a name forces it, -NAME forbids it [default: the best of this machine]
+    #[arg(long, value_name = "NAME", env = "BITNET_BACKEND", allow_hyphen_values = true)]
+    backend: Option<String>,
+    /// Write the figures as JSON; - is stdout, in place of the table
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write a chart
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    #[command(flatten)]
+    import: ImportArgs,
+}
+
+pub(crate) fn run(args: &BenchArgs) -> Result<()> {
+    let report = measure(args)?;
+    if let Some(path) = &args.plot {
+        std::fs::write(path, plot::svg(&report))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let json = serde_json::to_string_pretty(&report)? + "\n";
+    let on_stdout = match &args.json {
+        Some(path) if path == Path::new("-") => json,
+        Some(path) => {
+            std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
+            report.table()
+        }
+        None => report.table(),
+    };
+    stdout().lock().write_all(on_stdout.as_bytes()).context("cannot write to stdout")?;
+    if let Some(problem) = report.problems.first() {
+        bail!("this run is INVALID: {problem}");
+    }
+    Ok(())
+}
+
+fn measure(args: &BenchArgs) -> Result<Report> {
+    let started = Instant::now();
+    let source = crate::run::open(args.model.as_deref(), &args.import)?;
+    let path = args.model.as_deref().unwrap_or(Path::new("the story model"));
+    let model = source::model(source.bytes(), path)?;
+    let opened = started.elapsed().as_secs_f64();
+    let (backend, why) = engine::backend(args.backend.as_deref())?;
+    let threads = thread_counts(&args.threads);
+    let (prefill, decode) = lengths(args, &model)?;
+    let context = prefill.iter().copied().max().unwrap_or(0).max(decode) + 1;
+    let context = context.min(model.config().context);
+    let traffic = traffic::Traffic::of(&model);
+
+    let mut runs = Vec::new();
+    let mut load = Load { open_s: opened, ..Load::default() };
+    let mut plan_bytes = 0;
+    for &threads in &threads {
+        let setup = Setup { backend, threads, batch: args.batch, context };
+        let first = runs.is_empty().then_some(started);
+        let done = engine::with_session(&model, &setup, |session| {
+            measure::session(session, &prefill, decode, args.repetitions, first)
+        })?;
+        plan_bytes = plan_bytes.max(done.plan_bytes);
+        if let Some(first) = done.first {
+            load = Load { open_s: opened, ..first };
+        }
+        runs.push(Run { threads, prefill: done.prefill, decode: done.decode, ..Run::default() });
+    }
+    let memory = Memory { plan_bytes, peak_beyond_model_bytes: machine::peak_beyond(&source, path) };
+
+    let mut report = Report {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        machine: machine::describe(),
+        model: path.display().to_string(),
+        model_bytes: source.bytes().len() as u64,
+        converted_in_memory: matches!(source, Source::Converted { .. }),
+        backend: backend_name(backend),
+        why,
+        batch: args.batch,
+        load,
+        memory,
+        bytes_per_token: traffic.decode(decode),
+        decode_tokens: decode,
+        runs,
+        notes: Vec::new(),
+        problems: Vec::new(),
+    };
+    add_bandwidth(&mut report)?;
+    Ok(report)
+}
+
+fn backend_name(backend: engine::Kernel) -> String {
+    bitnet_edge_kernels::Kernels::name(&backend).to_owned()
+}
+
+fn thread_counts(asked: &[usize]) -> Vec<usize> {
+    if asked.is_empty() { (1..=engine::most_threads()).collect() } else { asked.to_vec() }
+}
+
+/// The lengths that fit the model's context; the others are left out aloud.
+fn lengths(args: &BenchArgs, model: &Model<'_>) -> Result<(Vec<u32>, u32)> {
+    let context = model.config().context;
+    let (fit, over): (Vec<u32>, Vec<u32>) = args.prefill.iter().partition(|&&n| n > 0 && n <= context);
+    if !over.is_empty() {
+        say(format_args!("left out: prompts of {over:?} tokens, for the model's context is {context}"));
+    }
+    let decode = args.decode.min(context);
+    if decode < args.decode {
+        say(format_args!("decode of {decode} tokens, for that is the model's context"));
+    }
+    ensure!(!fit.is_empty() || decode > 0, "nothing to measure: no prompt length and no decode");
+    Ok((fit, decode))
+}
+
+/// Measures what the memory bus allows, and compares.
+fn add_bandwidth(report: &mut Report) -> Result<()> {
+    let counts: Vec<usize> = report.runs.iter().map(|run| run.threads).collect();
+    let measured = machine::bandwidth(&counts)?;
+    let cached = machine::last_level_cache().is_some_and(|bytes| report.bytes_per_token < 4 * bytes);
+    if cached {
+        report
+            .notes
+            .push("a token's weights fit into the caches or nearly: no share of the bandwidth".to_owned());
+    }
+    for (run, bandwidth) in report.runs.iter_mut().zip(measured) {
+        let Some(decode) = &run.decode else { continue };
+        let percent = 100.0 * report.bytes_per_token as f64 * decode.median / bandwidth.best();
+        run.bandwidth_percent = (!cached).then_some(percent);
+        if !cached && percent > MOST_PERCENT {
+            report.problems.push(format!(
+                "{} threads read {percent:.1} % of the measured bandwidth; more than {MOST_PERCENT} % cannot be",
+                run.threads
+            ));
+        }
+        run.bandwidth = Some(bandwidth);
+    }
+    Ok(())
+}
