@@ -63,7 +63,7 @@ fn main() {
 /// As an image has them: aligned to lines.
 #[repr(align(64))]
 #[derive(Clone, Copy)]
-struct Line([u8; 64]);
+struct Line(#[allow(dead_code, reason = "read as bytes")] [u8; 64]);
 
 struct Operands {
     w: Vec<Line>,

@@ -134,4 +134,5 @@ mod names {
     pub(crate) use bitnet_edge_kernels::{Error, Kernels, norm, rope};
 }
 
-use {first_missing, float_methods, token, with_features};
+pub(crate) use with_features;
+use {first_missing, float_methods, token};
