@@ -48,8 +48,9 @@ fn cut<'a>(outputs: &'a mut [Output<'_>], parts: &[Range<u32>]) -> Vec<Cut<'a>> 
     for output in outputs {
         cuts.iter_mut().for_each(|cut| cut.outputs.push(Vec::new()));
         let len = output.bytes().len();
+        let grid = output.grid();
         let place = |row| parts.iter().map(move |units| (units, row));
-        let places = (0..).flat_map(place).map(|(units, row)| output.range(units, row));
+        let places = (0..).flat_map(place).map(|(units, row)| grid.range(units, row));
         let places: Vec<_> = places.take_while(|range| range.end <= len && !range.is_empty()).collect();
         let (mut rest, mut at) = (output.bytes(), 0);
         for (i, range) in places.into_iter().enumerate() {

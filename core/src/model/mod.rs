@@ -41,5 +41,5 @@ pub use backend::Backend;
 pub use cpu::Cpu;
 pub use op::{AttendShape, Input, Matrix, Op, Operands, Rows, RowsOf};
 pub use session::{Progress, Session};
-pub use split::{OneThread, Output, Part, Split, Whole, Work};
+pub use split::{Grid, OneThread, Output, Part, Split, Whole, Work};
 pub use weights::{InPlace, Weights};

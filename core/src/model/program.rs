@@ -109,7 +109,10 @@ impl<'m> Program<'m> {
     }
 
     const fn rounds(&self) -> u32 {
-        self.plan.options().batch.div_ceil(self.plan.attend_tokens())
+        match self.plan.attend_tokens() {
+            0 => 1, // there is no such plan
+            tokens => self.plan.options().batch.div_ceil(tokens),
+        }
     }
 
     /// The step at a program counter.

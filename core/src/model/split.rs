@@ -8,20 +8,60 @@ use super::cpu::MISFIT;
 use crate::Error;
 use crate::memory::typed;
 
+/// How units own memory, in bytes: of every row of `stride`, unit `u` owns `u * width .. (u + 1) * width`.
+///
+/// ```
+/// use bitnet_edge_core::model::Grid;
+/// let grid = Grid { stride: 24, width: 8 };
+/// assert_eq!(grid.units(), 3);
+/// assert_eq!(grid.range(&(1..2), 1), 32..40);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// Bytes from one row to the next.
+    pub stride: usize,
+    /// Bytes that a unit owns of a row.
+    pub width: usize,
+}
+
+impl Grid {
+    /// Units that a row has memory for: within this number, no two of them own the same byte.
+    ///
+    /// ```
+    /// use bitnet_edge_core::model::Grid;
+    /// assert_eq!(Grid { stride: 10, width: 4 }.units(), 2);
+    /// ```
+    pub fn units(&self) -> usize {
+        self.stride.checked_div(self.width).unwrap_or(usize::MAX)
+    }
+
+    /// The bytes that units own of a row, counted from the first row.
+    ///
+    /// ```
+    /// use bitnet_edge_core::model::Grid;
+    /// assert_eq!(Grid { stride: 10, width: 2 }.range(&(1..4), 2), 22..28);
+    /// ```
+    #[inline(always)]
+    pub const fn range(&self, units: &Range<u32>, row: usize) -> Range<usize> {
+        let at = row.saturating_mul(self.stride);
+        let start = at.saturating_add((units.start as usize).saturating_mul(self.width));
+        start..at.saturating_add((units.end as usize).saturating_mul(self.width))
+    }
+}
+
 /// Memory that an operation writes, cut by units: rows of `stride` elements, of which unit `u` owns the elements
 /// `u * width .. (u + 1) * width` of every row.
 ///
 /// ```
 /// use bitnet_edge_core::model::Output;
 /// let mut y = [0.0f32; 12];
-/// assert_eq!(Output::rows(&mut y, 6, 2).units(), 3); // two rows, of which three units own two columns each
-/// assert_eq!(Output::units_of(&mut y, 4).units(), 3); // four elements a unit, one unit behind the other
+/// assert_eq!(Output::rows(&mut y, 6, 2).grid().units(), 3); // two rows, of which three units own two columns each
+/// assert_eq!(Output::units_of(&mut y, 4).grid().units(), 3); // four elements a unit, one unit behind the other
 /// ```
 #[derive(Debug)]
 pub struct Output<'a> {
     bytes: &'a mut [u8],
-    stride: usize,
-    width: usize,
+    grid: Grid,
 }
 
 impl<'a> Output<'a> {
@@ -36,7 +76,7 @@ impl<'a> Output<'a> {
     pub fn rows<T: IntoBytes + FromBytes>(elements: &'a mut [T], stride: usize, width: usize) -> Self {
         let size = size_of::<T>();
         let (stride, width) = (stride.saturating_mul(size), width.saturating_mul(size));
-        Self { bytes: elements.as_mut_bytes(), stride, width }
+        Self { bytes: elements.as_mut_bytes(), grid: Grid { stride, width } }
     }
 
     /// One row: the elements of unit 0, of unit 1, and so on.
@@ -51,14 +91,14 @@ impl<'a> Output<'a> {
         Self::rows(elements, stride, width)
     }
 
-    /// Units that a row has memory for: nobody may ask for the parts of more.
+    /// How units own it.
     ///
     /// ```
-    /// use bitnet_edge_core::model::Output;
-    /// assert_eq!(Output::units_of(&mut [0.0f32; 10], 4).units(), 2);
+    /// use bitnet_edge_core::model::{Grid, Output};
+    /// assert_eq!(Output::rows(&mut [0.0f32; 12], 6, 2).grid(), Grid { stride: 24, width: 8 });
     /// ```
-    pub fn units(&self) -> usize {
-        self.stride.checked_div(self.width).unwrap_or(usize::MAX)
+    pub const fn grid(&self) -> Grid {
+        self.grid
     }
 
     /// The bytes of `units` in one row; empty beyond the rows.
@@ -70,23 +110,10 @@ impl<'a> Output<'a> {
     /// assert_eq!(output.part(&(0..2), 1), [4, 5]);
     /// assert!(output.part(&(0..2), 2).is_empty());
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn part(&mut self, units: &Range<u32>, row: usize) -> &mut [u8] {
-        let range = self.range(units, row);
+        let range = self.grid.range(units, row);
         self.bytes.get_mut(range).unwrap_or_default()
-    }
-
-    /// Where [`part`](Self::part) lies in [`bytes`](Self::bytes), if the row has it.
-    ///
-    /// ```
-    /// use bitnet_edge_core::model::Output;
-    /// assert_eq!(Output::rows(&mut [0.0f32; 12], 6, 2).range(&(1..2), 1), 32..40);
-    /// ```
-    #[inline]
-    pub const fn range(&self, units: &Range<u32>, row: usize) -> Range<usize> {
-        let at = row.saturating_mul(self.stride);
-        let start = at.saturating_add((units.start as usize).saturating_mul(self.width));
-        start..at.saturating_add((units.end as usize).saturating_mul(self.width))
     }
 
     /// All of it.
@@ -140,7 +167,7 @@ impl Work {
     /// assert!(work.fits(&[Output::units_of(&mut [0u8; 2], 1)]).is_err());
     /// ```
     pub fn fits(&self, outputs: &[Output<'_>]) -> Result<(), Error> {
-        let fits = outputs.iter().all(|output| self.units.end as usize <= output.units());
+        let fits = outputs.iter().all(|output| self.units.end as usize <= output.grid.units());
         if fits { Ok(()) } else { Err(MISFIT) }
     }
 }
@@ -271,5 +298,19 @@ impl Split for OneThread {
         // For as long as they are lent to the part, which the caller's lifetime outlives.
         let mut outputs: [Output<'_>; N] = outputs;
         f(&mut Whole { outputs: &mut outputs, units: work.units.clone() })
+    }
+}
+
+impl<S: Split> Split for &S {
+    type Part<'p> = S::Part<'p>;
+
+    fn threads(&self) -> usize {
+        (*self).threads()
+    }
+    fn run<const N: usize, F>(&self, outputs: [Output<'_>; N], work: &Work, f: F) -> Result<(), Error>
+    where
+        F: for<'p> Fn(&mut Self::Part<'p>) -> Result<(), Error> + Sync,
+    {
+        (*self).run(outputs, work, f)
     }
 }

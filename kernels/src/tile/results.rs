@@ -66,7 +66,13 @@ impl Results for Outputs<'_> {
     fn put(&mut self, token: usize, row: usize, values: &[f32]) {
         let at = token.saturating_mul(self.stride);
         let token = self.y.get_mut(at..).and_then(|y| y.get_mut(..self.stride)).unwrap_or_default();
-        for (y, &v) in token.iter_mut().skip(row).zip(values) {
+        let y = token.get_mut(row..).unwrap_or_default();
+        // Whole, if all of it has a place: where the number of values is known that is a few vectors.
+        if let Some(y) = y.get_mut(..values.len()) {
+            y.copy_from_slice(values);
+            return;
+        }
+        for (y, &v) in y.iter_mut().zip(values) {
             *y = v;
         }
     }

@@ -98,9 +98,16 @@ pub fn has_code_3(bytes: &[u8]) -> bool {
 /// # Ok::<(), bitnet_edge_kernels::Error>(())
 /// ```
 pub fn dequantize_row(row_tile: &[u8], row: usize, scale: f32, y: &mut [f32]) -> Result<(), Error> {
-    for (col, y) in y.iter_mut().enumerate() {
-        let code = code(row_tile, row, col).ok_or(Error::Operand("row tile is too short"))?;
-        *y = (f32::from(code) - 1.0) * scale;
+    if row_tile.len() < row_tile_bytes(y.len()) {
+        return Err(Error::Operand("row tile is too short"));
+    }
+    for (tile, y) in row_tile.as_chunks::<TILE_BYTES>().0.iter().zip(y.chunks_mut(TILE_COLUMNS)) {
+        let bytes = tile.as_chunks::<ROW_BYTES>().0.get(row % TILE_ROWS).unwrap_or(&[PADDING; ROW_BYTES]);
+        for (plane, y) in y.chunks_mut(ROW_BYTES).enumerate() {
+            for (y, byte) in y.iter_mut().zip(bytes) {
+                *y = (f32::from(byte >> (2 * plane) & 3) - 1.0) * scale;
+            }
+        }
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The std platform of bitnet-edge: images mapped from files, and memory for arenas.
+//! The std platform of bitnet-edge: images mapped from files, memory for arenas, and threads.
 //!
 //! ```
 //! use bitnet_edge_std::{Arena, Bytes};
@@ -13,7 +13,9 @@ pub mod bandwidth;
 mod float_mode;
 mod memory;
 mod mmap;
+mod threads;
 
 pub use float_mode::keeps_subnormals;
 pub use memory::{Arena, Bytes};
 pub use mmap::MappedFile;
+pub use threads::{Pool, PoolError, PoolPart, physical_cores};

@@ -6,7 +6,7 @@ use bitnet_edge_core::Line;
 use zerocopy::{FromZeros, IntoBytes};
 
 /// Bytes that start at a multiple of 64: an image made in memory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Bytes {
     lines: Vec<Line>,
     len: usize,
@@ -25,6 +25,28 @@ impl Bytes {
         let mut copy = Self::zeroed(bytes.len());
         copy.as_mut_slice().copy_from_slice(bytes);
         copy
+    }
+
+    /// Appends bytes.
+    ///
+    /// ```
+    /// let mut bytes = bitnet_edge_std::Bytes::default();
+    /// bytes.extend(&[1; 100]);
+    /// bytes.truncate(70);
+    /// bytes.extend(&[2]);
+    /// assert_eq!(bytes.as_slice()[69..], [1, 2]);
+    /// ```
+    pub fn extend(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        self.lines.resize(Line::count(end), Line::ZERO);
+        self.lines.as_mut_bytes()[self.len..end].copy_from_slice(bytes);
+        self.len = end;
+    }
+
+    /// Forgets what is behind the first `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+        self.lines.truncate(Line::count(self.len));
     }
 
     /// The bytes.

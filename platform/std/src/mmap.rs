@@ -42,6 +42,27 @@ impl MappedFile {
     }
 }
 
+impl MappedFile {
+    /// Tells the system that these bytes of the file are not needed for now: its pages stay in the page cache, if there is
+    /// room, but no longer count as this process's memory. Reading them again works as before.
+    pub fn release(&self, bytes: &[u8]) {
+        let start = bytes.as_ptr().addr().checked_sub(self.0.as_ptr().addr());
+        let inside = start.filter(|start| start + bytes.len() <= self.0.len());
+        #[cfg(unix)]
+        if let Some(start) = inside {
+            // SAFETY: the mapping is read-only and of a file: pages that are dropped come back from the file with the bytes
+            // that they had. Only anonymous or changed private pages would lose their content.
+            let advice = unsafe {
+                self.0.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, bytes.len())
+            };
+            // Advice that the system does not take changes nothing.
+            let _ = advice;
+        }
+        #[cfg(not(unix))]
+        let _ = inside;
+    }
+}
+
 impl Deref for MappedFile {
     type Target = [u8];
 

@@ -7,7 +7,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use bitnet_edge_kernels::tile::{Int8Acts, Results, TernaryScale, t2r4};
+use bitnet_edge_kernels::tile::{Int8Acts, Outputs, Results, TernaryScale, t2r4};
 
 // The kernels are not public: they are compiled into this program once more.
 #[path = "../src/amx/convert.rs"]
@@ -45,22 +45,6 @@ impl Results for Nowhere {
     }
 }
 
-/// Results in rows, 16 at a time.
-struct Stored<'a> {
-    y: &'a mut [f32],
-    stride: usize,
-}
-
-impl Results for Stored<'_> {
-    #[inline(always)]
-    fn put(&mut self, token: usize, row: usize, values: &[f32]) {
-        let y = &mut self.y[token * self.stride + row..][..values.len()];
-        for (y, values) in y.as_chunks_mut::<16>().0.iter_mut().zip(values.as_chunks::<16>().0) {
-            *y = *values;
-        }
-    }
-}
-
 /// The best of several runs, in seconds.
 fn best(mut f: impl FnMut()) -> f64 {
     f();
@@ -94,7 +78,7 @@ fn main() {
                     .unwrap();
             });
             let stored = best(|| {
-                let mut out = Stored { y: black_box(&mut y), stride: rows };
+                let mut out = Outputs { y: black_box(&mut y), stride: rows };
                 // SAFETY: as above.
                 unsafe { product::matmul(Idle, black_box(&w), tokens, &acts, scale, &mut out) }
                     .unwrap()

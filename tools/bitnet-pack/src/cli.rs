@@ -9,7 +9,7 @@ use bitnet_edge_core::{Error, KvType, MemoryPlan, Model, PlanOptions};
 use bitnet_edge_kernels::format::i2_s::I2sLayout;
 use clap::{Args, Parser, Subcommand};
 
-use crate::convert::{BlockType, Manifest, Options, convert, hex};
+use crate::convert::{BlockType, Manifest, Options, convert_to, hex};
 use crate::gguf::Gguf;
 use crate::output::Destination;
 use crate::source::{Source, default_output, is_image, map, model, name};
@@ -110,6 +110,9 @@ impl ImportArgs {
     }
 }
 
+/// Tokens of a batch in the plan for a board, where memory is short.
+const BOARD_BATCH: u32 = 8;
+
 /// What a memory plan is made for.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PlanArgs {
@@ -119,7 +122,7 @@ pub struct PlanArgs {
     /// Type of the KV cache: f16, f32 or int8 [default: f16]
     #[arg(long, value_name = "TYPE", value_parser = kv_type)]
     kv: Option<KvType>,
-    /// Tokens of a prompt that go through the model together, at most 4096 [default: 8]
+    /// Tokens of a prompt that go through the model together, at most 4096 [default: 8 for a board, 128 on the host]
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: Option<u32>,
     /// Refuse a plan of more bytes than a board has; K and M are 1024 and 1024 x 1024
@@ -128,11 +131,11 @@ pub struct PlanArgs {
 }
 
 impl PlanArgs {
-    /// The plan for a model and a prompt of `prompt_bytes` bytes. Up to four bytes a position it is the same plan,
-    /// whatever the prompt: what `plan` prints is what a run takes.
-    pub fn plan(&self, model: &Model<'_>, prompt_bytes: usize) -> Result<MemoryPlan> {
-        let plan =
-            MemoryPlan::new(&model.config(), &self.options(model, prompt_bytes)).map_err(report::advised)?;
+    /// The plan for a model and a prompt of `prompt_bytes` bytes, with batches of `batch` tokens, or of the context if that
+    /// is shorter, unless the user asks for others. Up to four bytes a position it is the same plan, whatever the prompt.
+    pub fn plan(&self, model: &Model<'_>, prompt_bytes: usize, batch: u32) -> Result<MemoryPlan> {
+        let options = self.options(model, prompt_bytes, batch);
+        let plan = MemoryPlan::new(&model.config(), &options).map_err(report::advised)?;
         match self.arena {
             Some(have) if have < plan.bytes() => {
                 Err(report::advised(Error::ArenaTooSmall { need: plan.bytes(), have }))
@@ -141,12 +144,12 @@ impl PlanArgs {
         }
     }
 
-    fn options(&self, model: &Model<'_>, prompt_bytes: usize) -> PlanOptions {
+    fn options(&self, model: &Model<'_>, prompt_bytes: usize, batch: u32) -> PlanOptions {
         let config = model.config();
         let mut options = PlanOptions::new(&config);
         options.context = self.context.unwrap_or(options.context);
         options.kv = self.kv.unwrap_or(options.kv);
-        options.batch = self.batch.unwrap_or(options.batch);
+        options.batch = self.batch.unwrap_or_else(|| batch.min(options.context.max(1)));
         let prompt_bytes = u32::try_from(prompt_bytes).unwrap_or(u32::MAX);
         options.prompt_bytes = prompt_bytes.max(options.context.saturating_mul(4));
         options
@@ -204,10 +207,9 @@ fn convert_file(path: &Path, output: Option<PathBuf>, import: &ImportArgs) -> Re
     }
     let options = Options { source_name: name(path), ..import.options()? };
     let to = Destination::new(&output.unwrap_or_else(|| default_output(path)), path)?;
-    let done = convert(&file, &options).with_context(|| path.display().to_string())?;
-    print_notes(&done.notes);
-    to.write(done.image.as_slice())?;
-    let (from, bytes) = (file.len(), done.image.as_slice().len());
+    let (notes, bytes) = convert_to(&file, &options, &to).with_context(|| path.display().to_string())?;
+    print_notes(&notes);
+    let from = file.len();
     report::say(format_args!(
         "{}: {bytes} bytes, from {from}; every tensor was decoded on both sides and compared",
         to.name().display()
@@ -238,5 +240,5 @@ fn plan_file(path: &Path, args: &PlanArgs, import: &ImportArgs) -> Result<()> {
         print_notes(notes);
     }
     let model = model(source.bytes(), path)?;
-    plan::print(&model, &args.plan(&model, 0)?, &mut stdout().lock()).context(NO_STDOUT)
+    plan::print(&model, &args.plan(&model, 0, BOARD_BATCH)?, &mut stdout().lock()).context(NO_STDOUT)
 }

@@ -1,14 +1,14 @@
 //! Files that are whole or not there.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use tempfile::NamedTempFile;
 
 /// A place that a file can be written to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Destination {
     /// As the user named it.
     name: PathBuf,
@@ -45,18 +45,116 @@ impl Destination {
         &self.name
     }
 
-    /// Writes a file beside its place and renames it: an interrupted or failed write changes nothing.
-    pub fn write(&self, bytes: &[u8]) -> Result<()> {
-        let write = || -> std::io::Result<()> {
-            let mut file = temporary(folder(&self.path))?;
-            file.as_file_mut().write_all(bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(&self.path).map_err(|e| e.error)?;
-            Ok(())
-        };
-        write().with_context(|| {
-            format!("cannot write {} ({} bytes), nothing is changed", self.name.display(), bytes.len())
-        })
+    /// A file beside the place, which gets its name when it is whole: an interrupted or failed write changes nothing.
+    pub fn begin(&self) -> Result<Partial> {
+        let file = temporary(folder(&self.path)).map_err(|error| self.failed(0, error))?;
+        Ok(Partial { to: self.clone(), file, buffer: Vec::with_capacity(BUFFER), flushed: 0 })
+    }
+
+    fn failed(&self, bytes: u64, error: std::io::Error) -> anyhow::Error {
+        let name = self.name.display();
+        anyhow::Error::new(error)
+            .context(format!("cannot write {name} (after {bytes} bytes), nothing is changed"))
+    }
+}
+
+/// What is written at a time.
+const BUFFER: usize = 1 << 20;
+
+/// A file that is not whole yet.
+#[derive(Debug)]
+pub struct Partial {
+    to: Destination,
+    file: NamedTempFile,
+    buffer: Vec<u8>,
+    /// Bytes in the file; those of the buffer follow.
+    flushed: u64,
+}
+
+impl Partial {
+    /// Bytes so far.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.flushed + self.buffer.len() as u64
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes behind what is there.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.buffer.len() + bytes.len() > BUFFER {
+            self.flush()?;
+        }
+        if bytes.len() < BUFFER {
+            self.buffer.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let written = self.file.write_all(bytes);
+        self.done(written)?;
+        self.flushed += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Forgets what is behind the first `len` bytes.
+    pub fn truncate(&mut self, len: u64) -> Result<()> {
+        self.flush()?;
+        let file = self.file.as_file_mut();
+        let cut = file.set_len(len).and_then(|()| file.seek(SeekFrom::Start(len)));
+        self.done(cut.map(|_| ()))?;
+        self.flushed = len;
+        Ok(())
+    }
+
+    /// Replaces bytes that are there.
+    pub fn write_at(&mut self, at: u64, bytes: &[u8]) -> Result<()> {
+        let file = self.at(at)?;
+        let written = file.write_all(bytes).and_then(|()| file.seek(SeekFrom::End(0)));
+        self.done(written.map(|_| ()))
+    }
+
+    /// Reads bytes that are there.
+    pub fn read_at(&mut self, at: u64, bytes: &mut [u8]) -> Result<()> {
+        let file = self.at(at)?;
+        let read = file.read_exact(bytes).and_then(|()| file.seek(SeekFrom::End(0)));
+        self.done(read.map(|_| ()))
+    }
+
+    /// The file, to be mapped for reading; nothing may be written while it is.
+    pub fn path(&mut self) -> Result<&Path> {
+        self.flush()?;
+        Ok(self.file.path())
+    }
+
+    /// Gives the file its name.
+    pub fn finish(mut self) -> Result<()> {
+        self.flush()?;
+        let (bytes, to) = (self.flushed, self.to);
+        let persisted = self.file.as_file().sync_all();
+        let persisted = persisted.and_then(|()| self.file.persist(&to.path).map(|_| ()).map_err(|e| e.error));
+        persisted.map_err(|error| to.failed(bytes, error))
+    }
+
+    fn at(&mut self, at: u64) -> Result<&mut fs::File> {
+        self.flush()?;
+        let sought = self.file.as_file_mut().seek(SeekFrom::Start(at));
+        self.done(sought.map(|_| ()))?;
+        Ok(self.file.as_file_mut())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let written = self.file.write_all(&self.buffer);
+        self.done(written)?;
+        self.flushed += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn done(&self, result: std::io::Result<()>) -> Result<()> {
+        result.map_err(|error| self.to.failed(self.flushed, error))
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)] // the ban on float methods is for what defines results
 
 mod bench;
+mod engine;
 mod run;
 mod stats;
 

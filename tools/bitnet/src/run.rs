@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bitnet_edge_core::text::{Ending, Message, Piece, Role, Utf8Stream};
-use bitnet_edge_core::{Backend, Cpu, Error, Event, GenerationConfig, Generator, Model, StopReason};
-use bitnet_edge_std::Arena;
+use bitnet_edge_core::{Backend, Error, Event, GenerationConfig, Generator, Model, StopReason};
 use bitnet_pack::cli::{ImportArgs, PlanArgs, print_notes};
 use bitnet_pack::convert::{Options, convert, hex};
 use bitnet_pack::report::{advised, say};
@@ -14,6 +13,7 @@ use bitnet_pack::source::{self, Source};
 use bitnet_pack::verify;
 use clap::Args;
 
+use crate::engine::{self, BATCH, BackendArgs, Engine};
 use crate::stats::Stats;
 
 /// The story model, as the repository ships it.
@@ -63,6 +63,11 @@ pub(crate) struct RunArgs {
     /// Check every checksum of the image first
     #[arg(long)]
     verify: bool,
+    /// Threads that compute [default: one a physical core]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<usize>,
+    #[command(flatten)]
+    backend: BackendArgs,
     #[command(flatten)]
     plan: PlanArgs,
     #[command(flatten)]
@@ -74,13 +79,13 @@ fn temperature(text: &str) -> Result<f32> {
     number.context("a number from 0 up is needed")
 }
 
+fn threads(text: &str) -> Result<usize> {
+    let number = text.parse().ok().filter(|n| (1..=1024).contains(n));
+    number.context("a number from 1 to 1024 is needed")
+}
+
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
-    if !bitnet_edge_std::keeps_subnormals() {
-        bail!(
-            "this process flushes subnormal floats to zero (a preloaded library built with fast-math?), so its results \
-             would not be those of other machines; run it without that library"
-        );
-    }
+    let engine = Engine::new(&args.backend.select()?, args.threads)?;
     let source = open(args.model.as_deref(), &args.import)?;
     let name = args.model.as_deref().unwrap_or(Path::new("the story model"));
     let model = source::model(source.bytes(), name)?;
@@ -105,12 +110,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         None => vec![Piece::from(prompt)],
     };
     let bytes = pieces.iter().map(|p| if let Piece::Text(t) = p { t.len() } else { 0 }).sum();
-    let plan = args.plan.plan(&model, bytes)?;
-    let mut arena = Arena::try_new(plan.bytes()).with_context(|| {
-        let need = plan.bytes();
-        format!("the system has no {need} bytes for the arena; a smaller --context or --kv int8 takes less")
-    })?;
-    let cpu = Cpu::scalar(&model, &plan, arena.lines())?;
+    let plan = args.plan.plan(&model, bytes, BATCH)?;
+    let mut arena = engine::arena(&plan)?;
+    let cpu = engine.cpu(&model, &plan, &mut arena)?;
     let mut generator = Generator::new(&model, &plan, cpu, config(args, &model)?)?;
     let tokens = generator
         .pieces(pieces.into_iter(), template.is_none(), u32::MAX, &mut || {})
@@ -128,8 +130,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     if let Some(digest) = generator.digest() {
         say(format_args!("logit digest {}", hex(&digest)));
     }
-    let backend = generator.session().backend().name();
-    say(stats.line(plan.bytes(), backend, args.seed));
+    say(stats.line(plan.bytes(), &engine.describe(), args.seed));
     Ok(())
 }
 

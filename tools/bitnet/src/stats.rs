@@ -26,14 +26,14 @@ impl Stats {
         self.generated += 1;
     }
 
-    /// One line: tokens, speeds, memory, backend, seed.
-    pub(crate) fn line(&self, arena: usize, backend: &str, seed: u64) -> String {
+    /// One line: tokens, speeds, memory, backend and threads, seed.
+    pub(crate) fn line(&self, arena: usize, engine: &str, seed: u64) -> String {
         let first = self.first.unwrap_or(self.last);
         // The first token comes out of the prefill; the others took a decode step each.
         let decoded = self.generated.saturating_sub(1);
         format!(
             "{} prompt tokens, {} generated | prefill {} tokens/s, decode {} tokens/s | arena {arena} bytes | \
-             backend {backend} | seed {seed}",
+             {engine} | seed {seed}",
             self.prompt,
             self.generated,
             speed(self.prompt, first - self.start),
@@ -56,11 +56,11 @@ mod tests {
 
     #[test]
     fn a_run_without_tokens_has_no_speed() {
-        let line = Stats::start(5).line(64, "scalar", 1);
+        let line = Stats::start(5).line(64, "backend scalar (asked for), 1 thread", 1);
         assert_eq!(
             line,
             "5 prompt tokens, 0 generated | prefill - tokens/s, decode - tokens/s | arena 64 bytes | \
-             backend scalar | seed 1"
+             backend scalar (asked for), 1 thread | seed 1"
         );
     }
 }

@@ -188,6 +188,7 @@ fn options_that_cannot_be() {
         (&["a", "--seed", "x"], "invalid value 'x'"),
         (&["a", "--kv", "int4"], "f16, f32, int8 are"),
         (&["a", "--batch", "0"], "0 is not in 1..=4096"),
+        (&["a", "--threads", "0"], "a number from 1 to 1024 is needed"),
         (&["a", "--arena", "64Q"], "a number of bytes is needed, such as 65536 or 64K"),
         (&["a", "--i2s-layout", "32"], "is not a byte order of I2_S; "),
     ] {
@@ -200,15 +201,19 @@ fn options_that_cannot_be() {
         (&["a", "--context", "16777217"], "at most 16777216 positions"),
         (&["a", "--stop-token", "512"], "token 512 is not in the vocabulary of 512 tokens"),
         (&["a", "--lowercase"], "import options need --model"),
+        (&["a", "--backend", "mmx"], "there is no backend `mmx`; known are auto, "),
+        (&["a", "--backend", "scalar,-scalar"], "`scalar` and `-scalar` contradict each other"),
         (&["a", "--system", "b"], "needs a model with a chat template"),
         (
-            &["a", "--arena", "100K"],
+            &["a", "--arena", "100K", "--batch", "8"],
             "the arena has 102400 bytes and the memory plan needs 283712; a smaller --context",
         ),
     ] {
         let line = failure(1, args);
         assert!(line.contains(part), "{args:?}: {line}");
     }
+    let output = bitnet().env("BITNET_BACKEND", "mmx").args(["run", "a"]).output().unwrap();
+    assert!(failure_of(1, &output).contains("there is no backend `mmx`"));
     success(&["a", "-n", "1", "--arena", "100K", "--context", "32", "--batch", "2"]);
 }
 
@@ -252,7 +257,18 @@ fn memory_that_is_not_there_is_an_error() {
     // The arena of the longest context is 15 GB; the process may have 1.
     let limited = "ulimit -v 1000000; exec \"$@\"";
     let output = std::process::Command::new("sh")
-        .args(["-c", limited, "sh", env!("CARGO_BIN_EXE_bitnet"), "run", "once", "--context", "16777216"])
+        .args([
+            "-c",
+            limited,
+            "sh",
+            env!("CARGO_BIN_EXE_bitnet"),
+            "run",
+            "once",
+            "--context",
+            "16777216",
+            "--batch",
+            "8",
+        ])
         .output()
         .unwrap();
     let line = failure_of(1, &output);

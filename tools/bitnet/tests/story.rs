@@ -4,8 +4,11 @@ mod common;
 
 use std::fs;
 
+use bitnet_edge_kernels::Kernels;
+use bitnet_edge_std::physical_cores;
 use bitnet_edge_tests::files;
 use bitnet_edge_tests::golden::Golden;
+use bitnet_edge_x86::Host;
 use bitnet_pack::cli::PlanArgs;
 use common::{story, story_image, success};
 
@@ -32,7 +35,7 @@ fn statistics(stderr: &str) -> String {
 fn statistics_of(prompt: u32, generated: u32, arena: usize, seed: u64) -> String {
     format!(
         "{prompt} prompt tokens, {generated} generated | prefill ? tokens/s, decode ? tokens/s | \
-         arena {arena} bytes | backend scalar | seed {seed}"
+         arena {arena} bytes | backend scalar (asked for), 1 thread | seed {seed}"
     )
 }
 
@@ -44,19 +47,35 @@ fn digest(stderr: &str) -> &str {
 fn planned(args: &PlanArgs) -> usize {
     let image = bitnet_edge_std::Bytes::copy_of(&story_image());
     let model = bitnet_edge_core::Model::new_checked(image.as_slice()).unwrap();
-    args.plan(&model, 0).unwrap().bytes()
+    args.plan(&model, 0, 128).unwrap().bytes()
 }
 
 #[test]
 fn the_story_is_the_same_everywhere() {
-    let (stdout, stderr) = success(&[PROMPT]);
+    let (stdout, stderr) = success(&[PROMPT, "--backend", "scalar", "--threads", "1"]);
     assert_eq!(stdout, SEED_1);
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert_eq!(statistics(&stderr), statistics_of(5, 200, planned(&PlanArgs::default()), 1));
     // The defaults, spelled out.
-    let defaults = ["-n", "200", "-t", "0.7", "--top-k", "40", "-s", "1", "--kv", "f16", "--batch", "8"];
+    let defaults = ["-n", "200", "-t", "0.7", "--top-k", "40", "-s", "1", "--kv", "f16", "--batch", "128"];
     let (stdout, stderr) = success(&[&[PROMPT, "--context", "256", "--digest"], &defaults[..]].concat());
     assert_eq!((&*stdout, digest(&stderr)), (SEED_1, SEED_1_DIGEST));
+}
+
+#[test]
+fn backends_and_threads_change_nothing() {
+    for host in Host::available() {
+        for threads in ["1", "2", "5"] {
+            let args = [PROMPT, "--digest", "--backend", host.name(), "--threads", threads];
+            let (stdout, stderr) = success(&args);
+            assert_eq!((&*stdout, digest(&stderr)), (SEED_1, SEED_1_DIGEST), "{args:?}");
+            let engine = format!(" | backend {} (asked for), {threads} thread", host.name());
+            assert!(stderr.contains(&engine), "{stderr}");
+        }
+    }
+    let engine = format!(" | backend {}, {} thread", Host::select(None).unwrap(), physical_cores());
+    let (_, stderr) = success(&[PROMPT, "-n", "1"]);
+    assert!(stderr.contains(&engine), "{stderr}");
 }
 
 #[test]
@@ -98,7 +117,7 @@ fn seeds_and_lengths_are_kept() {
     let (two, _) = success(&[PROMPT, "--seed", "2", "-n", "20"]);
     assert_eq!(one, two);
     assert!(!SEED_1.starts_with(one.trim_end()), "{one}");
-    let (shorter, stderr) = success(&[PROMPT, "-n", "20"]);
+    let (shorter, stderr) = success(&[PROMPT, "-n", "20", "--backend", "scalar", "--threads", "1"]);
     assert!(SEED_1.starts_with(shorter.strip_suffix('\n').unwrap()), "{shorter}");
     assert_eq!(statistics(&stderr), statistics_of(5, 20, planned(&PlanArgs::default()), 1));
     let (quiet, _) = success(&[PROMPT, "-n", "20", "--no-echo"]);

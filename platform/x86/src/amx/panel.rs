@@ -302,7 +302,12 @@ impl<'a, I: Instructions, R: Results> Product<'a, I, R> {
             let at = token * self.acts.groups;
             let (sum, s) = (self.acts.sums[at], self.acts.scales[at]);
             let values = results(sums, more, from, (sum, s), scales);
-            self.out.put(token, row, &values[..rows]);
+            // A length that is known where `put` is inlined makes it a few vectors.
+            if rows == PANEL_ROWS {
+                self.out.put(token, row, &values);
+            } else {
+                self.out.put(token, row, &values[..rows]);
+            }
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Written from the pseudocode of the instructions in Intel's "Architecture Instruction Set Extensions" (palette 1). What
 //! would be a fault of the processor is a panic.
 
+use std::cell::RefCell;
+
 use super::tiles::{Config, Instructions, ROW_BYTES, ROWS};
 
 #[derive(Clone, Copy)]
@@ -12,22 +14,32 @@ struct Tile {
     bytes: [[u8; ROW_BYTES]; ROWS],
 }
 
-/// Eight tile registers in memory.
-pub(crate) struct Software {
-    /// `None` in the initial state, and after `tilerelease`.
-    tiles: Option<[Tile; 8]>,
+thread_local! {
+    /// The registers of this thread; `None` in the initial state, and after `tilerelease`.
+    static REGISTERS: RefCell<Option<[Tile; 8]>> = const { RefCell::new(None) };
 }
+
+/// Instructions on eight tile registers in memory.
+pub(crate) struct Software(());
 
 impl Software {
     pub(crate) fn new() -> Self {
-        Self { tiles: None }
+        Self(())
     }
 
-    fn tile(&mut self, t: usize) -> &mut Tile {
-        let tile = &mut self.tiles.as_mut().expect("#UD: no configuration is loaded")[t];
-        assert!(tile.rows > 0 && tile.row_bytes > 0, "#UD: tile {t} is not configured");
-        tile
+    /// Whether this thread has no configuration.
+    pub(super) fn is_released() -> bool {
+        REGISTERS.with_borrow(Option::is_none)
     }
+}
+
+/// `f` of a register that has a shape.
+fn with<T>(t: usize, f: impl FnOnce(&mut Tile) -> T) -> T {
+    REGISTERS.with_borrow_mut(|registers| {
+        let tile = &mut registers.as_mut().expect("#UD: no configuration is loaded")[t];
+        assert!(tile.rows > 0 && tile.row_bytes > 0, "#UD: tile {t} is not configured");
+        f(tile)
+    })
 }
 
 impl Instructions for Software {
@@ -41,30 +53,31 @@ impl Instructions for Software {
             (&[0; 8][..], &[0; 8][..]),
             "#GP: eight tiles"
         );
-        self.tiles = Some(std::array::from_fn(|t| {
+        let registers = std::array::from_fn(|t| {
             let (rows, row_bytes) = (usize::from(config.rows[t]), usize::from(config.row_bytes[t]));
             assert!(rows <= ROWS && row_bytes <= ROW_BYTES && (rows == 0) == (row_bytes == 0), "#GP");
             Tile { rows, row_bytes, bytes: [[0; ROW_BYTES]; ROWS] }
-        }));
+        });
+        REGISTERS.set(Some(registers));
     }
 
     unsafe fn zero<const T: usize>(&mut self) {
-        self.tile(T).bytes = [[0; ROW_BYTES]; ROWS];
+        with(T, |tile| tile.bytes = [[0; ROW_BYTES]; ROWS]);
     }
 
     unsafe fn load<const T: usize>(&mut self, memory: *const u8, stride: usize) {
-        let tile = self.tile(T);
-        tile.bytes = [[0; ROW_BYTES]; ROWS];
-        for (r, row) in tile.bytes.iter_mut().take(tile.rows).enumerate() {
-            // SAFETY: the caller vouches for every configured row, as of the instruction.
-            unsafe { memory.add(r * stride).copy_to_nonoverlapping(row.as_mut_ptr(), tile.row_bytes) };
-        }
+        with(T, |tile| {
+            tile.bytes = [[0; ROW_BYTES]; ROWS];
+            for (r, row) in tile.bytes.iter_mut().take(tile.rows).enumerate() {
+                // SAFETY: the caller vouches for every configured row, as of the instruction.
+                unsafe { memory.add(r * stride).copy_to_nonoverlapping(row.as_mut_ptr(), tile.row_bytes) };
+            }
+        });
     }
 
     unsafe fn dot<const C: usize, const A: usize, const B: usize>(&mut self) {
         assert!(C != A && C != B && A != B, "#UD: registers are the same");
-        let (a, b) = (*self.tile(A), *self.tile(B));
-        let c = self.tile(C);
+        let [a, b, mut c] = [A, B, C].map(|t| with(t, |tile| *tile));
         assert!(c.rows == a.rows && c.row_bytes == b.row_bytes && a.row_bytes == b.rows * 4, "#UD: shapes");
         assert!(c.row_bytes.is_multiple_of(4) && a.row_bytes.is_multiple_of(4), "#UD");
         for m in 0..c.rows {
@@ -80,23 +93,19 @@ impl Instructions for Software {
                 }
             }
         }
+        with(C, |tile| *tile = c);
     }
 
     unsafe fn store<const T: usize>(&mut self, memory: *mut u8, stride: usize) {
-        let tile = self.tile(T);
-        for (r, row) in tile.bytes.iter().take(tile.rows).enumerate() {
-            // SAFETY: the caller vouches for every configured row, as of the instruction.
-            unsafe { memory.add(r * stride).copy_from_nonoverlapping(row.as_ptr(), tile.row_bytes) };
-        }
+        with(T, |tile| {
+            for (r, row) in tile.bytes.iter().take(tile.rows).enumerate() {
+                // SAFETY: the caller vouches for every configured row, as of the instruction.
+                unsafe { memory.add(r * stride).copy_from_nonoverlapping(row.as_ptr(), tile.row_bytes) };
+            }
+        });
     }
 
     unsafe fn release(&mut self) {
-        self.tiles = None;
-    }
-}
-
-impl Drop for Software {
-    fn drop(&mut self) {
-        assert!(self.tiles.is_none() || std::thread::panicking(), "state is left behind");
+        REGISTERS.set(None);
     }
 }

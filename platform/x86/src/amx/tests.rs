@@ -112,6 +112,7 @@ fn compare(random: &mut Random, kind: Kind, tokens: usize, rows: usize, cols: us
     t2r4::matmul(&w, tokens, &acts, scale, &mut want).unwrap();
     // SAFETY: callers have asked for AVX-512; the model runs anywhere.
     unsafe { super::matmul_t2r4_i8t(Software::new(), &w, tokens, &acts, scale, &mut got) }.unwrap().unwrap();
+    assert!(Software::is_released());
     for (i, (want, got)) in want.y.iter().zip(&got.y).enumerate() {
         let (token, row) = (i / rows, i % rows);
         assert_eq!(got, want, "{kind:?}, {tokens} x {rows} x {cols}: token {token}, row {row}");
@@ -217,12 +218,13 @@ fn a_product_within_the_results_of_a_product_leaves_the_registers_alone() {
         avx512();
         return;
     };
-    let acts = Int8Acts { q: &[3; 9 * 64], stride: 64, scales: &[2.0; 9], sums: &[192; 9], groups: 1 };
-    let mut out = Nested { tier, acts, outer: Once::new(9, 8), inner: Vec::new() };
-    tier.matmul_t2r4_i8t(&[0b01; 128], 9, &acts, TernaryScale::Tensor(1.0), &mut out).unwrap();
+    // Several panels and blocks of tokens, so that results are put between the products of others.
+    let acts = Int8Acts { q: &[3; 40 * 64], stride: 64, scales: &[2.0; 40], sums: &[192; 40], groups: 1 };
+    let mut out = Nested { tier, acts, outer: Once::new(40, 72), inner: Vec::new() };
+    tier.matmul_t2r4_i8t(&[0b01; 18 * 64], 40, &acts, TernaryScale::Tensor(1.0), &mut out).unwrap();
     // Columns of plane 0 have code 1 or 2, the others 0.
-    assert_eq!(out.outer.y, vec![Some((-72f32).to_bits()); 72]);
-    assert!(out.inner.len() == 9 && out.inner.iter().all(|y| y.y == vec![Some((-48f32).to_bits()); 36]));
+    assert_eq!(out.outer.y, vec![Some((-72f32).to_bits()); 40 * 72]);
+    assert!(out.inner.len() >= 40 && out.inner.iter().all(|y| y.y == vec![Some((-48f32).to_bits()); 36]));
 }
 
 // The instructions as `Hardware` writes them, with some operands.

@@ -119,11 +119,6 @@ impl Vector for Avx2 {
         unsafe { _mm256_sra_epi32(a, _mm_cvtsi32_si128(n)) }
     }
     #[inline(always)]
-    unsafe fn shl32(a: __m256i, n: i32) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_sll_epi32(a, _mm_cvtsi32_si128(n)) }
-    }
-    #[inline(always)]
     unsafe fn add16(a: __m256i, b: __m256i) -> __m256i {
         // SAFETY: the caller's promise.
         unsafe { _mm256_add_epi16(a, b) }

@@ -105,11 +105,6 @@ impl Vector for Avx512 {
         unsafe { _mm512_sra_epi32(a, _mm_cvtsi32_si128(n)) }
     }
     #[inline(always)]
-    unsafe fn shl32(a: __m512i, n: i32) -> __m512i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm512_sll_epi32(a, _mm_cvtsi32_si128(n)) }
-    }
-    #[inline(always)]
     unsafe fn add16(a: __m512i, b: __m512i) -> __m512i {
         // SAFETY: the caller's promise.
         unsafe { _mm512_add_epi16(a, b) }

@@ -36,7 +36,6 @@ macro_rules! vnni256 {
                 shl16(a: __m256i, n: i32) -> __m256i;
                 sar16(a: __m256i, n: i32) -> __m256i;
                 sar32(a: __m256i, n: i32) -> __m256i;
-                shl32(a: __m256i, n: i32) -> __m256i;
                 add16(a: __m256i, b: __m256i) -> __m256i;
                 sub16(a: __m256i, b: __m256i) -> __m256i;
                 add32(a: __m256i, b: __m256i) -> __m256i;

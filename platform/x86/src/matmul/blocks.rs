@@ -7,7 +7,7 @@ use super::vector::Vector;
 use super::{GROUP_ROWS, GROUP_TILES, balanced, whole_tiles};
 
 /// Row tiles whose weights stay in the second cache while the tokens pass, when there are many.
-const STAY: usize = 32;
+const STAY: usize = 64;
 /// Row tiles between two times that the results of one token are put.
 const BATCH: usize = 16;
 
@@ -15,10 +15,14 @@ const BATCH: usize = 16;
 pub(crate) trait Blocks {
     /// Columns of a group.
     const GROUP: usize;
+    /// Columns up to which there is room for what is prepared. Wider matrices take the definition.
+    const MOST_COLUMNS: usize;
     /// What is made of the activations of up to eight tokens before their products.
     type Prepared;
 
     fn row_tile_bytes(cols: usize) -> usize;
+
+    fn definition(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut impl Results) -> Result<(), Error>;
 
     /// Room for what [`prepare`](Self::prepare) makes.
     fn room() -> Self::Prepared;
@@ -66,40 +70,42 @@ impl Tokens {
             }
         }
     }
+}
 
-    /// In every lane, the values of groups `b..b + n` of token `t`, up to four, and zeros behind them.
+impl Tokens {
+    /// In every lane, the scales of groups `b..b + n` of token `t`, up to four, and zeros behind them.
     ///
     /// # Safety
     /// These are groups of the token; the features of `S` are there.
     #[inline(always)]
-    pub(crate) unsafe fn four<S: Vector, E>(&self, of: *const E, t: usize, b: usize, n: usize) -> S::V {
-        // SAFETY: as promised; f32 and i32 have four bytes.
+    pub(crate) unsafe fn scales<S: Vector>(&self, t: usize, b: usize, n: usize) -> S::V {
+        // SAFETY: as promised.
         unsafe {
-            let p = of.add(t * self.groups + b).cast::<u8>();
+            let p = self.scales.add(t * self.groups + b);
             if n == 4 {
-                return S::spread(p);
+                return S::spread(p.cast());
             }
-            let mut four = [0; 16];
-            four[..n * 4].copy_from_slice(core::slice::from_raw_parts(p, n * 4));
-            S::spread(four.as_ptr())
+            let mut four = [0.0; 4];
+            for (j, a) in four.iter_mut().enumerate().take(n) {
+                *a = *p.add(j);
+            }
+            S::spread(four.as_ptr().cast())
         }
     }
 }
 
-/// The f16 of groups `0..n`, up to four, at `p`: `[n][4 rows]`, for the rows of vector `v`; zeros behind them.
+/// The f16 of groups `0..n`, up to four, of `[4][4 rows]` at `p`, for the rows of vector `v`; zeros behind them, whatever is
+/// there.
 ///
 /// # Safety
-/// They are readable; the features of `S` are there.
+/// All four are readable; the features of `S` are there.
 #[inline(always)]
 pub(crate) unsafe fn halves<S: Vector>(p: *const u8, v: usize, n: usize) -> S::V {
+    const FIRST: [[i32; 4]; 5] = [[0; 4], [-1, 0, 0, 0], [-1, -1, 0, 0], [-1, -1, -1, 0], [-1; 4]];
     // SAFETY: as promised.
     unsafe {
-        if n == 4 {
-            return S::halves(p, v);
-        }
-        let mut four = [0; 32];
-        four[..n * 8].copy_from_slice(core::slice::from_raw_parts(p, n * 8));
-        S::halves(four.as_ptr(), v)
+        let all = S::halves(p, v);
+        if n == 4 { all } else { S::and(all, S::spread(FIRST[n].as_ptr().cast())) }
     }
 }
 
@@ -115,6 +121,9 @@ pub(crate) unsafe fn matmul<S: Vector, B: Blocks, const NT: usize, R: Results>(
     out: &mut R,
 ) -> Result<(), Error> {
     let cols = acts.groups.saturating_mul(B::GROUP);
+    if cols > B::MOST_COLUMNS {
+        return B::definition(w, tokens, acts, out);
+    }
     acts.check(tokens, cols, acts.groups)?;
     let row_tile = B::row_tile_bytes(cols);
     let tiles = whole_tiles(w, row_tile)?;
@@ -183,16 +192,16 @@ impl<B: Blocks> Product<B> {
                 3 => self.put::<S, NT, 3, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out),
                 4 => self.put::<S, NT, 4, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out),
                 5 if S::BLOCK_TOKENS >= 5 => {
-                    self.put::<S, NT, 5, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out)
+                    self.put::<S, NT, 5, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out);
                 }
                 6 if S::BLOCK_TOKENS >= 6 => {
-                    self.put::<S, NT, 6, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out)
+                    self.put::<S, NT, 6, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out);
                 }
                 7 if S::BLOCK_TOKENS >= 7 => {
-                    self.put::<S, NT, 7, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out)
+                    self.put::<S, NT, 7, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out);
                 }
                 8 if S::BLOCK_TOKENS >= 8 => {
-                    self.put::<S, NT, 8, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out)
+                    self.put::<S, NT, 8, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out);
                 }
                 _ => unreachable!("a register block has at most {} tokens", S::BLOCK_TOKENS),
             }

@@ -15,8 +15,8 @@ pub(crate) trait Products<S: Vector> {
     const FLUSH: usize;
     /// The same for [`dot_tile`](Self::dot_tile).
     const FLUSH_TILE: usize;
-    /// What [`group8`](Self::group8) adds to a weight: `1 << OFFSET`, if anything.
-    const OFFSET: Option<i32>;
+    /// What [`signed`](Self::signed) adds to a weight.
+    const OFFSET: i32;
 
     /// Adds products of codes of `t2r4` and activations to sums that [`widen`](Self::widen) takes.
     unsafe fn dot(sums: S::V, u: S::V, q: S::V) -> S::V;
@@ -28,12 +28,14 @@ pub(crate) trait Products<S: Vector> {
     /// `total + sums` of [`dot_tile`](Self::dot_tile), in four 32-bit elements a row.
     unsafe fn collect(total: S::V, sums: [S::V; 4]) -> S::V;
 
-    /// Sums of the products of a group of nibbles: of the lower ones with `q[0]`, of the upper ones with `q[1]`.
-    unsafe fn group4(w: S::V, q: [S::V; 2]) -> S::V;
-    /// Sums of the products of a group of codes, at most 31.
-    unsafe fn group5(u: [S::V; 2], q: [S::V; 2]) -> S::V;
-    /// Sums of the products of a group of signed bytes, to each of which [`OFFSET`](Self::OFFSET) was added.
-    unsafe fn group8(w: [S::V; 2], q: [S::V; 2]) -> S::V;
+    /// Sums of the products of four groups of 32 nibbles, `u`, a group to each 32-bit element of a lane.
+    unsafe fn quad4(u: &[S::V; 8], q: &[S::V; 8]) -> S::V;
+    /// As [`quad4`](Self::quad4), of codes of at most 31.
+    unsafe fn quad5(u: &[S::V; 8], q: &[S::V; 8]) -> S::V;
+    /// Signed bytes as [`quad8`](Self::quad8) takes them: with [`OFFSET`](Self::OFFSET) added.
+    unsafe fn signed(w: S::V) -> S::V;
+    /// As [`quad4`](Self::quad4), of signed bytes.
+    unsafe fn quad8(w: &[S::V; 8], q: &[S::V; 8]) -> S::V;
 
     /// Scales of two sub-blocks, `[2][4 rows]` at `p`, for the rows of vector `v` of a row tile.
     unsafe fn scales(p: *const u8, v: usize) -> Self::Pair;
@@ -102,7 +104,7 @@ impl<S: Dot> Products<S> for Vnni {
     // Each product is at most 2 * 127: i32 holds 2^23 of them, eight times the columns of the widest image.
     const FLUSH: usize = usize::MAX;
     const FLUSH_TILE: usize = usize::MAX;
-    const OFFSET: Option<i32> = Some(7);
+    const OFFSET: i32 = 128;
 
     #[inline(always)]
     unsafe fn dot(sums: S::V, u: S::V, q: S::V) -> S::V {
@@ -134,22 +136,32 @@ impl<S: Dot> Products<S> for Vnni {
         }
     }
     #[inline(always)]
-    unsafe fn group4(w: S::V, q: [S::V; 2]) -> S::V {
-        // SAFETY: as above.
-        unsafe { S::dpbusd(S::dpbusd(S::zero(), S::nibbles(w, 0), q[0]), S::nibbles(w, 1), q[1]) }
-    }
-    #[inline(always)]
-    unsafe fn group5(u: [S::V; 2], q: [S::V; 2]) -> S::V {
-        // SAFETY: as above.
-        unsafe { S::dpbusd(S::dpbusd(S::zero(), u[0], q[0]), u[1], q[1]) }
-    }
-    #[inline(always)]
-    unsafe fn group8(w: [S::V; 2], q: [S::V; 2]) -> S::V {
+    unsafe fn quad4(u: &[S::V; 8], q: &[S::V; 8]) -> S::V {
+        // Two sums, because one would wait for itself eight times.
         // SAFETY: as above.
         unsafe {
-            let offset = S::splat8(128);
-            S::dpbusd(S::dpbusd(S::zero(), S::xor(w[0], offset), q[0]), S::xor(w[1], offset), q[1])
+            let (mut a, mut b) = (S::dpbusd(S::zero(), u[0], q[0]), S::dpbusd(S::zero(), u[1], q[1]));
+            for i in [2, 4, 6] {
+                a = S::dpbusd(a, u[i], q[i]);
+                b = S::dpbusd(b, u[i + 1], q[i + 1]);
+            }
+            S::add32(a, b)
         }
+    }
+    #[inline(always)]
+    unsafe fn quad5(u: &[S::V; 8], q: &[S::V; 8]) -> S::V {
+        // SAFETY: as above.
+        unsafe { <Self as Products<S>>::quad4(u, q) }
+    }
+    #[inline(always)]
+    unsafe fn signed(w: S::V) -> S::V {
+        // SAFETY: as above.
+        unsafe { S::xor(w, S::splat8(128)) }
+    }
+    #[inline(always)]
+    unsafe fn quad8(w: &[S::V; 8], q: &[S::V; 8]) -> S::V {
+        // SAFETY: as above.
+        unsafe { <Self as Products<S>>::quad4(w, q) }
     }
     #[inline(always)]
     unsafe fn scales(p: *const u8, v: usize) -> S::V {
@@ -191,8 +203,8 @@ impl<S: Dot> Products<S> for Vnni {
         // Eight products are at most 8 * 31 * 127 = 31,496: they fit i16.
         // SAFETY: as above.
         unsafe {
-            let first = <Self as Products<S>>::group5([u[0], u[1]], [q[0], q[1]]);
-            let second = <Self as Products<S>>::group5([u[2], u[3]], [q[2], q[3]]);
+            let first = S::dpbusd(S::dpbusd(S::zero(), u[0], q[0]), u[1], q[1]);
+            let second = S::dpbusd(S::dpbusd(S::zero(), u[2], q[2]), u[3], q[3]);
             S::dpwssd(sums, S::pack32(first, second), scales)
         }
     }
@@ -221,7 +233,7 @@ impl<S: Signs> Products<S> for Maddubs {
     const FLUSH: usize = 16;
     // At most 2 * 8 * 127, of which a tile adds two: 8 * 2 * 2,032 = 32,512.
     const FLUSH_TILE: usize = 8;
-    const OFFSET: Option<i32> = None;
+    const OFFSET: i32 = 0;
 
     #[inline(always)]
     unsafe fn dot(sums: S::V, u: S::V, q: S::V) -> S::V {
@@ -251,26 +263,45 @@ impl<S: Signs> Products<S> for Maddubs {
         unsafe { S::add32(total, S::add32(wide::<S>(a), S::sar32(wide::<S>(b), 2))) }
     }
     #[inline(always)]
-    unsafe fn group4(w: S::V, q: [S::V; 2]) -> S::V {
-        // Four products are at most 4 * 15 * 127 = 7,620.
+    unsafe fn quad4(u: &[S::V; 8], q: &[S::V; 8]) -> S::V {
+        // Eight pairs of products are at most 8 * 2 * 15 * 127 = 30,480.
         // SAFETY: as above.
-        unsafe { wide::<S>(S::add16(S::maddubs(S::nibbles(w, 0), q[0]), S::maddubs(S::nibbles(w, 1), q[1]))) }
+        unsafe {
+            let mut sums = S::maddubs(u[0], q[0]);
+            for (u, q) in u.iter().zip(q).skip(1) {
+                sums = S::add16(sums, S::maddubs(*u, *q));
+            }
+            wide::<S>(sums)
+        }
     }
     #[inline(always)]
-    unsafe fn group5(u: [S::V; 2], q: [S::V; 2]) -> S::V {
-        // Four products are at most 4 * 31 * 127 = 15,748.
+    unsafe fn quad5(u: &[S::V; 8], q: &[S::V; 8]) -> S::V {
+        // Four pairs of products are at most 4 * 2 * 31 * 127 = 31,496.
         // SAFETY: as above.
-        unsafe { wide::<S>(S::add16(S::maddubs(u[0], q[0]), S::maddubs(u[1], q[1]))) }
+        unsafe {
+            let [mut first, mut second] = [S::maddubs(u[0], q[0]), S::maddubs(u[4], q[4])];
+            for i in 1..4 {
+                first = S::add16(first, S::maddubs(u[i], q[i]));
+                second = S::add16(second, S::maddubs(u[4 + i], q[4 + i]));
+            }
+            S::add32(wide::<S>(first), wide::<S>(second))
+        }
     }
     #[inline(always)]
-    unsafe fn group8(w: [S::V; 2], q: [S::V; 2]) -> S::V {
+    unsafe fn signed(w: S::V) -> S::V {
+        w
+    }
+    #[inline(always)]
+    unsafe fn quad8(w: &[S::V; 8], q: &[S::V; 8]) -> S::V {
         // |w| is at most 128, and fits as unsigned; the sign goes to q, which is never -128. Two products are at most
         // 2 * 128 * 127 = 32,512.
         // SAFETY: as above.
         unsafe {
-            let first = S::maddubs(S::abs8(w[0]), S::sign8(q[0], w[0]));
-            let second = S::maddubs(S::abs8(w[1]), S::sign8(q[1], w[1]));
-            S::add32(wide::<S>(first), wide::<S>(second))
+            let mut sums = S::zero();
+            for (w, q) in w.iter().zip(q) {
+                sums = S::add32(sums, wide::<S>(S::maddubs(S::abs8(*w), S::sign8(*q, *w))));
+            }
+            sums
         }
     }
     #[inline(always)]

@@ -6,7 +6,7 @@ use core::mem::MaybeUninit;
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q4k4};
 
-use super::blocks::{self, Blocks, Tokens};
+use super::blocks::{Blocks, Tokens};
 use super::products::Products;
 use super::vector::Vector;
 
@@ -15,8 +15,9 @@ const TILE: usize = 64;
 const BITS: usize = 8 * TILE;
 /// Panels whose terms are made together, one for each stripe.
 const CHUNK: usize = 4;
-/// Chunks up to which there is room for what is prepared, 16,384 columns; wider matrices take the definition.
-const MOST_CHUNKS: usize = 16;
+/// Columns up to which there is room for what is prepared; wider matrices take the definition.
+const MOST_COLUMNS: usize = 16_384;
+const MOST_CHUNKS: usize = MOST_COLUMNS / PANEL_COLUMNS / CHUNK;
 /// How far ahead of the weights in use the next ones are fetched for a single token.
 const AHEAD: usize = 4096;
 
@@ -27,32 +28,17 @@ pub(crate) struct K4<const FIFTH: bool>;
 /// `2 * p + 1`. Each is at most 32 * 127.
 type Sums = [[i16; 2 * CHUNK]; 4];
 
-/// The product.
-///
-/// # Safety
-/// The caller runs with the features of `S`.
-#[inline(always)]
-pub(crate) unsafe fn matmul<S: Vector, const FIFTH: bool, const NT: usize, R: Results>(
-    w: &[u8],
-    tokens: usize,
-    acts: &Int8Acts<'_>,
-    out: &mut R,
-) -> Result<(), Error> {
-    if acts.groups > MOST_CHUNKS * CHUNK {
-        let definition = if FIFTH { q4k4::matmul_fifth::<R> } else { q4k4::matmul::<R> };
-        return definition(w, tokens, acts, out);
-    }
-    // SAFETY: as promised.
-    unsafe { blocks::matmul::<S, K4<FIFTH>, NT, R>(w, tokens, acts, out) }
-}
-
 impl<const FIFTH: bool> Blocks for K4<FIFTH> {
     const GROUP: usize = PANEL_COLUMNS;
+    const MOST_COLUMNS: usize = MOST_COLUMNS;
     /// For each token and chunk.
     type Prepared = MaybeUninit<[[Sums; MOST_CHUNKS]; 8]>;
 
     fn row_tile_bytes(cols: usize) -> usize {
         q4k4::row_tile_bytes(cols, FIFTH)
+    }
+    fn definition(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut impl Results) -> Result<(), Error> {
+        if FIFTH { q4k4::matmul_fifth(w, tokens, acts, out) } else { q4k4::matmul(w, tokens, acts, out) }
     }
     fn room() -> Self::Prepared {
         MaybeUninit::uninit()
@@ -130,9 +116,10 @@ impl<const FIFTH: bool> K4<FIFTH> {
                     heads[k] = S::load(panel.add(Self::HEADS));
                     unpacked[k] = unpack::<S>(heads[k]);
                     let q = tokens.q.add((first + k) * PANEL_COLUMNS);
-                    for pair in 0..4 {
-                        Self::pair::<S, T>(panel, q, tokens.stride, pair, unpacked[k], &mut sums);
-                    }
+                    Self::pair::<S, T, 0>(panel, q, tokens.stride, unpacked[k], &mut sums);
+                    Self::pair::<S, T, 1>(panel, q, tokens.stride, unpacked[k], &mut sums);
+                    Self::pair::<S, T, 2>(panel, q, tokens.stride, unpacked[k], &mut sums);
+                    Self::pair::<S, T, 3>(panel, q, tokens.stride, unpacked[k], &mut sums);
                 }
                 x.as_mut_ptr().cast::<[S::V; T]>().add(k).write(sums);
             }
@@ -145,36 +132,35 @@ impl<const FIFTH: bool> K4<FIFTH> {
                     j = S::add32(j, S::madd(*minima, S::spread(sums.as_ptr().cast())));
                 }
                 let i = S::fold4([x[0][t], x[1][t], x[2][t], x[3][t]]);
-                let a = tokens.four::<S, _>(tokens.scales, t, first, n);
+                let a = tokens.scales::<S>(t, first, n);
                 let term = S::subf(S::term(d, a, i), S::term(dmin, a, j));
                 stripes[v] = S::addf(stripes[v], term);
             }
         }
     }
 
-    /// Adds the products of sub-blocks `2 * pair` and `2 * pair + 1`, times their scales; `q` is the panel of the first token.
+    /// Adds the products of sub-blocks `2 * P` and `2 * P + 1`, times their scales; `q` is the panel of the first token.
     #[inline(always)]
-    unsafe fn pair<S: Vector, const T: usize>(
+    unsafe fn pair<S: Vector, const T: usize, const P: usize>(
         panel: *const u8,
         q: *const u8,
         stride: usize,
-        pair: usize,
         unpacked: S::V,
         sums: &mut [S::V; T],
     ) {
         // SAFETY: as for `chunk`; a prefetch reads nothing.
         unsafe {
-            let at = panel.add(pair * 2 * TILE);
+            let at = panel.add(P * 2 * TILE);
             if T == 1 {
                 _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast());
                 _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD + TILE).cast());
-                if pair * TILE < Self::PANEL - BITS {
-                    _mm_prefetch::<_MM_HINT_T0>(panel.wrapping_add(AHEAD + BITS + pair * TILE).cast());
+                if P * TILE < Self::PANEL - BITS {
+                    _mm_prefetch::<_MM_HINT_T0>(panel.wrapping_add(AHEAD + BITS + P * TILE).cast());
                 }
             }
             let (first, second) = (S::load(at), S::load(at.add(TILE)));
             let u = if FIFTH {
-                let (bits, p) = (S::load(panel.add(BITS + pair / 2 * TILE)), (pair % 2 * 4) as i32);
+                let (bits, p) = (S::load(panel.add(BITS + P / 2 * TILE)), (P % 2 * 4) as i32);
                 [
                     S::fives(first, 0, bits, p),
                     S::fives(first, 1, bits, p + 1),
@@ -184,9 +170,9 @@ impl<const FIFTH: bool> K4<FIFTH> {
             } else {
                 [S::nibbles(first, 0), S::nibbles(first, 1), S::nibbles(second, 0), S::nibbles(second, 1)]
             };
-            let scales = S::Products::wide_scales(unpacked, pair);
+            let scales = S::Products::wide_scales(unpacked, P);
             for (t, sums) in sums.iter_mut().enumerate() {
-                let q = q.add(t * stride + pair * 64);
+                let q = q.add(t * stride + P * 64);
                 let q = [S::spread(q), S::spread(q.add(16)), S::spread(q.add(32)), S::spread(q.add(48))];
                 *sums = S::Products::wide_sub_blocks(*sums, u, q, scales);
             }

@@ -1,105 +1,87 @@
 //! `matmul_q5r4_i8g32`: `Q5_0`.
 
-use bitnet_edge_kernels::tile::{PANEL_COLUMNS, q5r4};
+use bitnet_edge_kernels::Error;
+use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q5r4};
 
 use super::blocks::{Blocks, Tokens, halves};
 use super::products::Products;
+use super::quads::{GROUP, MOST_COLUMNS, PANEL, Quad, Quads};
 use super::vector::Vector;
 
-const GROUP: usize = 32;
 const TILE: usize = 64;
-/// Groups of a full panel.
-const PANEL: usize = PANEL_COLUMNS / GROUP;
 
 /// The layout.
 pub(crate) struct Q5;
 
-/// Four groups of a row tile, or the last few of them: those that share a tile of fifth bits.
-struct Quad {
-    /// The first group.
-    b: usize,
-    nibbles: *const u8,
-    bits: *const u8,
-    scales: *const u8,
-}
-
 impl Blocks for Q5 {
     const GROUP: usize = GROUP;
-    type Prepared = ();
+    const MOST_COLUMNS: usize = MOST_COLUMNS;
+    type Prepared = Quads;
 
     fn row_tile_bytes(cols: usize) -> usize {
         q5r4::row_tile_bytes(cols)
     }
-    fn room() {}
+    fn definition(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut impl Results) -> Result<(), Error> {
+        q5r4::matmul(w, tokens, acts, out)
+    }
+    fn room() -> Quads {
+        Quads::uninit()
+    }
     #[inline(always)]
-    unsafe fn prepare<S: Vector>(_: &Tokens, _: usize, (): &mut ()) {}
+    unsafe fn prepare<S: Vector>(tokens: &Tokens, count: usize, quads: &mut Quads) {
+        // SAFETY: as promised.
+        unsafe { Quad::prepare(tokens, count, quads, |sum| sum.wrapping_mul(16) as u32) };
+    }
 
+    /// A group's sum of codes is at most 32 * 31 * 127, of weights 32 * 16 * 127: exact in i32 and in f32.
     #[inline(always)]
     unsafe fn stripes<S: Vector, const NT: usize, const T: usize>(
         w: *const u8,
         tokens: &Tokens,
-        (): &(),
+        quads: &Quads,
     ) -> [[S::V; NT]; T] {
-        // SAFETY: all groups of the row tile and of the tokens are readable.
+        // SAFETY: all groups of the row tile are readable, those of the tokens prepared.
         unsafe {
             let mut stripes = [[S::zero(); NT]; T];
             let full = const { q5r4::row_tile_bytes(PANEL_COLUMNS) };
-            let mut b = 0;
-            while b < tokens.groups {
+            for b in (0..tokens.groups).step_by(4) {
                 let groups = PANEL.min(tokens.groups - b / PANEL * PANEL);
                 let panel = w.add(b / PANEL * full);
                 let bits = panel.add(groups * TILE);
-                let quad = Quad {
-                    b,
-                    nibbles: panel.add(b % PANEL * TILE),
-                    bits: bits.add(b % PANEL / 4 * TILE),
-                    scales: bits.add(groups.div_ceil(4) * TILE + b % PANEL * 8),
-                };
-                // A constant number of groups is unrolled.
-                match tokens.groups - b {
-                    n @ ..4 => quad.add::<S, NT, T>(n, tokens, &mut stripes),
-                    _ => quad.add::<S, NT, T>(4, tokens, &mut stripes),
+                let scales = bits.add(groups.div_ceil(4) * TILE + b % PANEL * 8);
+                let n = 4.min(tokens.groups - b);
+                for v in 0..NT {
+                    let row = v * S::LANES * 16;
+                    let nibbles = panel.add(b % PANEL * TILE + row);
+                    let u = codes::<S>(nibbles, S::load(bits.add(b % PANEL / 4 * TILE + row)), n);
+                    let d = halves::<S>(scales, v, n);
+                    for (t, stripes) in stripes.iter_mut().enumerate() {
+                        let (q, a, sum) = Quad::of(quads, t, b / 4).spread::<S>();
+                        let i = S::sub32(S::Products::quad5(&u, &q), sum);
+                        stripes[v] = S::addf(stripes[v], S::term(d, a, i));
+                    }
                 }
-                b += 4;
             }
             stripes
         }
     }
 }
 
-impl Quad {
-    /// Adds the terms of the first `n` groups.
-    ///
-    /// A group's sum of codes is at most 32 * 31 * 127, of weights 32 * 16 * 127: exact in i32 and in f32.
-    #[inline(always)]
-    unsafe fn add<S: Vector, const NT: usize, const T: usize>(
-        &self,
-        n: usize,
-        tokens: &Tokens,
-        stripes: &mut [[S::V; NT]; T],
-    ) {
-        // SAFETY: the groups are readable.
-        unsafe {
-            for v in 0..NT {
-                let row = v * S::LANES * 16;
-                let d = halves::<S>(self.scales, v, n);
-                let bits = S::load(self.bits.add(row));
-                let mut x = [[S::zero(); 4]; T];
-                for j in 0..n {
-                    let w = S::load(self.nibbles.add(j * TILE + row));
-                    let u = [S::fives(w, 0, bits, 2 * j as i32), S::fives(w, 1, bits, 2 * j as i32 + 1)];
-                    for (t, x) in x.iter_mut().enumerate() {
-                        let q = tokens.q.add(t * tokens.stride + (self.b + j) * GROUP);
-                        x[j] = S::Products::group5(u, [S::spread(q), S::spread(q.add(16))]);
-                    }
-                }
-                for (t, stripes) in stripes.iter_mut().enumerate() {
-                    let a = tokens.four::<S, _>(tokens.scales, t, self.b, n);
-                    let sum = tokens.four::<S, _>(tokens.sums, t, self.b, n);
-                    let i = S::sub32(S::fold4(x[t]), S::shl32(sum, 4));
-                    stripes[v] = S::addf(stripes[v], S::term(d, a, i));
-                }
+/// The codes of `n` of four groups, transposed as [`Quad`]'s activations are; zeros for those that are not there.
+#[inline(always)]
+unsafe fn codes<S: Vector>(nibbles: *const u8, bits: S::V, n: usize) -> [S::V; 8] {
+    // SAFETY: the caller's promise of `Vector`; `n` tiles of nibbles are readable.
+    unsafe {
+        let (mut first, mut second) = ([S::zero(); 4], [S::zero(); 4]);
+        // All four in every case, so that the planes are constants.
+        for j in 0..4 {
+            if j < n {
+                let w = S::load(nibbles.add(j * TILE));
+                first[j] = S::fives(w, 0, bits, 2 * j as i32);
+                second[j] = S::fives(w, 1, bits, 2 * j as i32 + 1);
             }
         }
+        let ([a, b, c, d], [e, f, g, h]) = (S::transposed(first), S::transposed(second));
+        [a, b, c, d, e, f, g, h]
     }
 }

@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q6r4};
 
-use super::blocks::{self, Blocks, Tokens, halves};
+use super::blocks::{Blocks, Tokens, halves};
 use super::products::Products;
 use super::vector::Vector;
 
@@ -18,31 +18,17 @@ const MOST_COLUMNS: usize = 16_384;
 /// The layout.
 pub(crate) struct Q6;
 
-/// The product.
-///
-/// # Safety
-/// The caller runs with the features of `S`.
-#[inline(always)]
-pub(crate) unsafe fn matmul<S: Vector, const NT: usize, R: Results>(
-    w: &[u8],
-    tokens: usize,
-    acts: &Int8Acts<'_>,
-    out: &mut R,
-) -> Result<(), Error> {
-    if acts.groups > MOST_COLUMNS / PANEL_COLUMNS {
-        return q6r4::matmul(w, tokens, acts, out);
-    }
-    // SAFETY: as promised.
-    unsafe { blocks::matmul::<S, Q6, NT, R>(w, tokens, acts, out) }
-}
-
 impl Blocks for Q6 {
     const GROUP: usize = PANEL_COLUMNS;
+    const MOST_COLUMNS: usize = MOST_COLUMNS;
     /// For each token, what an offset of 32 adds to its products: as [`Products::offsets`] makes them.
     type Prepared = MaybeUninit<[[u8; MOST_COLUMNS]; 8]>;
 
     fn row_tile_bytes(cols: usize) -> usize {
         q6r4::row_tile_bytes(cols)
+    }
+    fn definition(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut impl Results) -> Result<(), Error> {
+        q6r4::matmul(w, tokens, acts, out)
     }
     fn room() -> Self::Prepared {
         MaybeUninit::uninit()
@@ -84,7 +70,7 @@ impl Blocks for Q6 {
                 for v in 0..NT {
                     let d = halves::<S>(scales.add(b * 8), v, n);
                     for (t, stripes) in stripes.iter_mut().enumerate() {
-                        let a = tokens.four::<S, _>(tokens.scales, t, b, n);
+                        let a = tokens.scales::<S>(t, b, n);
                         stripes[v] = S::addf(stripes[v], S::term(d, a, S::fold4(x[t][v])));
                     }
                 }

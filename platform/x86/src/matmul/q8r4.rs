@@ -1,94 +1,79 @@
 //! `matmul_q8r4_i8g32`: `Q8_0`.
 
-use bitnet_edge_kernels::tile::{PANEL_COLUMNS, q8r4};
+use bitnet_edge_kernels::Error;
+use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q8r4};
 
 use super::blocks::{Blocks, Tokens, halves};
 use super::products::Products;
+use super::quads::{GROUP, MOST_COLUMNS, PANEL, Quad, Quads, transposed};
 use super::vector::Vector;
 
-const GROUP: usize = 32;
 /// Bytes of a group's two tiles.
 const TILES: usize = 128;
-/// Groups of a full panel.
-const PANEL: usize = PANEL_COLUMNS / GROUP;
 
 /// The layout.
 pub(crate) struct Q8;
 
 impl Blocks for Q8 {
     const GROUP: usize = GROUP;
-    type Prepared = ();
+    const MOST_COLUMNS: usize = MOST_COLUMNS;
+    type Prepared = Quads;
 
     fn row_tile_bytes(cols: usize) -> usize {
         q8r4::row_tile_bytes(cols)
     }
-    fn room() {}
+    fn definition(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut impl Results) -> Result<(), Error> {
+        q8r4::matmul(w, tokens, acts, out)
+    }
+    fn room() -> Quads {
+        Quads::uninit()
+    }
     #[inline(always)]
-    unsafe fn prepare<S: Vector>(_: &Tokens, _: usize, (): &mut ()) {}
+    unsafe fn prepare<S: Vector>(tokens: &Tokens, count: usize, quads: &mut Quads) {
+        // SAFETY: as promised.
+        unsafe {
+            Quad::prepare(tokens, count, quads, |sum| {
+                sum.wrapping_mul(<S::Products as Products<S>>::OFFSET) as u32
+            });
+        }
+    }
 
+    /// A group's sum is at most 32 * 128 * 127, and below twice that with an offset of 128: exact in i32 and in f32.
     #[inline(always)]
     unsafe fn stripes<S: Vector, const NT: usize, const T: usize>(
         w: *const u8,
         tokens: &Tokens,
-        (): &(),
+        quads: &Quads,
     ) -> [[S::V; NT]; T] {
-        // SAFETY: all groups of the row tile and of the tokens are readable.
+        // SAFETY: all groups of the row tile are readable, those of the tokens prepared.
         unsafe {
             let mut stripes = [[S::zero(); NT]; T];
             let full = const { q8r4::row_tile_bytes(PANEL_COLUMNS) };
-            let mut b = 0;
-            while b < tokens.groups {
+            for b in (0..tokens.groups).step_by(4) {
                 let groups = PANEL.min(tokens.groups - b / PANEL * PANEL);
                 let panel = w.add(b / PANEL * full);
-                let (tiles, scales) =
-                    (panel.add(b % PANEL * TILES), panel.add(groups * TILES + b % PANEL * 8));
+                let scales = panel.add(groups * TILES + b % PANEL * 8);
                 let n = 4.min(tokens.groups - b);
-                // A constant number of groups is unrolled.
-                if n == 4 {
-                    quad::<S, NT, T>(tiles, scales, b, 4, tokens, &mut stripes);
-                } else {
-                    quad::<S, NT, T>(tiles, scales, b, n, tokens, &mut stripes);
+                for v in 0..NT {
+                    let tiles = panel.add(b % PANEL * TILES + v * S::LANES * 16);
+                    let first = transposed::<S>(tiles, TILES, n);
+                    let second = transposed::<S>(tiles.add(TILES / 2), TILES, n);
+                    let mut w = [S::zero(); 8];
+                    for (to, from) in w.iter_mut().zip([first, second].as_flattened()) {
+                        *to = S::Products::signed(*from);
+                    }
+                    let d = halves::<S>(scales, v, n);
+                    for (t, stripes) in stripes.iter_mut().enumerate() {
+                        let (q, a, sum) = Quad::of(quads, t, b / 4).spread::<S>();
+                        let mut i = S::Products::quad8(&w, &q);
+                        if <S::Products as Products<S>>::OFFSET != 0 {
+                            i = S::sub32(i, sum);
+                        }
+                        stripes[v] = S::addf(stripes[v], S::term(d, a, i));
+                    }
                 }
-                b += 4;
             }
             stripes
-        }
-    }
-}
-
-/// Adds the terms of `n` groups, of which `b` is the first.
-///
-/// A group's sum is at most 32 * 128 * 127, and below twice that with an offset of 128: exact in i32 and in f32.
-#[inline(always)]
-unsafe fn quad<S: Vector, const NT: usize, const T: usize>(
-    tiles: *const u8,
-    scales: *const u8,
-    b: usize,
-    n: usize,
-    tokens: &Tokens,
-    stripes: &mut [[S::V; NT]; T],
-) {
-    // SAFETY: the groups are readable.
-    unsafe {
-        for v in 0..NT {
-            let d = halves::<S>(scales, v, n);
-            for (t, stripes) in stripes.iter_mut().enumerate() {
-                let q = tokens.q.add(t * tokens.stride + b * GROUP);
-                let mut x = [S::zero(); 4];
-                for (j, x) in x.iter_mut().enumerate().take(n) {
-                    let (q, w) = (q.add(j * GROUP), tiles.add(j * TILES + v * S::LANES * 16));
-                    *x = S::Products::group8(
-                        [S::load(w), S::load(w.add(TILES / 2))],
-                        [S::spread(q), S::spread(q.add(16))],
-                    );
-                }
-                let mut i = S::fold4(x);
-                if let Some(offset) = S::Products::OFFSET {
-                    i = S::sub32(i, S::shl32(tokens.four::<S, _>(tokens.sums, t, b, n), offset));
-                }
-                let a = tokens.four::<S, _>(tokens.scales, t, b, n);
-                stripes[v] = S::addf(stripes[v], S::term(d, a, i));
-            }
         }
     }
 }

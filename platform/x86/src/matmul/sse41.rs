@@ -119,11 +119,6 @@ impl Vector for Sse41 {
         unsafe { _mm_sra_epi32(a, _mm_cvtsi32_si128(n)) }
     }
     #[inline(always)]
-    unsafe fn shl32(a: __m128i, n: i32) -> __m128i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm_sll_epi32(a, _mm_cvtsi32_si128(n)) }
-    }
-    #[inline(always)]
     unsafe fn add16(a: __m128i, b: __m128i) -> __m128i {
         // SAFETY: the caller's promise.
         unsafe { _mm_add_epi16(a, b) }

@@ -51,7 +51,6 @@ pub(crate) trait Vector: Sized {
     unsafe fn sar16(a: Self::V, n: i32) -> Self::V;
     /// Shifts copies of the sign in.
     unsafe fn sar32(a: Self::V, n: i32) -> Self::V;
-    unsafe fn shl32(a: Self::V, n: i32) -> Self::V;
     unsafe fn add16(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub16(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn add32(a: Self::V, b: Self::V) -> Self::V;
@@ -115,6 +114,17 @@ pub(crate) trait Vector: Sized {
             };
             let low = if p == 0 { low } else { Self::shr16(low, 4) };
             Self::or_and(Self::and(high, Self::splat8(0x10)), low, Self::splat8(15))
+        }
+    }
+
+    /// Lane by lane: element `i` of operand `j` becomes element `j` of result `i`.
+    #[inline(always)]
+    unsafe fn transposed([a, b, c, d]: [Self::V; 4]) -> [Self::V; 4] {
+        // SAFETY: as promised.
+        unsafe {
+            let ([ac0, ac1], [bd0, bd1]) = (Self::zip32(a, c), Self::zip32(b, d));
+            let ([x, y], [z, w]) = (Self::zip32(ac0, bd0), Self::zip32(ac1, bd1));
+            [x, y, z, w]
         }
     }
 

@@ -3,18 +3,21 @@
 use anyhow::{Context, Result, bail, ensure};
 use bitnet_edge_kernels::format::i2_s::I2sLayout;
 use bitnet_edge_kernels::format::{q4_0, q4_1, q4_k, q5_0, q5_k, q6_k, q8_0};
-use bitnet_edge_kernels::tile::{Layout, TILE_ROWS, q4k4, q4r4, q5r4, q6r4, q8r4, t2r4};
+use bitnet_edge_kernels::tile::{Layout, TILE_ROWS, t2r4};
 
+use super::store::Store;
+use super::tiles::Tiles;
 use crate::gguf::{Rows, Tensor, TensorType};
 
-/// A matrix as the image has it.
+/// A matrix as the image has it, less its row tiles, which are in the store.
 pub(super) struct Matrix {
     pub(super) layout: Layout,
     pub(super) rows: usize,
     pub(super) cols: usize,
+    /// Bytes of the row tiles.
+    pub(super) len: usize,
     pub(super) scale: f32,
     pub(super) row_scales: Option<Vec<f32>>,
-    pub(super) tiles: Vec<u8>,
 }
 
 /// What an embedding or head can be requantized to.
@@ -63,51 +66,54 @@ pub(super) struct Source<'g> {
     tensor: Tensor<'g>,
     values: Rows<'g>,
     order: Option<Vec<usize>>,
+    release: Release<'g>,
 }
+
+/// What is called with bytes of the file that have been read, so that they need not stay in memory.
+pub(super) type Release<'a> = &'a (dyn Fn(&[u8]) + Sync);
 
 impl<'g> Source<'g> {
     /// `order[i]` is the file's row that becomes row `i`; absent for the file's own order.
     pub(super) fn new(tensor: &Tensor<'g>, i2s: I2sLayout, order: Option<Vec<usize>>) -> Result<Self> {
-        Ok(Self { tensor: *tensor, values: tensor.rows(i2s)?, order })
+        Ok(Self { tensor: *tensor, values: tensor.rows(i2s)?, order, release: &|_| () })
+    }
+
+    /// The same, with `release` for its data.
+    pub(super) fn releasing(self, release: Release<'g>) -> Self {
+        Self { release, ..self }
+    }
+
+    fn done(&self) {
+        if let Ok(data) = self.tensor.data() {
+            (self.release)(data);
+        }
     }
 
     fn row_index(&self, row: usize) -> usize {
         self.order.as_ref().map_or(row, |o| o[row])
     }
 
-    fn read(&self, row: usize, out: &mut [f32]) -> Result<()> {
+    fn read(&self, row: usize, out: &mut [f32]) {
         self.values.read(self.row_index(row), out);
-        Ok(())
     }
 
-    /// Calls `f` with every row's number and values.
-    pub(super) fn each_row(&self, mut f: impl FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
-        let mut values = vec![0.0; self.values.columns()];
-        for row in 0..self.values.count() {
-            self.read(row, &mut values)?;
-            f(row, &values)?;
-        }
-        Ok(())
-    }
-
-    fn empty(&self, layout: Layout, fill: u8) -> Result<Matrix> {
+    fn tiles(&self, layout: Layout, fill: u8) -> Result<Tiles> {
         let (rows, cols) = (self.values.count(), self.values.columns());
-        let bytes = layout.matrix_bytes(rows, cols).with_context(|| {
+        Tiles::new(layout, rows, cols, fill).with_context(|| {
             format!(
                 "{} has rows of {cols}; layout {} needs a multiple of {}",
                 self.tensor.name(),
                 layout.name(),
                 layout.column_multiple()
             )
-        })?;
-        Ok(Matrix { layout, rows, cols, scale: 1.0, row_scales: None, tiles: vec![fill; bytes] })
+        })
     }
 
     /// Imports a matrix of a linear layer: ternary if it is, else in its own blocks or floats.
-    pub(super) fn matrix(&self) -> Result<Matrix> {
-        let matrix = match self.tensor.ty() {
-            TensorType::I2_S | TensorType::TQ1_0 | TensorType::TQ2_0 => match self.ternary()? {
-                Some(matrix) => matrix,
+    pub(super) fn matrix(&self, store: &mut Store<'_>) -> Result<Matrix> {
+        match self.tensor.ty() {
+            TensorType::I2_S | TensorType::TQ1_0 | TensorType::TQ2_0 => match self.ternary(store)? {
+                Some(matrix) => Ok(matrix),
                 None => bail!(
                     "{} ({}) has block scales that differ within a row, which one ternary matrix cannot hold \
                      without loss; requantize it to a type with block scales",
@@ -115,31 +121,36 @@ impl<'g> Source<'g> {
                     self.tensor.ty()
                 ),
             },
-            TensorType::F32 | TensorType::F16 | TensorType::BF16 => match self.ternary()? {
-                Some(matrix) => matrix,
-                None => self.as_it_is()?,
-            },
-            _ => self.as_it_is()?,
-        };
-        self.prove(&matrix)?;
-        Ok(matrix)
+            TensorType::F32 | TensorType::F16 | TensorType::BF16 => {
+                let start = store.len();
+                match self.ternary(store)? {
+                    Some(matrix) => Ok(matrix),
+                    None => {
+                        store.truncate(start)?;
+                        self.as_it_is(store)
+                    }
+                }
+            }
+            _ => self.as_it_is(store),
+        }
     }
 
     /// Imports an embedding or a head: as it is, or requantized. Floats are not taken for ternary here.
-    pub(super) fn table(&self, to: Option<BlockType>, notes: &mut Vec<String>) -> Result<Matrix> {
+    pub(super) fn table(
+        &self,
+        to: Option<BlockType>,
+        notes: &mut Vec<String>,
+        store: &mut Store<'_>,
+    ) -> Result<Matrix> {
         match (to, self.tensor.ty()) {
-            (Some(to), _) => self.requantized(to, notes),
-            (None, TensorType::I2_S | TensorType::TQ1_0 | TensorType::TQ2_0) => self.matrix(),
-            (None, _) => {
-                let matrix = self.as_it_is()?;
-                self.prove(&matrix)?;
-                Ok(matrix)
-            }
+            (Some(to), _) => self.requantized(to, notes, store),
+            (None, TensorType::I2_S | TensorType::TQ1_0 | TensorType::TQ2_0) => self.matrix(store),
+            (None, _) => self.as_it_is(store),
         }
     }
 
     /// Keeps floats and blocks, re-tiled.
-    fn as_it_is(&self) -> Result<Matrix> {
+    fn as_it_is(&self, store: &mut Store<'_>) -> Result<Matrix> {
         let (layout, unit) = match self.tensor.ty() {
             TensorType::F32 => (Layout::F32, 4),
             TensorType::F16 => (Layout::F16, 2),
@@ -153,94 +164,106 @@ impl<'g> Source<'g> {
             TensorType::Q6_K => (Layout::Q6r4, q6_k::BLOCK_BYTES),
             other => bail!("{} has type {other}, which cannot be kept as it is", self.tensor.name()),
         };
-        let mut matrix = self.empty(layout, 0)?;
+        let tiles = self.tiles(layout, 0)?;
         let data = self.tensor.data()?;
-        let row_bytes = data.len() / matrix.rows;
-        for row in 0..matrix.rows {
-            let at = self.row_index(row) * row_bytes;
-            for (i, block) in data[at..at + row_bytes].chunks_exact(unit).enumerate() {
-                matrix.put(row, i, block)?;
-            }
-        }
-        Ok(matrix)
+        let row_bytes = data.len() / tiles.rows;
+        tiles.store(
+            store,
+            || self.done(),
+            |index, tile| {
+                for row in tiles.rows_of(index) {
+                    let at = self.row_index(row) * row_bytes;
+                    for (i, block) in data[at..at + row_bytes].chunks_exact(unit).enumerate() {
+                        tiles.put(tile, row, i, block)?;
+                    }
+                }
+                let (mut values, mut back) = (vec![0.0; tiles.cols], vec![0.0; tiles.cols]);
+                for row in tiles.rows_of(index) {
+                    self.read(row, &mut values);
+                    tiles.read(tile, row, 1.0, &mut back)?;
+                    self.prove(row, &values, &back)?;
+                }
+                Ok(Some(()))
+            },
+        )?;
+        Ok(Matrix::of(&tiles, 1.0, None))
     }
 
-    /// The ternary layout, if every row is ternary times a scale.
-    fn ternary(&self) -> Result<Option<Matrix>> {
-        let mut scales = Vec::with_capacity(self.values.count());
-        let mut ternary = true;
-        self.each_row(|_, values| {
-            let scale = values.iter().map(|v| v.abs()).find(|&v| v != 0.0).unwrap_or(0.0);
-            ternary &= scale.is_finite() && values.iter().all(|v| *v == 0.0 || v.abs() == scale);
-            scales.push(scale);
-            Ok(())
-        })?;
-        if !ternary {
-            return Ok(None);
-        }
-        let mut matrix = self.empty(Layout::T2r4, t2r4::PADDING)?;
-        let bytes = t2r4::row_tile_bytes(matrix.cols);
-        self.each_row(|row, values| {
-            let tile = &mut matrix.tiles[row / TILE_ROWS * bytes..][..bytes];
-            for (col, v) in values.iter().enumerate() {
-                t2r4::set_code(tile, row, col, if *v == 0.0 { 1 } else { 1 + v.signum() as i8 } as u8);
-            }
-            Ok(())
-        })?;
+    /// The ternary layout, if every row is ternary times a scale; if not, the store has some tiles too many.
+    fn ternary(&self, store: &mut Store<'_>) -> Result<Option<Matrix>> {
+        let tiles = self.tiles(Layout::T2r4, t2r4::PADDING)?;
+        let made = tiles.store(
+            store,
+            || self.done(),
+            |index, tile| {
+                let (mut values, mut back) = (vec![0.0; tiles.cols], vec![0.0; tiles.cols]);
+                let mut scales = [0.0; TILE_ROWS];
+                for (row, scale) in tiles.rows_of(index).zip(&mut scales) {
+                    self.read(row, &mut values);
+                    let Some(found) = ternary_scale(&values) else { return Ok(None) };
+                    *scale = found;
+                    put_ternary(tile, row % TILE_ROWS, &values);
+                    tiles.read(tile, row, found, &mut back)?;
+                    self.prove(row, &values, &back)?;
+                }
+                Ok(Some(scales))
+            },
+        )?;
+        let Some(scales) = made else { return Ok(None) };
+        let scales = scales.into_flattened();
         // A row of zeros fits any scale.
         let mut used = scales.iter().copied().filter(|&s| s != 0.0);
-        matrix.scale = used.next().unwrap_or(1.0);
-        if used.any(|s| s != matrix.scale) {
-            scales.resize(scales.len().next_multiple_of(TILE_ROWS), 0.0);
-            matrix.row_scales = Some(scales);
-        }
-        Ok(Some(matrix))
+        let scale = used.next().unwrap_or(1.0);
+        let row_scales = used.any(|s| s != scale).then_some(scales);
+        Ok(Some(Matrix::of(&tiles, scale, row_scales)))
     }
 
-    fn requantized(&self, to: BlockType, notes: &mut Vec<String>) -> Result<Matrix> {
-        let mut matrix = self.empty(to.layout(), 0)?;
-        self.each_row(|row, values| match to {
-            BlockType::Q8_0 => matrix.put_all(row, values, q8_0::quantize),
-            BlockType::Q4_0 => matrix.put_all(row, values, q4_0::quantize),
-            BlockType::Q6K => matrix.put_all(row, values, q6_k::quantize),
-        })?;
-        let (mut error, mut power, mut worst) = (0.0f64, 0.0f64, 0.0f64);
-        let mut back = vec![0.0; matrix.cols];
-        self.each_row(|row, values| {
-            matrix.read(row, &mut back)?;
-            for (a, b) in values.iter().zip(&back) {
-                let d = f64::from(a - b);
-                error += d * d;
-                power += f64::from(*a) * f64::from(*a);
-                worst = worst.max(d.abs());
-            }
-            Ok(())
-        })?;
+    fn requantized(&self, to: BlockType, notes: &mut Vec<String>, store: &mut Store<'_>) -> Result<Matrix> {
+        let tiles = self.tiles(to.layout(), 0)?;
+        let losses = tiles.store(
+            store,
+            || self.done(),
+            |index, tile| {
+                let (mut values, mut back) = (vec![0.0; tiles.cols], vec![0.0; tiles.cols]);
+                let mut loss = Loss::default();
+                for row in tiles.rows_of(index) {
+                    self.read(row, &mut values);
+                    match to {
+                        BlockType::Q8_0 => put_all(&tiles, tile, row, &values, q8_0::quantize),
+                        BlockType::Q4_0 => put_all(&tiles, tile, row, &values, q4_0::quantize),
+                        BlockType::Q6K => put_all(&tiles, tile, row, &values, q6_k::quantize),
+                    }?;
+                    tiles.read(tile, row, 1.0, &mut back)?;
+                    loss.add(&values, &back);
+                }
+                Ok(Some(loss))
+            },
+        )?;
+        let loss = losses.unwrap_or_default().into_iter().fold(Loss::default(), Loss::with);
         ensure!(
-            error.is_finite() && power.is_finite(),
+            loss.error.is_finite() && loss.power.is_finite(),
             "{} has values that {} cannot hold (not finite, or too large for its scales)",
             self.tensor.name(),
             to.name()
         );
-        let relative = if power > 0.0 { (error / power).sqrt() * 100.0 } else { 0.0 };
+        let relative = if loss.power > 0.0 { (loss.error / loss.power).sqrt() * 100.0 } else { 0.0 };
         notes.push(format!(
-            "{} requantized from {} to {}: error {relative:.3} % of its rms, at most {worst:.6}",
+            "{} requantized from {} to {}: error {relative:.3} % of its rms, at most {:.6}",
             self.tensor.name(),
             self.tensor.ty(),
-            to.name()
+            to.name(),
+            loss.worst
         ));
-        Ok(matrix)
+        Ok(Matrix::of(&tiles, 1.0, None))
     }
 
-    /// Decodes both sides and compares every value.
-    fn prove(&self, matrix: &Matrix) -> Result<()> {
-        let mut back = vec![0.0; matrix.cols];
-        self.each_row(|row, values| {
-            matrix.read(row, &mut back)?;
-            let same = values.iter().zip(&back).all(|(a, b)| a == b || (a.is_nan() && b.is_nan()));
-            ensure!(same, "row {row} of {} differs after import: a bug in bitnet-pack", self.tensor.name());
-            Ok(())
-        })
+    /// Compares a row of the file with what the image holds of it.
+    fn prove(&self, row: usize, values: &[f32], back: &[f32]) -> Result<()> {
+        let differs = |(a, b): (&f32, &f32)| a != b && !(a.is_nan() && b.is_nan());
+        // Without an early end, so that it is vectorized.
+        let same = values.iter().zip(back).fold(true, |same, pair| same & !differs(pair));
+        ensure!(same, "row {row} of {} differs after import: a bug in bitnet-pack", self.tensor.name());
+        Ok(())
     }
 
     /// All values in one vector: norms and biases.
@@ -251,57 +274,82 @@ impl<'g> Source<'g> {
             self.tensor.name(),
             self.tensor.ty()
         );
-        let mut all = Vec::new();
-        self.each_row(|_, values| {
-            all.extend_from_slice(values);
-            Ok(())
-        })?;
+        let mut all = vec![0.0; self.values.columns() * self.values.count()];
+        for (row, values) in all.chunks_exact_mut(self.values.columns()).enumerate() {
+            self.read(row, values);
+        }
         ensure!(all.iter().all(|v| v.is_finite()), "{} has values that are not finite", self.tensor.name());
         Ok(all)
     }
 }
 
 impl Matrix {
-    fn tile(&self) -> Result<usize> {
-        self.layout.row_tile_bytes(self.cols).context("a matrix too large for this machine")
+    fn of(tiles: &Tiles, scale: f32, row_scales: Option<Vec<f32>>) -> Self {
+        Self { layout: tiles.layout, rows: tiles.rows, cols: tiles.cols, len: tiles.len(), scale, row_scales }
     }
+}
 
-    /// Puts one block, or one float element, of a row.
-    fn put(&mut self, row: usize, i: usize, block: &[u8]) -> Result<()> {
-        let (bytes, r, cols) = (self.tile()?, row % TILE_ROWS, self.cols);
-        let tile = &mut self.tiles[row / TILE_ROWS * bytes..][..bytes];
-        match self.layout {
-            Layout::Q8r4 => q8r4::put_block(tile, cols, r, i, block.try_into()?)?,
-            Layout::Q6r4 => q6r4::put_block(tile, cols, r, i, block.try_into()?)?,
-            Layout::Q5r4 => q5r4::put_block(tile, cols, r, i, block.try_into()?)?,
-            Layout::Q4k4 | Layout::Q5k4 => q4k4::put_block(tile, cols, r, i, block)?,
-            Layout::Q4r4 | Layout::Q4m4 => q4r4::put_block(tile, cols, r, i, block)?,
-            _ => {
-                let at = r * bytes / TILE_ROWS + i * block.len();
-                tile[at..at + block.len()].copy_from_slice(block);
-            }
+/// The magnitude that all values have that are not zero, or 0; `None` if they have several, or one that is not finite.
+fn ternary_scale(values: &[f32]) -> Option<f32> {
+    let scale = values.iter().map(|v| v.abs()).find(|&v| v != 0.0).unwrap_or(0.0);
+    // Without an early end within a block, so that it is vectorized.
+    let fits = |block: &[f32]| block.iter().fold(true, |fits, v| fits & ((*v == 0.0) | (v.abs() == scale)));
+    (scale.is_finite() && values.chunks(1024).all(fits)).then_some(scale)
+}
+
+/// Puts the signs of a row into its row tile: plane `p` of byte `i` is column `16 p + i` of each 64.
+fn put_ternary(tile: &mut [u8], row: usize, values: &[f32]) {
+    let code = |v: f32| 1 + u8::from(v > 0.0) - u8::from(v < 0.0);
+    let (blocks, rest) = values.as_chunks::<{ t2r4::TILE_COLUMNS }>();
+    for (tile, block) in tile.as_chunks_mut::<{ t2r4::TILE_BYTES }>().0.iter_mut().zip(blocks) {
+        let [p0, p1, p2, p3] = [0, 16, 32, 48].map(|at| &block[at..at + 16]);
+        for (i, byte) in tile[16 * row..16 * row + 16].iter_mut().enumerate() {
+            *byte = code(p0[i]) | code(p1[i]) << 2 | code(p2[i]) << 4 | code(p3[i]) << 6;
         }
-        Ok(())
     }
+    for (i, v) in rest.iter().enumerate() {
+        t2r4::set_code(tile, row, values.len() - rest.len() + i, code(*v));
+    }
+}
 
-    fn put_all<const W: usize, const B: usize>(
-        &mut self,
-        row: usize,
-        values: &[f32],
-        quantize: impl Fn(&[f32; W]) -> [u8; B],
-    ) -> Result<()> {
-        for (i, weights) in values.as_chunks().0.iter().enumerate() {
-            self.put(row, i, &quantize(weights))?;
+/// Quantizes a row into its tile, block by block.
+fn put_all<const W: usize, const B: usize>(
+    tiles: &Tiles,
+    tile: &mut [u8],
+    row: usize,
+    values: &[f32],
+    quantize: impl Fn(&[f32; W]) -> [u8; B],
+) -> Result<()> {
+    let mut blocks = values.as_chunks().0.iter().enumerate();
+    blocks.try_for_each(|(i, weights)| tiles.put(tile, row, i, &quantize(weights)))
+}
+
+/// What a requantization changed.
+#[derive(Clone, Copy, Default)]
+struct Loss {
+    /// Sum of squared differences.
+    error: f64,
+    /// Sum of squared values.
+    power: f64,
+    /// The largest difference.
+    worst: f64,
+}
+
+impl Loss {
+    fn add(&mut self, values: &[f32], back: &[f32]) {
+        for (a, b) in values.iter().zip(back) {
+            let d = f64::from(a - b);
+            self.error += d * d;
+            self.power += f64::from(*a) * f64::from(*a);
+            self.worst = self.worst.max(d.abs());
         }
-        Ok(())
     }
 
-    /// Widens a row.
-    pub(super) fn read(&self, row: usize, out: &mut [f32]) -> Result<()> {
-        let bytes = self.tile()?;
-        let tile = &self.tiles[row / TILE_ROWS * bytes..][..bytes];
-        let scale = self.row_scales.as_ref().map_or(self.scale, |s| s[row]);
-        self.layout.dequantize_row(tile, row % TILE_ROWS, scale, out)?;
-        Ok(())
+    fn with(self, other: Self) -> Self {
+        Self {
+            error: self.error + other.error,
+            power: self.power + other.power,
+            worst: self.worst.max(other.worst),
+        }
     }
 }

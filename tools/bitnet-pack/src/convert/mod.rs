@@ -5,6 +5,8 @@ mod image;
 mod import;
 mod manifest;
 mod provenance;
+mod store;
+mod tiles;
 
 use std::collections::BTreeSet;
 
@@ -14,12 +16,15 @@ use bitnet_edge_core::image::{
 };
 use bitnet_edge_core::{Model, ModelConfig};
 use bitnet_edge_kernels::format::i2_s::I2sLayout;
-use bitnet_edge_std::Bytes;
+use bitnet_edge_std::{Bytes, MappedFile};
+use sha2::{Digest, Sha256};
 
 use crate::gguf::{Gguf, Tensor, TensorType};
+use crate::output::Destination;
 use crate::text::{TokenizerOptions, Vocab, pack_chat_template, pack_tokenizer};
 use image::{ALIGN, Section, put};
-use import::{Matrix, Source};
+use import::{Matrix, Release, Source};
+use store::Store;
 
 pub use import::BlockType;
 pub use manifest::{Act, Head, Manifest, ModelNames, RopeStyle};
@@ -51,22 +56,75 @@ pub struct Converted {
     pub notes: Vec<String>,
 }
 
-/// Converts a GGUF file.
+/// Converts a GGUF file in memory.
 pub fn convert(file: &[u8], options: &Options) -> Result<Converted> {
-    let gguf = Gguf::parse(file)?;
-    let mut converter = Converter::new(&gguf, options)?;
-    let (config, mut sections) = converter.read_metadata()?;
-    converter.read_tensors(&config)?;
-    converter.check_unused()?;
-    let notes = converter.notes.clone();
-    let record = Provenance::new(&gguf, options, file, converter.architecture, &notes)?;
-    sections.push(Section::one(SectionKind::Provenance, record.to_bytes()?));
-    let image = converter.finish(sections);
-    // What was written is read back with the runtime's own checks, every checksum included.
+    let mut image = Bytes::default();
+    let notes = convert_into(file, options, Store::Memory(&mut image), &|_| ())?;
+    // Read back with the runtime's own checks, every checksum included.
     let model =
         Model::new_checked(image.as_slice()).context("the image just made does not pass its own checks")?;
     model.verify()?;
     Ok(Converted { image, notes })
+}
+
+/// Converts a GGUF file into a file: as [`convert`] does, but neither of the two is ever in memory as a whole. Returns the
+/// notes and the bytes written.
+pub fn convert_to(file: &MappedFile, options: &Options, to: &Destination) -> Result<(Vec<String>, u64)> {
+    let mut partial = to.begin()?;
+    let release = |bytes: &[u8]| file.release(bytes);
+    let notes = convert_into(file, options, Store::File(&mut partial), &release)?;
+    let bytes = partial.len();
+    let path = partial.path()?;
+    let written = MappedFile::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    // The checksums were computed from what is in the file.
+    Model::new_checked(&written).context("the image just made does not pass its own checks")?;
+    drop(written);
+    partial.finish()?;
+    Ok((notes, bytes))
+}
+
+/// Makes an image in an empty store. `release` is called with parts of the file that have been read.
+fn convert_into(
+    file: &[u8],
+    options: &Options,
+    mut store: Store<'_>,
+    release: Release<'_>,
+) -> Result<Vec<String>> {
+    let gguf = Gguf::parse(file)?;
+    let mut converter = Converter::new(&gguf, options)?;
+    let (config, mut sections) = converter.read_metadata()?;
+    let digest = source_digest(file, release);
+    // The tensors are stored behind the room that the other sections will take if no more notes are made.
+    sections.push(converter.provenance(&digest)?);
+    sections.push(Section { kind: SectionKind::TensorTable, bytes: vec![0; table_len(config.layers)] });
+    let room = image::tensors_offset(&sections) as u64;
+    store.append(&vec![0; room as usize])?;
+    converter.read_tensors(&config, &mut Tensors { store: &mut store, start: room, release })?;
+    converter.check_unused()?;
+    let record = sections.len() - 2;
+    sections[record] = converter.provenance(&digest)?;
+    let base = image::tensors_offset(&sections) as u64;
+    // Notes only become more, so that the tensors move back if they move.
+    store.shift(room, base)?;
+    sections[record + 1].bytes = converter.tensor_table(base, config.layers);
+    let sums = store.checksums(base)?;
+    store.write(0, &image::front(&sections, sums))?;
+    Ok(converter.notes)
+}
+
+/// The SHA-256 of a file, in hex.
+fn source_digest(file: &[u8], release: Release<'_>) -> String {
+    let mut digest = Sha256::new();
+    for part in file.chunks(8 << 20) {
+        digest.update(part);
+        release(part);
+    }
+    hex(&digest.finalize())
+}
+
+/// Bytes of the tensor table.
+const fn table_len(layers: u32) -> usize {
+    (GLOBAL_ROLES as usize + LAYER_ROLES as usize * layers as usize) * TABLE_ENTRY_LEN
 }
 
 /// What [`convert`] would assume of a file, as far as its metadata tell: byte orders, tokenizer, chat template,
@@ -83,7 +141,7 @@ fn chat_template(template: Option<&str>, vocab: &Vocab, notes: &mut Vec<String>)
     match pack_chat_template(template?, vocab) {
         Ok(packed) => {
             notes.extend(packed.notes);
-            Some(Section::one(SectionKind::Chat, packed.bytes))
+            Some(Section { kind: SectionKind::Chat, bytes: packed.bytes })
         }
         Err(e) => {
             notes.push(format!("the chat template is left out: {e:#}"));
@@ -92,7 +150,15 @@ fn chat_template(template: Option<&str>, vocab: &Vocab, notes: &mut Vec<String>)
     }
 }
 
-/// A tensor's entry in the table and where its data are among the pieces.
+/// The section of tensors, as it grows.
+struct Tensors<'s, 'f> {
+    store: &'s mut Store<'f>,
+    /// Where the section begins in the store.
+    start: u64,
+    release: Release<'s>,
+}
+
+/// A tensor's entry in the table.
 struct Placed {
     id: TensorId,
     layout: u16,
@@ -100,9 +166,10 @@ struct Placed {
     cols: u32,
     scale: f32,
     factor: f32,
-    piece: usize,
+    /// From the section's start, in bytes.
+    at: u64,
     len: usize,
-    row_scales: Option<usize>,
+    row_scales: Option<u64>,
 }
 
 struct Converter<'g, 'a> {
@@ -113,7 +180,6 @@ struct Converter<'g, 'a> {
     i2s: I2sLayout,
     notes: Vec<String>,
     used: BTreeSet<String>,
-    pieces: Vec<Vec<u8>>,
     placed: Vec<Placed>,
 }
 
@@ -142,8 +208,8 @@ impl<'g, 'a> Converter<'g, 'a> {
             };
             notes.push(format!("I2_S byte order {i2s} ({how})"));
         }
-        let (used, pieces, placed) = (BTreeSet::new(), Vec::new(), Vec::new());
-        Ok(Self { gguf, options, manifest, architecture, i2s, notes, used, pieces, placed })
+        let (used, placed) = (BTreeSet::new(), Vec::new());
+        Ok(Self { gguf, options, manifest, architecture, i2s, notes, used, placed })
     }
 
     /// Configuration, `RoPE`, tokenizer and chat template.
@@ -157,8 +223,8 @@ impl<'g, 'a> Converter<'g, 'a> {
             config::describe(gguf, &self.manifest, self.architecture, rows, factors.as_deref(), notes)?;
         let turns = described.turns.iter().flat_map(|t| t.to_le_bytes()).collect();
         let mut sections = vec![
-            Section::one(SectionKind::Config, described.config.encode().to_vec()),
-            Section::one(SectionKind::Rope, turns),
+            Section { kind: SectionKind::Config, bytes: described.config.encode().to_vec() },
+            Section { kind: SectionKind::Rope, bytes: turns },
         ];
         match Vocab::from_gguf(gguf)? {
             Some(mut vocab) => {
@@ -171,12 +237,17 @@ impl<'g, 'a> Converter<'g, 'a> {
                 notes.extend(vocab.mark_control(template));
                 let packed = pack_tokenizer(&vocab, TokenizerOptions { lowercase: self.options.lowercase })?;
                 notes.extend(packed.notes);
-                sections.push(Section::one(SectionKind::Tokenizer, packed.bytes));
+                sections.push(Section { kind: SectionKind::Tokenizer, bytes: packed.bytes });
                 sections.extend(chat_template(template, &vocab, notes));
             }
             None => notes.push("the file has no vocabulary: prompts must be token ids".to_owned()),
         }
         Ok((described.config, sections))
+    }
+
+    fn provenance(&self, digest: &str) -> Result<Section> {
+        let record = Provenance::new(self.gguf, self.options, digest, self.architecture, &self.notes)?;
+        Ok(Section { kind: SectionKind::Provenance, bytes: record.to_bytes()? })
     }
 
     fn find(&mut self, name: &str) -> Option<Tensor<'a>> {
@@ -200,7 +271,7 @@ impl<'g, 'a> Converter<'g, 'a> {
         self.find(&name).map(|t| Source::new(&t, i2s, None)?.vector()).transpose()
     }
 
-    fn read_tensors(&mut self, c: &ModelConfig) -> Result<()> {
+    fn read_tensors(&mut self, c: &ModelConfig, to: &mut Tensors<'_, '_>) -> Result<()> {
         let names = self.manifest.model.clone();
         let embedding = self.need(&names.embedding)?;
         let own_head = match (self.manifest.head, self.find(&names.head)) {
@@ -215,27 +286,33 @@ impl<'g, 'a> Converter<'g, 'a> {
         // Tied weights are one tensor unless the two ends are to have different types.
         let head_type = self.options.head_type.or(if own_head.is_none() { embedding_type } else { None });
         let shape = (c.vocab, c.dim);
-        self.table(TensorId::EMBEDDING, &embedding, shape, embedding_type, 1.0)?;
+        self.table(TensorId::EMBEDDING, &embedding, shape, (embedding_type, 1.0), to)?;
         let shared = own_head.is_none() && head_type == embedding_type;
         if shared {
             let placed = &self.placed[0];
-            let head = Placed { id: TensorId::HEAD, factor, row_scales: placed.row_scales, ..*placed };
+            let head = Placed { id: TensorId::HEAD, factor, ..*placed };
             self.placed.push(head);
         }
         for layer in 0..c.layers {
             for role in Role::ALL {
-                self.layer_tensor(c, layer, role)?;
+                self.layer_tensor(c, layer, role, to)?;
             }
         }
         let norm = self.need(&names.final_norm)?;
-        self.vector(TensorId::FINAL_NORM, &norm, c.dim, None)?;
+        self.vector(TensorId::FINAL_NORM, &norm, c.dim, None, to)?;
         if !shared {
-            self.table(TensorId::HEAD, &own_head.unwrap_or(embedding), shape, head_type, factor)?;
+            self.table(TensorId::HEAD, &own_head.unwrap_or(embedding), shape, (head_type, factor), to)?;
         }
         Ok(())
     }
 
-    fn layer_tensor(&mut self, c: &ModelConfig, layer: u32, role: Role) -> Result<()> {
+    fn layer_tensor(
+        &mut self,
+        c: &ModelConfig,
+        layer: u32,
+        role: Role,
+        to: &mut Tensors<'_, '_>,
+    ) -> Result<()> {
         let Some((name, required)) = self.manifest.tensor(role, layer) else { return Ok(()) };
         let tensor = if required {
             self.need(&name)?
@@ -249,11 +326,12 @@ impl<'g, 'a> Converter<'g, 'a> {
         let order = self.row_order(c, role);
         let id = TensorId::of(layer, role);
         if !role.is_matrix() {
-            return self.vector(id, &tensor, cols, order);
+            return self.vector(id, &tensor, cols, order, to);
         }
         check_shape(&tensor, rows, cols)?;
         let factor = self.matrix_factor(&name)?;
-        let matrix = Source::new(&tensor, self.i2s, order)?.matrix()?;
+        let at = to.store.len() - to.start;
+        let matrix = Source::new(&tensor, self.i2s, order)?.releasing(to.release).matrix(to.store)?;
         if matrix.layout == bitnet_edge_kernels::tile::Layout::T2r4
             && matches!(tensor.ty(), TensorType::F32 | TensorType::F16 | TensorType::BF16)
         {
@@ -262,8 +340,7 @@ impl<'g, 'a> Converter<'g, 'a> {
                 self.notes.push(note);
             }
         }
-        self.place_matrix(id, matrix, factor);
-        Ok(())
+        self.place_matrix(id, at, matrix, factor, to)
     }
 
     /// A `.scale` tensor beside a matrix multiplies its product.
@@ -301,28 +378,41 @@ impl<'g, 'a> Converter<'g, 'a> {
         id: TensorId,
         tensor: &Tensor<'a>,
         (rows, cols): (u32, u32),
-        to: Option<BlockType>,
-        factor: f32,
+        (ty, factor): (Option<BlockType>, f32),
+        to: &mut Tensors<'_, '_>,
     ) -> Result<()> {
         check_shape(tensor, rows, cols)?;
         let mut notes = Vec::new();
-        let matrix = Source::new(tensor, self.i2s, None)?.table(to, &mut notes)?;
+        let at = to.store.len() - to.start;
+        let source = Source::new(tensor, self.i2s, None)?.releasing(to.release);
+        let matrix = source.table(ty, &mut notes, to.store)?;
         self.notes.extend(notes);
-        self.place_matrix(id, matrix, factor);
-        Ok(())
+        self.place_matrix(id, at, matrix, factor, to)
     }
 
-    fn place_matrix(&mut self, id: TensorId, m: Matrix, factor: f32) {
-        let piece = self.pieces.len();
-        let len = m.tiles.len();
-        self.pieces.push(m.tiles);
-        let row_scales = m.row_scales.map(|scales| {
-            self.pieces.push(scales.iter().flat_map(|s| s.to_le_bytes()).collect());
-            piece + 1
-        });
-        let (rows, cols) = (m.rows as u32, m.cols as u32);
+    /// Notes a matrix whose row tiles are in the store, from `at` on, and stores the rest of it.
+    fn place_matrix(
+        &mut self,
+        id: TensorId,
+        at: u64,
+        m: Matrix,
+        factor: f32,
+        to: &mut Tensors<'_, '_>,
+    ) -> Result<()> {
+        to.store.pad()?;
+        let row_scales = match m.row_scales {
+            None => None,
+            Some(scales) => {
+                let at = to.store.len() - to.start;
+                to.store.append(&scales.iter().flat_map(|s| s.to_le_bytes()).collect::<Vec<u8>>())?;
+                to.store.pad()?;
+                Some(at)
+            }
+        };
+        let (rows, cols, len, scale) = (m.rows as u32, m.cols as u32, m.len, m.scale);
         let layout = m.layout.id();
-        self.placed.push(Placed { id, layout, rows, cols, scale: m.scale, factor, piece, len, row_scales });
+        self.placed.push(Placed { id, layout, rows, cols, scale, factor, at, len, row_scales });
+        Ok(())
     }
 
     fn vector(
@@ -331,6 +421,7 @@ impl<'g, 'a> Converter<'g, 'a> {
         tensor: &Tensor<'a>,
         cols: u32,
         order: Option<Vec<usize>>,
+        to: &mut Tensors<'_, '_>,
     ) -> Result<()> {
         let mut values = Source::new(tensor, self.i2s, None)?.vector()?;
         ensure!(
@@ -344,10 +435,10 @@ impl<'g, 'a> Converter<'g, 'a> {
         }
         let mut bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
-        let (piece, len) = (self.pieces.len(), bytes.len());
-        self.pieces.push(bytes);
+        let (at, len) = (to.store.len() - to.start, bytes.len());
+        to.store.append(&bytes)?;
         let (layout, scale, factor) = (VECTOR_LAYOUT, 1.0, 1.0);
-        self.placed.push(Placed { id, layout, rows: 1, cols, scale, factor, piece, len, row_scales: None });
+        self.placed.push(Placed { id, layout, rows: 1, cols, scale, factor, at, len, row_scales: None });
         Ok(())
     }
 
@@ -367,29 +458,9 @@ impl<'g, 'a> Converter<'g, 'a> {
         Ok(())
     }
 
-    fn finish(self, mut sections: Vec<Section>) -> Bytes {
-        let layers = self
-            .placed
-            .iter()
-            .map(|p| p.id.0)
-            .max()
-            .map_or(0, |id| id.saturating_sub(GLOBAL_ROLES) / LAYER_ROLES + 1);
-        let table_len = (GLOBAL_ROLES + LAYER_ROLES * layers) as usize * TABLE_ENTRY_LEN;
-        sections.push(Section::one(SectionKind::TensorTable, vec![0; table_len]));
-        let table = sections.len() - 1;
-        sections.push(Section { kind: SectionKind::Tensors, pieces: Vec::new() });
-        let base = *image::offsets(&sections).last().expect("the tensors' section was just added");
-        let mut at = base;
-        let offsets: Vec<u64> = self
-            .pieces
-            .iter()
-            .map(|piece| {
-                let here = at;
-                at += piece.len().next_multiple_of(ALIGN);
-                here as u64
-            })
-            .collect();
-        let bytes = &mut sections[table].pieces[0];
+    /// The table of the tensors, which begin at `base`.
+    fn tensor_table(&self, base: u64, layers: u32) -> Vec<u8> {
+        let mut bytes = vec![0; table_len(layers)];
         for p in &self.placed {
             let entry = &mut bytes[p.id.0 as usize * TABLE_ENTRY_LEN..][..TABLE_ENTRY_LEN];
             put(entry, 0, &p.layout.to_le_bytes());
@@ -397,12 +468,11 @@ impl<'g, 'a> Converter<'g, 'a> {
             put(entry, 8, &p.cols.to_le_bytes());
             put(entry, 12, &p.scale.to_le_bytes());
             put(entry, 16, &p.factor.to_le_bytes());
-            put(entry, 24, &offsets[p.piece].to_le_bytes());
+            put(entry, 24, &(base + p.at).to_le_bytes());
             put(entry, 32, &(p.len as u64).to_le_bytes());
-            put(entry, 40, &p.row_scales.map_or(0, |piece| offsets[piece]).to_le_bytes());
+            put(entry, 40, &p.row_scales.map_or(0, |at| base + at).to_le_bytes());
         }
-        sections[table + 1].pieces = self.pieces;
-        image::write(sections)
+        bytes
     }
 }
 

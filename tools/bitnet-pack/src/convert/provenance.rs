@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::Options;
 use crate::gguf::Gguf;
@@ -34,7 +33,7 @@ impl Provenance {
     pub(super) fn new(
         gguf: &Gguf<'_>,
         options: &Options,
-        file: &[u8],
+        source_sha256: &str,
         architecture: &str,
         notes: &[String],
     ) -> Result<Self> {
@@ -44,8 +43,8 @@ impl Provenance {
             architecture: architecture.to_owned(),
             licence: text("general.license")?,
             source_name: options.source_name.clone(),
-            source_bytes: file.len() as u64,
-            source_sha256: hex(&Sha256::digest(file)),
+            source_bytes: gguf.file_bytes() as u64,
+            source_sha256: source_sha256.to_owned(),
             tool: env!("CARGO_PKG_NAME").to_owned(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             notes: notes.to_vec(),

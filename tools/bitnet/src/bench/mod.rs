@@ -13,11 +13,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use bitnet_edge_core::Model;
+use bitnet_edge_kernels::Kernels;
 use bitnet_pack::cli::ImportArgs;
 use bitnet_pack::report::say;
 use bitnet_pack::source::{self, Source};
 use clap::Args;
 
+use crate::engine::{BATCH, BackendArgs};
 use engine::Setup;
 use report::{Load, Memory, Report, Run};
 
@@ -29,7 +31,7 @@ pub(crate) struct BenchArgs {
     /// A flash image (.bpk), or a GGUF file, which is converted in memory; without it the story model
     #[arg(short, long)]
     model: Option<PathBuf>,
-    /// Numbers of threads [default: 1 up to the processors of this machine]
+    /// Numbers of threads [default: 1 up to the cores of this machine]
     #[arg(short, long, value_name = "N,N", value_delimiter = ',')]
     threads: Vec<usize>,
     /// Lengths of prompts, in tokens
@@ -42,11 +44,10 @@ pub(crate) struct BenchArgs {
     #[arg(short, long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repetitions: u32,
     /// Tokens of a prompt that go through the model together
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, value_name = "N", default_value_t = BATCH, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
-    /// The backend: a name forces it, -NAME forbids it [default: the best of this machine]
-    #[arg(long, value_name = "NAME", env = "BITNET_BACKEND", allow_hyphen_values = true)]
-    backend: Option<String>,
+    #[command(flatten)]
+    backend: BackendArgs,
     /// Write the figures as JSON; - is stdout, in place of the table
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -85,7 +86,7 @@ fn measure(args: &BenchArgs) -> Result<Report> {
     let path = args.model.as_deref().unwrap_or(Path::new("the story model"));
     let model = source::model(source.bytes(), path)?;
     let opened = started.elapsed().as_secs_f64();
-    let (backend, why) = engine::backend(args.backend.as_deref())?;
+    let selection = args.backend.select()?;
     let threads = thread_counts(&args.threads);
     let (prefill, decode) = lengths(args, &model)?;
     let context = prefill.iter().copied().max().unwrap_or(0).max(decode) + 1;
@@ -96,7 +97,7 @@ fn measure(args: &BenchArgs) -> Result<Report> {
     let mut load = Load { open_s: opened, ..Load::default() };
     let mut plan_bytes = 0;
     for &threads in &threads {
-        let setup = Setup { backend, threads, batch: args.batch, context };
+        let setup = Setup { selection: &selection, threads, batch: args.batch, context };
         let first = runs.is_empty().then_some(started);
         let done = engine::with_session(&model, &setup, |session| {
             measure::session(session, &prefill, decode, args.repetitions, first)
@@ -115,8 +116,8 @@ fn measure(args: &BenchArgs) -> Result<Report> {
         model: path.display().to_string(),
         model_bytes: source.bytes().len() as u64,
         converted_in_memory: matches!(source, Source::Converted { .. }),
-        backend: backend_name(backend),
-        why,
+        backend: selection.backend.name().to_owned(),
+        why: selection.why,
         batch: args.batch,
         load,
         memory,
@@ -128,10 +129,6 @@ fn measure(args: &BenchArgs) -> Result<Report> {
     };
     add_bandwidth(&mut report)?;
     Ok(report)
-}
-
-fn backend_name(backend: engine::Kernel) -> String {
-    bitnet_edge_kernels::Kernels::name(&backend).to_owned()
 }
 
 fn thread_counts(asked: &[usize]) -> Vec<usize> {

@@ -1,0 +1,73 @@
+//! What a model runs on: backend, threads, memory.
+
+use anyhow::{Context, Result};
+use bitnet_edge_core::model::InPlace;
+use bitnet_edge_core::{Cpu, MemoryPlan, Model};
+use bitnet_edge_kernels::Kernels;
+use bitnet_edge_std::{Arena, Pool, physical_cores};
+use bitnet_edge_x86::{Host, Selection};
+use bitnet_pack::report::advised;
+use clap::Args;
+
+/// Tokens of a prompt that go through the model together unless something else is asked for: enough that unpacking weights is
+/// a small part of the work, few enough that activations stay in a core's cache.
+pub(crate) const BATCH: u32 = 128;
+
+/// The backend of every session here.
+pub(crate) type HostCpu<'a> = Cpu<'a, Host, &'a Pool>;
+
+#[derive(Debug, Args)]
+pub(crate) struct BackendArgs {
+    /// The backend: a name forces it, -NAME forbids it [default: the best of this machine]
+    #[arg(long, value_name = "NAME", env = "BITNET_BACKEND", allow_hyphen_values = true)]
+    backend: Option<String>,
+}
+
+impl BackendArgs {
+    /// The backend that is asked for, and why it is this one.
+    pub(crate) fn select(&self) -> Result<Selection> {
+        Host::select(self.backend.as_deref()).context("--backend (or BITNET_BACKEND)")
+    }
+}
+
+/// Threads, and the kernels that they run.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    backend: Host,
+    why: String,
+    pool: Pool,
+}
+
+impl Engine {
+    /// An engine of `threads` threads; by default one a physical core.
+    pub(crate) fn new(selection: &Selection, threads: Option<usize>) -> Result<Self> {
+        let pool = Pool::new(threads.unwrap_or_else(physical_cores))?;
+        Ok(Self { backend: selection.backend, why: selection.why.clone(), pool })
+    }
+
+    /// The backend of a session.
+    pub(crate) fn cpu<'a>(
+        &'a self,
+        model: &'a Model<'a>,
+        plan: &MemoryPlan,
+        arena: &'a mut Arena,
+    ) -> Result<HostCpu<'a>> {
+        Cpu::new(model, plan, arena.lines(), self.backend, &self.pool, InPlace).map_err(advised)
+    }
+
+    /// What runs: the backend, why it is this one, threads.
+    pub(crate) fn describe(&self) -> String {
+        use bitnet_edge_core::model::Split;
+        let threads = self.pool.threads();
+        let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
+        format!("backend {} ({}), {threads}", self.backend.name(), self.why)
+    }
+}
+
+/// Memory for a plan.
+pub(crate) fn arena(plan: &MemoryPlan) -> Result<Arena> {
+    Arena::try_new(plan.bytes()).with_context(|| {
+        let need = plan.bytes();
+        format!("the system has no {need} bytes for the arena; a smaller --context or --kv int8 takes less")
+    })
+}
