@@ -6,8 +6,8 @@
 //! are integers: neither the order of blocks nor that detour changes a bit.
 //!
 //! The products keep one port of the processor busy for one cycle in sixteen. What else there is to do for a panel goes
-//! between them, a piece a step: weights are unpacked two steps before their products (while the first
-//! tokens are at work), and the results of the tokens before are finished.
+//! between them, a piece a step: weights are unpacked two steps before their products (while the first tokens are at
+//! work), and the results of the tokens before are finished.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -58,16 +58,25 @@ impl Scratch {
     }
 }
 
-/// Row tiles of a panel, 1 to 8.
+/// Row tiles of a panel.
 #[derive(Clone, Copy)]
 pub(super) struct Panel<'a> {
-    /// `[row tile][64 columns]`
-    pub(super) w: &'a [[u8; TILE_BYTES]],
-    /// Tiles of a row tile.
-    pub(super) columns: usize,
-    pub(super) count: usize,
+    /// Tiles of 64 columns of each row tile. The last row tile stands in for those that the panel does not have: nobody
+    /// reads their sums.
+    pub(super) tiles: [&'a [[u8; TILE_BYTES]]; PANEL_TILES],
+    /// Row tiles that it has.
+    count: usize,
     /// Output of the first row.
     row: usize,
+}
+
+impl<'a> Panel<'a> {
+    /// `w` holds 1 to 8 row tiles of `columns` tiles.
+    fn new(w: &'a [[u8; TILE_BYTES]], columns: usize, row: usize) -> Self {
+        let count = w.len() / columns;
+        let tiles = std::array::from_fn(|i| &w[i.min(count - 1) * columns..][..columns]);
+        Self { tiles, count, row }
+    }
 }
 
 /// Sums that wait to become results: those of some tokens of a panel.
@@ -139,11 +148,11 @@ impl<'a, I: Instructions, R: Results> Product<'a, I, R> {
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(super) fn pass(&mut self, w: &[[u8; TILE_BYTES]], columns: usize, tokens: Range<usize>) {
         for (i, w) in w.chunks(PANEL_TILES * columns).enumerate() {
-            let panel = Panel { w, columns, count: w.len() / columns, row: i * PANEL_ROWS };
+            let panel = Panel::new(w, columns, i * PANEL_ROWS);
             if panel.count > PANEL_TILES / 2 {
-                self.panel::<2>(panel, tokens.clone());
+                self.panel::<2>(&panel, tokens.clone());
             } else {
-                self.panel::<1>(panel, tokens.clone());
+                self.panel::<1>(&panel, tokens.clone());
             }
         }
         self.finish(usize::MAX);
@@ -152,7 +161,7 @@ impl<'a, I: Instructions, R: Results> Product<'a, I, R> {
     /// `HALVES` x 16 rows for `tokens`.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
-    fn panel<const HALVES: usize>(&mut self, panel: Panel<'_>, tokens: Range<usize>) {
+    fn panel<const HALVES: usize>(&mut self, panel: &Panel<'_>, tokens: Range<usize>) {
         // What lies beyond the last whole tile of activations is not multiplied.
         let columns = self.acts.stride / ROW_BYTES;
         let parts = columns.div_ceil(STEPS).max(1);
@@ -177,7 +186,7 @@ impl<'a, I: Instructions, R: Results> Product<'a, I, R> {
     /// `TILES` x 16 tokens, `HALVES` x 16 rows, one block of columns.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
-    fn block<const TILES: usize, const HALVES: usize>(&mut self, panel: Panel<'_>, block: Block) {
+    fn block<const TILES: usize, const HALVES: usize>(&mut self, panel: &Panel<'_>, block: Block) {
         let stride = self.acts.stride;
         let second = if TILES > 1 { ROWS } else { 0 };
         let [mut q0, mut q1] = [block.token, block.token + second].map(|token| {
@@ -270,7 +279,7 @@ impl<'a, I: Instructions, R: Results> Product<'a, I, R> {
     }
 
     /// The sums of a block are complete; nothing is pending.
-    fn await_results(&mut self, panel: Panel<'_>, block: Block) {
+    fn await_results(&mut self, panel: &Panel<'_>, block: Block) {
         let pending = &mut self.pending;
         if pending.row != panel.row || pending.rows == 0 {
             pending.row = panel.row;

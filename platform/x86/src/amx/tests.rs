@@ -4,8 +4,9 @@ use bitnet_edge_kernels::Kernels;
 use bitnet_edge_kernels::conformance::{self, Effort};
 use bitnet_edge_kernels::tile::{Int8Acts, Results, TILE_ROWS, TernaryScale, t2r4};
 
+use super::proof;
 use super::software::Software;
-use super::tiles::mnemonic;
+use super::tiles::{Config, Instructions, mnemonic};
 use crate::Avx512Vnni;
 use crate::tier::amx::Modelled;
 
@@ -225,6 +226,45 @@ fn a_product_within_the_results_of_a_product_leaves_the_registers_alone() {
     // Columns of plane 0 have code 1 or 2, the others 0.
     assert_eq!(out.outer.y, vec![Some((-72f32).to_bits()); 40 * 72]);
     assert!(out.inner.len() >= 40 && out.inner.iter().all(|y| y.y == vec![Some((-48f32).to_bits()); 36]));
+}
+
+#[test]
+fn tiles_that_compute_something_else_are_refused() {
+    /// A model that loses what one register sums up.
+    struct Lossy(Software);
+    impl Instructions for Lossy {
+        unsafe fn configure(&mut self, config: &Config) {
+            // SAFETY: as of this function; so everywhere below.
+            unsafe { self.0.configure(config) }
+        }
+        unsafe fn zero<const T: usize>(&mut self) {
+            // SAFETY: as above.
+            unsafe { self.0.zero::<T>() }
+        }
+        unsafe fn load<const T: usize>(&mut self, memory: *const u8, stride: usize) {
+            // SAFETY: as above.
+            unsafe { self.0.load::<T>(memory, stride) }
+        }
+        unsafe fn dot<const C: usize, const A: usize, const B: usize>(&mut self) {
+            // SAFETY: as above.
+            unsafe { if C == 3 { self.0.zero::<C>() } else { self.0.dot::<C, A, B>() } }
+        }
+        unsafe fn store<const T: usize>(&mut self, memory: *mut u8, stride: usize) {
+            // SAFETY: as above.
+            unsafe { self.0.store::<T>(memory, stride) }
+        }
+        unsafe fn release(&mut self) {
+            // SAFETY: as above.
+            unsafe { self.0.release() }
+        }
+    }
+    if avx512() {
+        // SAFETY: AVX-512 is there; the models run anywhere.
+        unsafe {
+            assert!(proof::holds(Software::new()));
+            assert!(!proof::holds(Lossy(Software::new())));
+        }
+    }
 }
 
 // The instructions as `Hardware` writes them, with some operands.

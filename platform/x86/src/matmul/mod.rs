@@ -28,6 +28,9 @@ const GROUP_TILES: usize = 4;
 /// Their rows.
 const GROUP_ROWS: usize = GROUP_TILES * TILE_ROWS;
 
+/// How far ahead of the weights in use the next ones are fetched. See `docs/performance.md` for what else was tried.
+const AHEAD: usize = 4096;
+
 /// Row tiles in `w`.
 fn whole_tiles(w: &[u8], row_tile: usize) -> Result<usize, Error> {
     if row_tile == 0 || !w.len().is_multiple_of(row_tile) {

@@ -28,14 +28,15 @@ pub(crate) trait Products<S: Vector> {
     /// `total + sums` of [`dot_tile`](Self::dot_tile), in four 32-bit elements a row.
     unsafe fn collect(total: S::V, sums: [S::V; 4]) -> S::V;
 
-    /// Sums of the products of four groups of 32 nibbles, `u`, a group to each 32-bit element of a lane.
-    unsafe fn quad4(u: &[S::V; 8], q: &[S::V; 8]) -> S::V;
+    /// Sums of the products of four groups of 32 nibbles, `u`, a group to each 32-bit element of a lane, for `T` tokens with
+    /// 8 x 16 bytes of activations at `q`.
+    unsafe fn quad4<const T: usize>(u: &[S::V; 8], q: [*const u8; T]) -> [S::V; T];
     /// As [`quad4`](Self::quad4), of codes of at most 31.
-    unsafe fn quad5(u: &[S::V; 8], q: &[S::V; 8]) -> S::V;
+    unsafe fn quad5<const T: usize>(u: &[S::V; 8], q: [*const u8; T]) -> [S::V; T];
     /// Signed bytes as [`quad8`](Self::quad8) takes them: with [`OFFSET`](Self::OFFSET) added.
     unsafe fn signed(w: S::V) -> S::V;
     /// As [`quad4`](Self::quad4), of signed bytes.
-    unsafe fn quad8(w: &[S::V; 8], q: &[S::V; 8]) -> S::V;
+    unsafe fn quad8<const T: usize>(w: &[S::V; 8], q: [*const u8; T]) -> [S::V; T];
 
     /// Scales of two sub-blocks, `[2][4 rows]` at `p`, for the rows of vector `v` of a row tile.
     unsafe fn scales(p: *const u8, v: usize) -> Self::Pair;
@@ -136,20 +137,29 @@ impl<S: Dot> Products<S> for Vnni {
         }
     }
     #[inline(always)]
-    unsafe fn quad4(u: &[S::V; 8], q: &[S::V; 8]) -> S::V {
-        // Two sums, because one would wait for itself eight times.
+    unsafe fn quad4<const T: usize>(u: &[S::V; 8], q: [*const u8; T]) -> [S::V; T] {
+        // The tokens take turns, and a few tokens have two sums each: an addition waits for the one before it.
         // SAFETY: as above.
         unsafe {
-            let (mut a, mut b) = (S::dpbusd(S::zero(), u[0], q[0]), S::dpbusd(S::zero(), u[1], q[1]));
-            for i in [2, 4, 6] {
-                a = S::dpbusd(a, u[i], q[i]);
-                b = S::dpbusd(b, u[i + 1], q[i + 1]);
+            let mut sums = [[S::zero(); 2]; T];
+            for i in (0..8).step_by(2) {
+                for (sums, q) in sums.iter_mut().zip(q) {
+                    sums[0] = S::dpbusd(sums[0], u[i], S::spread(q.add(16 * i)));
+                }
+                for (sums, q) in sums.iter_mut().zip(q) {
+                    let sum = if T < 4 { &mut sums[1] } else { &mut sums[0] };
+                    *sum = S::dpbusd(*sum, u[i + 1], S::spread(q.add(16 * i + 16)));
+                }
             }
-            S::add32(a, b)
+            let mut all = [S::zero(); T];
+            for (all, sums) in all.iter_mut().zip(sums) {
+                *all = if T < 4 { S::add32(sums[0], sums[1]) } else { sums[0] };
+            }
+            all
         }
     }
     #[inline(always)]
-    unsafe fn quad5(u: &[S::V; 8], q: &[S::V; 8]) -> S::V {
+    unsafe fn quad5<const T: usize>(u: &[S::V; 8], q: [*const u8; T]) -> [S::V; T] {
         // SAFETY: as above.
         unsafe { <Self as Products<S>>::quad4(u, q) }
     }
@@ -159,7 +169,7 @@ impl<S: Dot> Products<S> for Vnni {
         unsafe { S::xor(w, S::splat8(128)) }
     }
     #[inline(always)]
-    unsafe fn quad8(w: &[S::V; 8], q: &[S::V; 8]) -> S::V {
+    unsafe fn quad8<const T: usize>(w: &[S::V; 8], q: [*const u8; T]) -> [S::V; T] {
         // SAFETY: as above.
         unsafe { <Self as Products<S>>::quad4(w, q) }
     }
@@ -263,28 +273,40 @@ impl<S: Signs> Products<S> for Maddubs {
         unsafe { S::add32(total, S::add32(wide::<S>(a), S::sar32(wide::<S>(b), 2))) }
     }
     #[inline(always)]
-    unsafe fn quad4(u: &[S::V; 8], q: &[S::V; 8]) -> S::V {
+    unsafe fn quad4<const T: usize>(u: &[S::V; 8], q: [*const u8; T]) -> [S::V; T] {
         // Eight pairs of products are at most 8 * 2 * 15 * 127 = 30,480.
         // SAFETY: as above.
         unsafe {
-            let mut sums = S::maddubs(u[0], q[0]);
-            for (u, q) in u.iter().zip(q).skip(1) {
-                sums = S::add16(sums, S::maddubs(*u, *q));
+            let mut sums = [S::zero(); T];
+            for (i, u) in u.iter().enumerate() {
+                for (sum, q) in sums.iter_mut().zip(q) {
+                    *sum = S::add16(*sum, S::maddubs(*u, S::spread(q.add(16 * i))));
+                }
             }
-            wide::<S>(sums)
+            for sum in &mut sums {
+                *sum = wide::<S>(*sum);
+            }
+            sums
         }
     }
     #[inline(always)]
-    unsafe fn quad5(u: &[S::V; 8], q: &[S::V; 8]) -> S::V {
+    unsafe fn quad5<const T: usize>(u: &[S::V; 8], q: [*const u8; T]) -> [S::V; T] {
         // Four pairs of products are at most 4 * 2 * 31 * 127 = 31,496.
         // SAFETY: as above.
         unsafe {
-            let [mut first, mut second] = [S::maddubs(u[0], q[0]), S::maddubs(u[4], q[4])];
-            for i in 1..4 {
-                first = S::add16(first, S::maddubs(u[i], q[i]));
-                second = S::add16(second, S::maddubs(u[4 + i], q[4 + i]));
+            let mut all = [S::zero(); T];
+            for half in [0, 4] {
+                let mut sums = [S::zero(); T];
+                for i in half..half + 4 {
+                    for (sum, q) in sums.iter_mut().zip(q) {
+                        *sum = S::add16(*sum, S::maddubs(u[i], S::spread(q.add(16 * i))));
+                    }
+                }
+                for (all, sum) in all.iter_mut().zip(sums) {
+                    *all = S::add32(*all, wide::<S>(sum));
+                }
             }
-            S::add32(wide::<S>(first), wide::<S>(second))
+            all
         }
     }
     #[inline(always)]
@@ -292,14 +314,18 @@ impl<S: Signs> Products<S> for Maddubs {
         w
     }
     #[inline(always)]
-    unsafe fn quad8(w: &[S::V; 8], q: &[S::V; 8]) -> S::V {
+    unsafe fn quad8<const T: usize>(w: &[S::V; 8], q: [*const u8; T]) -> [S::V; T] {
         // |w| is at most 128, and fits as unsigned; the sign goes to q, which is never -128. Two products are at most
         // 2 * 128 * 127 = 32,512.
         // SAFETY: as above.
         unsafe {
-            let mut sums = S::zero();
-            for (w, q) in w.iter().zip(q) {
-                sums = S::add32(sums, wide::<S>(S::maddubs(S::abs8(*w), S::sign8(*q, *w))));
+            let mut sums = [S::zero(); T];
+            for (i, w) in w.iter().enumerate() {
+                let u = S::abs8(*w);
+                for (sum, q) in sums.iter_mut().zip(q) {
+                    let q = S::sign8(S::spread(q.add(16 * i)), *w);
+                    *sum = S::add32(*sum, wide::<S>(S::maddubs(u, q)));
+                }
             }
             sums
         }

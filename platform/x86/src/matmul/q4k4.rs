@@ -1,12 +1,11 @@
 //! `matmul_q4k4_i8g256` and `matmul_q5k4_i8g256`: `Q4_K` and `Q5_K`.
 
-use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use core::mem::MaybeUninit;
 
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q4k4};
 
-use super::blocks::{Blocks, Tokens};
+use super::blocks::{BLOCK, Blocks, Tokens, prefetch};
 use super::products::Products;
 use super::vector::Vector;
 
@@ -18,8 +17,6 @@ const CHUNK: usize = 4;
 /// Columns up to which there is room for what is prepared; wider matrices take the definition.
 const MOST_COLUMNS: usize = 16_384;
 const MOST_CHUNKS: usize = MOST_COLUMNS / PANEL_COLUMNS / CHUNK;
-/// How far ahead of the weights in use the next ones are fetched for a single token.
-const AHEAD: usize = 4096;
 
 /// The layout; with `FIFTH` bits, that of `Q5_K`.
 pub(crate) struct K4<const FIFTH: bool>;
@@ -39,7 +36,7 @@ impl<const FIFTH: bool> Blocks for K4<FIFTH> {
     const GROUP: usize = PANEL_COLUMNS;
     const MOST_COLUMNS: usize = MOST_COLUMNS;
     /// For each token and chunk.
-    type Prepared = MaybeUninit<[[Chunk; MOST_CHUNKS]; 8]>;
+    type Prepared = MaybeUninit<[[Chunk; MOST_CHUNKS]; BLOCK]>;
 
     fn row_tile_bytes(cols: usize) -> usize {
         q4k4::row_tile_bytes(cols, FIFTH)
@@ -121,6 +118,9 @@ impl<const FIFTH: bool> K4<FIFTH> {
                 let mut sums = [S::zero(); T];
                 if k < n {
                     let panel = w.add((first + k) * Self::PANEL + v * S::LANES * 16);
+                    if v == 0 {
+                        prefetch::<T>(panel, Self::PANEL);
+                    }
                     heads[k] = S::load(panel.add(Self::HEADS));
                     unpacked[k] = unpack::<S>(heads[k]);
                     let q = tokens.q.add((first + k) * PANEL_COLUMNS);
@@ -156,16 +156,9 @@ impl<const FIFTH: bool> K4<FIFTH> {
         unpacked: S::V,
         sums: &mut [S::V; T],
     ) {
-        // SAFETY: as for `chunk`; a prefetch reads nothing.
+        // SAFETY: as for `chunk`.
         unsafe {
             let at = panel.add(P * 2 * TILE);
-            if T == 1 {
-                _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast());
-                _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD + TILE).cast());
-                if P * TILE < Self::PANEL - BITS {
-                    _mm_prefetch::<_MM_HINT_T0>(panel.wrapping_add(AHEAD + BITS + P * TILE).cast());
-                }
-            }
             let (first, second) = (S::load(at), S::load(at.add(TILE)));
             let u = if FIFTH {
                 let (bits, p) = (S::load(panel.add(BITS + P / 2 * TILE)), (P % 2 * 4) as i32);

@@ -3,7 +3,7 @@
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q5r4};
 
-use super::blocks::{Blocks, Tokens, halves};
+use super::blocks::{Blocks, Tokens, halves, prefetch};
 use super::products::Products;
 use super::quads::{GROUP, MOST_COLUMNS, PANEL, Quad, Quads};
 use super::vector::Vector;
@@ -50,15 +50,16 @@ impl Blocks for Q5 {
                 let bits = panel.add(groups * TILE);
                 let scales = bits.add(groups.div_ceil(4) * TILE + b % PANEL * 8);
                 let n = 4.min(tokens.groups - b);
+                prefetch::<T>(panel.add(b % PANEL / 4 * (full / 2)), full / 2);
                 for v in 0..NT {
                     let row = v * S::LANES * 16;
                     let nibbles = panel.add(b % PANEL * TILE + row);
                     let u = codes::<S>(nibbles, S::load(bits.add(b % PANEL / 4 * TILE + row)), n);
                     let d = halves::<S>(scales, v, n);
-                    for (t, stripes) in stripes.iter_mut().enumerate() {
-                        let (q, a, sum) = Quad::of(quads, t, b / 4).spread::<S>();
-                        let i = S::sub32(S::Products::quad5(&u, &q), sum);
-                        stripes[v] = S::addf(stripes[v], S::term(d, a, i));
+                    let sums = S::Products::quad5::<T>(&u, Quad::activations(quads, b / 4));
+                    for (t, (stripes, i)) in stripes.iter_mut().zip(sums).enumerate() {
+                        let [a, sum] = Quad::of::<T>(quads, t, b / 4).spread::<S>();
+                        stripes[v] = S::addf(stripes[v], S::term(d, a, S::sub32(i, sum)));
                     }
                 }
             }
