@@ -294,19 +294,19 @@ impl<S: Signs> Products<S> for Maddubs {
         // Four pairs of products are at most 4 * 2 * 31 * 127 = 31,496.
         // SAFETY: as above.
         unsafe {
-            let mut sums = [S::zero(); T];
-            for half in 0..2 {
-                let mut part = [S::zero(); T];
-                for (i, u) in u.iter().enumerate().skip(4 * half).take(4) {
-                    for (part, q) in part.iter_mut().zip(q) {
-                        *part = S::add16(*part, S::maddubs(*u, S::spread(q.add(16 * i))));
+            let mut all = [S::zero(); T];
+            for half in [0, 4] {
+                let mut sums = [S::zero(); T];
+                for i in half..half + 4 {
+                    for (sum, q) in sums.iter_mut().zip(q) {
+                        *sum = S::add16(*sum, S::maddubs(u[i], S::spread(q.add(16 * i))));
                     }
                 }
-                for (sum, part) in sums.iter_mut().zip(part) {
-                    *sum = S::add32(*sum, wide::<S>(part));
+                for (all, sum) in all.iter_mut().zip(sums) {
+                    *all = S::add32(*all, wide::<S>(sum));
                 }
             }
-            sums
+            all
         }
     }
     #[inline(always)]

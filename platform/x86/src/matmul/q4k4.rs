@@ -1,12 +1,11 @@
 //! `matmul_q4k4_i8g256` and `matmul_q5k4_i8g256`: `Q4_K` and `Q5_K`.
 
-use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use core::mem::MaybeUninit;
 
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q4k4};
 
-use super::blocks::{Blocks, Tokens};
+use super::blocks::{BLOCK, Blocks, Tokens, prefetch};
 use super::products::Products;
 use super::vector::Vector;
 
@@ -18,21 +17,26 @@ const CHUNK: usize = 4;
 /// Columns up to which there is room for what is prepared; wider matrices take the definition.
 const MOST_COLUMNS: usize = 16_384;
 const MOST_CHUNKS: usize = MOST_COLUMNS / PANEL_COLUMNS / CHUNK;
-/// How far ahead of the weights in use the next ones are fetched for a single token.
-const AHEAD: usize = 4096;
 
 /// The layout; with `FIFTH` bits, that of `Q5_K`.
 pub(crate) struct K4<const FIFTH: bool>;
 
-/// Sums of activations over the sub-blocks of a chunk: element `p` has, for each panel, those of sub-blocks `2 * p` and
-/// `2 * p + 1`. Each is at most 32 * 127.
-type Sums = [[i16; 2 * CHUNK]; 4];
+/// What is prepared of a chunk of a token. Panels that are not there are zeros.
+#[derive(Clone, Copy)]
+#[repr(C, align(16))]
+pub(crate) struct Chunk {
+    /// Sums of activations over the sub-blocks: element `p` has, for each panel, those of sub-blocks `2 * p` and `2 * p + 1`.
+    /// Each is at most 32 * 127.
+    sums: [[i16; 2 * CHUNK]; 4],
+    /// The scales of the panels.
+    a: [f32; CHUNK],
+}
 
 impl<const FIFTH: bool> Blocks for K4<FIFTH> {
     const GROUP: usize = PANEL_COLUMNS;
     const MOST_COLUMNS: usize = MOST_COLUMNS;
     /// For each token and chunk.
-    type Prepared = MaybeUninit<[[Sums; MOST_CHUNKS]; 8]>;
+    type Prepared = MaybeUninit<[[Chunk; MOST_CHUNKS]; BLOCK]>;
 
     fn row_tile_bytes(cols: usize) -> usize {
         q4k4::row_tile_bytes(cols, FIFTH)
@@ -48,22 +52,23 @@ impl<const FIFTH: bool> Blocks for K4<FIFTH> {
     unsafe fn prepare<S: Vector>(tokens: &Tokens, count: usize, prepared: &mut Self::Prepared) {
         for t in 0..count {
             for first in (0..tokens.groups).step_by(CHUNK) {
-                let mut sums = [[0; 2 * CHUNK]; 4];
+                let mut chunk = Chunk { sums: [[0; 2 * CHUNK]; 4], a: [0.0; CHUNK] };
                 for k in 0..CHUNK.min(tokens.groups - first) {
                     // SAFETY: the panel is one of the token's.
                     let q = unsafe {
+                        chunk.a[k] = *tokens.scales.add(t * tokens.groups + first + k);
                         let q = tokens.q.add(t * tokens.stride + (first + k) * PANEL_COLUMNS);
                         &*q.cast::<[[i8; 32]; 8]>()
                     };
                     for (s, q) in q.iter().enumerate() {
-                        sums[s / 2][2 * k + s % 2] =
+                        chunk.sums[s / 2][2 * k + s % 2] =
                             q.iter().fold(0, |sum: i16, &q| sum.wrapping_add(i16::from(q)));
                     }
                 }
                 // SAFETY: there is room for 8 tokens and `MOST_CHUNKS` chunks.
                 unsafe {
-                    let room = prepared.as_mut_ptr().cast::<Sums>();
-                    room.add(t * MOST_CHUNKS + first / CHUNK).write(sums);
+                    let room = prepared.as_mut_ptr().cast::<Chunk>();
+                    room.add(t * MOST_CHUNKS + first / CHUNK).write(chunk);
                 }
             }
         }
@@ -113,6 +118,9 @@ impl<const FIFTH: bool> K4<FIFTH> {
                 let mut sums = [S::zero(); T];
                 if k < n {
                     let panel = w.add((first + k) * Self::PANEL + v * S::LANES * 16);
+                    if v == 0 {
+                        prefetch::<T>(panel, Self::PANEL);
+                    }
                     heads[k] = S::load(panel.add(Self::HEADS));
                     unpacked[k] = unpack::<S>(heads[k]);
                     let q = tokens.q.add((first + k) * PANEL_COLUMNS);
@@ -126,13 +134,13 @@ impl<const FIFTH: bool> K4<FIFTH> {
             let x = x.assume_init_ref();
             let (minima, d, dmin) = (minima::<S>(unpacked), words::<S>(heads, 0), words::<S>(heads, 1));
             for (t, stripes) in stripes.iter_mut().enumerate() {
-                let sums = prepared.as_ptr().cast::<Sums>().add(t * MOST_CHUNKS + first / CHUNK);
+                let chunk = &*prepared.as_ptr().cast::<Chunk>().add(t * MOST_CHUNKS + first / CHUNK);
                 let mut j = S::zero();
-                for (minima, sums) in minima.iter().zip(&*sums) {
+                for (minima, sums) in minima.iter().zip(&chunk.sums) {
                     j = S::add32(j, S::madd(*minima, S::spread(sums.as_ptr().cast())));
                 }
                 let i = S::fold4([x[0][t], x[1][t], x[2][t], x[3][t]]);
-                let a = tokens.scales::<S>(t, first, n);
+                let a = S::spread(chunk.a.as_ptr().cast());
                 let term = S::subf(S::term(d, a, i), S::term(dmin, a, j));
                 stripes[v] = S::addf(stripes[v], term);
             }
@@ -148,16 +156,9 @@ impl<const FIFTH: bool> K4<FIFTH> {
         unpacked: S::V,
         sums: &mut [S::V; T],
     ) {
-        // SAFETY: as for `chunk`; a prefetch reads nothing.
+        // SAFETY: as for `chunk`.
         unsafe {
             let at = panel.add(P * 2 * TILE);
-            if T == 1 {
-                _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast());
-                _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD + TILE).cast());
-                if P * TILE < Self::PANEL - BITS {
-                    _mm_prefetch::<_MM_HINT_T0>(panel.wrapping_add(AHEAD + BITS + P * TILE).cast());
-                }
-            }
             let (first, second) = (S::load(at), S::load(at.add(TILE)));
             let u = if FIFTH {
                 let (bits, p) = (S::load(panel.add(BITS + P / 2 * TILE)), (P % 2 * 4) as i32);
