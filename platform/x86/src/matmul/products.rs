@@ -8,7 +8,7 @@ use super::vector::Vector;
 
 /// Products of bytes with vectors of an instruction set. `unsafe` as in [`Vector`].
 pub(crate) trait Products<S: Vector> {
-    /// The scales of two `q6r4` sub-blocks.
+    /// The scales of two sub-blocks of 16 columns, or of 32.
     type Pair: Copy;
 
     /// Sums of [`dot`](Self::dot) fit for this many `t2r4` tiles, or always ([`usize::MAX`]).
@@ -28,12 +28,15 @@ pub(crate) trait Products<S: Vector> {
     /// `total + sums` of [`dot_tile`](Self::dot_tile), in four 32-bit elements a row.
     unsafe fn collect(total: S::V, sums: [S::V; 4]) -> S::V;
 
-    /// Sums of the products of four groups of 32 nibbles, `u`, a group to each 32-bit element of a lane.
-    unsafe fn quad4(u: &[S::V; 8], q: &[S::V; 8]) -> S::V;
+    /// Sums of the products of four groups of 32 nibbles, `u`, a group to each 32-bit element of a lane, for `T` tokens with
+    /// 8 x 16 bytes of activations at `q`.
+    unsafe fn quad4<const T: usize>(u: &[S::V; 8], q: [*const u8; T]) -> [S::V; T];
+    /// As [`quad4`](Self::quad4), of codes of at most 31.
+    unsafe fn quad5<const T: usize>(u: &[S::V; 8], q: [*const u8; T]) -> [S::V; T];
     /// Signed bytes as [`quad8`](Self::quad8) takes them: with [`OFFSET`](Self::OFFSET) added.
     unsafe fn signed(w: S::V) -> S::V;
     /// As [`quad4`](Self::quad4), of signed bytes.
-    unsafe fn quad8(w: &[S::V; 8], q: &[S::V; 8]) -> S::V;
+    unsafe fn quad8<const T: usize>(w: &[S::V; 8], q: [*const u8; T]) -> [S::V; T];
 
     /// Scales of two sub-blocks, `[2][4 rows]` at `p`, for the rows of vector `v` of a row tile.
     unsafe fn scales(p: *const u8, v: usize) -> Self::Pair;
@@ -41,6 +44,24 @@ pub(crate) trait Products<S: Vector> {
     unsafe fn offsets(q: *const u8, c: *mut u8);
     /// Adds to `sums` the products of two sub-blocks, `(u - 32) * q * scale`.
     unsafe fn sub_blocks(sums: S::V, u: [S::V; 2], q: [S::V; 2], c: *const u8, scales: Self::Pair) -> S::V;
+
+    /// Of eight scales below 128, the first bytes of each lane: those of sub-blocks `2 * pair` and `2 * pair + 1`.
+    unsafe fn wide_scales(scales: S::V, pair: usize) -> Self::Pair;
+    /// Adds to `sums` the products of two sub-blocks of 32 columns, with codes of at most 31.
+    unsafe fn wide_sub_blocks(sums: S::V, u: [S::V; 4], q: [S::V; 4], scales: Self::Pair) -> S::V;
+}
+
+/// The bytes of eight scales as eight words, for each pair: `PER` words of each sub-block in turn, from `FIRST` on.
+const fn wide_order<const FIRST: usize, const PER: usize>() -> [[u8; 16]; 4] {
+    // Bit 7: zero.
+    let mut order = [[0x80; 16]; 4];
+    let mut i = 0;
+    while i < 8 * 4 {
+        let (pair, word) = (i / 8, i % 8);
+        order[pair][2 * word] = (2 * pair + FIRST + word / PER) as u8;
+        i += 1;
+    }
+    order
 }
 
 /// For each row of a tile, the bytes of `[2 sub-blocks][4 rows]` of scales in the upper halves of eight words: `PER` words of
@@ -116,17 +137,31 @@ impl<S: Dot> Products<S> for Vnni {
         }
     }
     #[inline(always)]
-    unsafe fn quad4(u: &[S::V; 8], q: &[S::V; 8]) -> S::V {
-        // Two sums, because one would wait for itself eight times.
+    unsafe fn quad4<const T: usize>(u: &[S::V; 8], q: [*const u8; T]) -> [S::V; T] {
+        // The tokens take turns, and a few tokens have two sums each: an addition waits for the one before it.
         // SAFETY: as above.
         unsafe {
-            let (mut a, mut b) = (S::dpbusd(S::zero(), u[0], q[0]), S::dpbusd(S::zero(), u[1], q[1]));
-            for i in [2, 4, 6] {
-                a = S::dpbusd(a, u[i], q[i]);
-                b = S::dpbusd(b, u[i + 1], q[i + 1]);
+            let mut sums = [[S::zero(); 2]; T];
+            for i in (0..8).step_by(2) {
+                for (sums, q) in sums.iter_mut().zip(q) {
+                    sums[0] = S::dpbusd(sums[0], u[i], S::spread(q.add(16 * i)));
+                }
+                for (sums, q) in sums.iter_mut().zip(q) {
+                    let sum = if T < 4 { &mut sums[1] } else { &mut sums[0] };
+                    *sum = S::dpbusd(*sum, u[i + 1], S::spread(q.add(16 * i + 16)));
+                }
             }
-            S::add32(a, b)
+            let mut all = [S::zero(); T];
+            for (all, sums) in all.iter_mut().zip(sums) {
+                *all = if T < 4 { S::add32(sums[0], sums[1]) } else { sums[0] };
+            }
+            all
         }
+    }
+    #[inline(always)]
+    unsafe fn quad5<const T: usize>(u: &[S::V; 8], q: [*const u8; T]) -> [S::V; T] {
+        // SAFETY: as above.
+        unsafe { <Self as Products<S>>::quad4(u, q) }
     }
     #[inline(always)]
     unsafe fn signed(w: S::V) -> S::V {
@@ -134,7 +169,7 @@ impl<S: Dot> Products<S> for Vnni {
         unsafe { S::xor(w, S::splat8(128)) }
     }
     #[inline(always)]
-    unsafe fn quad8(w: &[S::V; 8], q: &[S::V; 8]) -> S::V {
+    unsafe fn quad8<const T: usize>(w: &[S::V; 8], q: [*const u8; T]) -> [S::V; T] {
         // SAFETY: as above.
         unsafe { <Self as Products<S>>::quad4(w, q) }
     }
@@ -163,6 +198,24 @@ impl<S: Dot> Products<S> for Vnni {
         unsafe {
             let both = S::pack32(S::dpbusd(S::zero(), u[0], q[0]), S::dpbusd(S::zero(), u[1], q[1]));
             S::dpwssd(sums, S::sub16(both, S::spread(c)), scales)
+        }
+    }
+    #[inline(always)]
+    unsafe fn wide_scales(scales: S::V, pair: usize) -> S::V {
+        // SAFETY: as above; there are four pairs.
+        unsafe {
+            let order: &[[u8; 16]; 4] = const { &wide_order::<0, 4>() };
+            S::shuffle8(scales, S::spread(order[pair].as_ptr()))
+        }
+    }
+    #[inline(always)]
+    unsafe fn wide_sub_blocks(sums: S::V, u: [S::V; 4], q: [S::V; 4], scales: S::V) -> S::V {
+        // Eight products are at most 8 * 31 * 127 = 31,496: they fit i16.
+        // SAFETY: as above.
+        unsafe {
+            let first = S::dpbusd(S::dpbusd(S::zero(), u[0], q[0]), u[1], q[1]);
+            let second = S::dpbusd(S::dpbusd(S::zero(), u[2], q[2]), u[3], q[3]);
+            S::dpwssd(sums, S::pack32(first, second), scales)
         }
     }
 }
@@ -220,15 +273,40 @@ impl<S: Signs> Products<S> for Maddubs {
         unsafe { S::add32(total, S::add32(wide::<S>(a), S::sar32(wide::<S>(b), 2))) }
     }
     #[inline(always)]
-    unsafe fn quad4(u: &[S::V; 8], q: &[S::V; 8]) -> S::V {
+    unsafe fn quad4<const T: usize>(u: &[S::V; 8], q: [*const u8; T]) -> [S::V; T] {
         // Eight pairs of products are at most 8 * 2 * 15 * 127 = 30,480.
         // SAFETY: as above.
         unsafe {
-            let mut sums = S::maddubs(u[0], q[0]);
-            for (u, q) in u.iter().zip(q).skip(1) {
-                sums = S::add16(sums, S::maddubs(*u, *q));
+            let mut sums = [S::zero(); T];
+            for (i, u) in u.iter().enumerate() {
+                for (sum, q) in sums.iter_mut().zip(q) {
+                    *sum = S::add16(*sum, S::maddubs(*u, S::spread(q.add(16 * i))));
+                }
             }
-            wide::<S>(sums)
+            for sum in &mut sums {
+                *sum = wide::<S>(*sum);
+            }
+            sums
+        }
+    }
+    #[inline(always)]
+    unsafe fn quad5<const T: usize>(u: &[S::V; 8], q: [*const u8; T]) -> [S::V; T] {
+        // Four pairs of products are at most 4 * 2 * 31 * 127 = 31,496.
+        // SAFETY: as above.
+        unsafe {
+            let mut all = [S::zero(); T];
+            for half in [0, 4] {
+                let mut sums = [S::zero(); T];
+                for (i, u) in u.iter().enumerate().skip(half).take(4) {
+                    for (sum, q) in sums.iter_mut().zip(q) {
+                        *sum = S::add16(*sum, S::maddubs(*u, S::spread(q.add(16 * i))));
+                    }
+                }
+                for (all, sum) in all.iter_mut().zip(sums) {
+                    *all = S::add32(*all, wide::<S>(sum));
+                }
+            }
+            all
         }
     }
     #[inline(always)]
@@ -236,14 +314,18 @@ impl<S: Signs> Products<S> for Maddubs {
         w
     }
     #[inline(always)]
-    unsafe fn quad8(w: &[S::V; 8], q: &[S::V; 8]) -> S::V {
+    unsafe fn quad8<const T: usize>(w: &[S::V; 8], q: [*const u8; T]) -> [S::V; T] {
         // |w| is at most 128, and fits as unsigned; the sign goes to q, which is never -128. Two products are at most
         // 2 * 128 * 127 = 32,512.
         // SAFETY: as above.
         unsafe {
-            let mut sums = S::zero();
-            for (w, q) in w.iter().zip(q) {
-                sums = S::add32(sums, wide::<S>(S::maddubs(S::abs8(*w), S::sign8(*q, *w))));
+            let mut sums = [S::zero(); T];
+            for (i, w) in w.iter().enumerate() {
+                let u = S::abs8(*w);
+                for (sum, q) in sums.iter_mut().zip(q) {
+                    let q = S::sign8(S::spread(q.add(16 * i)), *w);
+                    *sum = S::add32(*sum, wide::<S>(S::maddubs(u, q)));
+                }
             }
             sums
         }
@@ -276,6 +358,25 @@ impl<S: Signs> Products<S> for Maddubs {
         unsafe {
             let first = S::sub16(S::maddubs(u[0], q[0]), S::spread(c));
             let second = S::sub16(S::maddubs(u[1], q[1]), S::spread(c.add(16)));
+            S::add32(sums, S::add32(S::madd(first, scales[0]), S::madd(second, scales[1])))
+        }
+    }
+    #[inline(always)]
+    unsafe fn wide_scales(scales: S::V, pair: usize) -> [S::V; 2] {
+        // SAFETY: as above; there are four pairs.
+        unsafe {
+            let (first, second): (&[[u8; 16]; 4], &[[u8; 16]; 4]) =
+                const { (&wide_order::<0, 8>(), &wide_order::<1, 8>()) };
+            [first, second].map(|order| S::shuffle8(scales, S::spread(order[pair].as_ptr())))
+        }
+    }
+    #[inline(always)]
+    unsafe fn wide_sub_blocks(sums: S::V, u: [S::V; 4], q: [S::V; 4], scales: [S::V; 2]) -> S::V {
+        // Four products are at most 4 * 31 * 127 = 15,748.
+        // SAFETY: as above.
+        unsafe {
+            let first = S::add16(S::maddubs(u[0], q[0]), S::maddubs(u[1], q[1]));
+            let second = S::add16(S::maddubs(u[2], q[2]), S::maddubs(u[3], q[3]));
             S::add32(sums, S::add32(S::madd(first, scales[0]), S::madd(second, scales[1])))
         }
     }

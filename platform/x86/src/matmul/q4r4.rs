@@ -3,7 +3,7 @@
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q4r4};
 
-use super::blocks::{Blocks, Tokens, halves};
+use super::blocks::{Blocks, Tokens, halves, prefetch};
 use super::products::Products;
 use super::quads::{GROUP, MOST_COLUMNS, PANEL, Quad, Quads, transposed};
 use super::vector::Vector;
@@ -55,6 +55,7 @@ impl<const MINIMA: bool> Blocks for Q4<MINIMA> {
                 let scales = panel.add(groups * TILE + b % PANEL * 8);
                 let minima = scales.add((groups * 8).next_multiple_of(64));
                 let n = 4.min(tokens.groups - b);
+                prefetch::<T>(panel.add(b % PANEL / 4 * (full / 2)), full / 2);
                 for v in 0..NT {
                     let w = transposed::<S>(tiles.add(v * S::LANES * 16), TILE, n);
                     let mut u = [S::zero(); 8];
@@ -64,9 +65,9 @@ impl<const MINIMA: bool> Blocks for Q4<MINIMA> {
                     }
                     let d = halves::<S>(scales, v, n);
                     let m = if MINIMA { halves::<S>(minima, v, n) } else { S::zero() };
-                    for (t, stripes) in stripes.iter_mut().enumerate() {
-                        let (q, a, sum) = Quad::of(quads, t, b / 4).spread::<S>();
-                        let i = S::Products::quad4(&u, &q);
+                    let sums = S::Products::quad4::<T>(&u, Quad::activations(quads, b / 4));
+                    for (t, (stripes, i)) in stripes.iter_mut().zip(sums).enumerate() {
+                        let [a, sum] = Quad::of::<T>(quads, t, b / 4).spread::<S>();
                         let term = if MINIMA {
                             S::addf(S::term(d, a, i), S::mulf(S::mulf(m, a), sum))
                         } else {

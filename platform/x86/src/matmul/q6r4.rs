@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q6r4};
 
-use super::blocks::{Blocks, Tokens, halves};
+use super::blocks::{BLOCK, Blocks, Tokens, halves, prefetch};
 use super::products::Products;
 use super::vector::Vector;
 
@@ -21,8 +21,8 @@ pub(crate) struct Q6;
 impl Blocks for Q6 {
     const GROUP: usize = PANEL_COLUMNS;
     const MOST_COLUMNS: usize = MOST_COLUMNS;
-    /// For each token, what an offset of 32 adds to its products: as [`Products::offsets`] makes them.
-    type Prepared = MaybeUninit<[[u8; MOST_COLUMNS]; 8]>;
+    /// For each 32 columns, and for each token of the block, what an offset of 32 adds to the products: as [`Products::offsets`] makes them.
+    type Prepared = MaybeUninit<[[u8; MOST_COLUMNS]; BLOCK]>;
 
     fn row_tile_bytes(cols: usize) -> usize {
         q6r4::row_tile_bytes(cols)
@@ -40,7 +40,7 @@ impl Blocks for Q6 {
             for at in (0..tokens.groups * PANEL_COLUMNS).step_by(32) {
                 // SAFETY: there is room for 8 tokens of up to `MOST_COLUMNS`.
                 unsafe {
-                    let to = prepared.as_mut_ptr().cast::<u8>().add(t * MOST_COLUMNS + at);
+                    let to = prepared.as_mut_ptr().cast::<u8>().add(at * count + t * 32);
                     S::Products::offsets(tokens.q.add(t * tokens.stride + at), to);
                 }
             }
@@ -94,6 +94,7 @@ unsafe fn panel<S: Vector, const NT: usize, const T: usize>(
         let mut sums = [[S::zero(); NT]; T];
         for quarter in 0..4 {
             let at = b * PANEL_COLUMNS + quarter * 64;
+            prefetch::<T>(w.add(quarter * (PANEL / 4)), PANEL / 4);
             for v in 0..NT {
                 let tile = w.add(quarter * QUARTER + v * S::LANES * 16);
                 let high = S::load(tile.add(128));
@@ -108,7 +109,7 @@ unsafe fn panel<S: Vector, const NT: usize, const T: usize>(
                     for (t, sums) in sums.iter_mut().enumerate() {
                         let at = at + half * 32;
                         let q = tokens.q.add(t * tokens.stride + at);
-                        let c = prepared.as_ptr().cast::<u8>().add(t * MOST_COLUMNS + at);
+                        let c = prepared.as_ptr().cast::<u8>().add(at * T + t * 32);
                         sums[v] = S::Products::sub_blocks(
                             sums[v],
                             u,

@@ -3,7 +3,7 @@
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q8r4};
 
-use super::blocks::{Blocks, Tokens, halves};
+use super::blocks::{Blocks, Tokens, halves, prefetch};
 use super::products::Products;
 use super::quads::{GROUP, MOST_COLUMNS, PANEL, Quad, Quads, transposed};
 use super::vector::Vector;
@@ -54,6 +54,7 @@ impl Blocks for Q8 {
                 let panel = w.add(b / PANEL * full);
                 let scales = panel.add(groups * TILES + b % PANEL * 8);
                 let n = 4.min(tokens.groups - b);
+                prefetch::<T>(panel.add(b % PANEL / 4 * (full / 2)), full / 2);
                 for v in 0..NT {
                     let tiles = panel.add(b % PANEL * TILES + v * S::LANES * 16);
                     let first = transposed::<S>(tiles, TILES, n);
@@ -63,9 +64,9 @@ impl Blocks for Q8 {
                         *to = S::Products::signed(*from);
                     }
                     let d = halves::<S>(scales, v, n);
-                    for (t, stripes) in stripes.iter_mut().enumerate() {
-                        let (q, a, sum) = Quad::of(quads, t, b / 4).spread::<S>();
-                        let mut i = S::Products::quad8(&w, &q);
+                    let sums = S::Products::quad8::<T>(&w, Quad::activations(quads, b / 4));
+                    for (t, (stripes, mut i)) in stripes.iter_mut().zip(sums).enumerate() {
+                        let [a, sum] = Quad::of::<T>(quads, t, b / 4).spread::<S>();
                         if <S::Products as Products<S>>::OFFSET != 0 {
                             i = S::sub32(i, sum);
                         }

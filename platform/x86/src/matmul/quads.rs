@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 
 use bitnet_edge_kernels::tile::PANEL_COLUMNS;
 
-use super::blocks::Tokens;
+use super::blocks::{BLOCK, Tokens};
 use super::vector::Vector;
 
 pub(crate) const GROUP: usize = 32;
@@ -28,8 +28,8 @@ pub(crate) struct Quad {
     sums: [u32; 4],
 }
 
-/// Of up to eight tokens.
-pub(crate) type Quads = MaybeUninit<[[Quad; MOST_COLUMNS / GROUP / 4]; 8]>;
+/// Of up to eight tokens; those of a quad are neighbours.
+pub(crate) type Quads = MaybeUninit<[[Quad; MOST_COLUMNS / GROUP / 4]; BLOCK]>;
 
 impl Quad {
     /// Prepares `count` tokens.
@@ -54,43 +54,43 @@ impl Quad {
                     }
                 }
                 // SAFETY: there is room for this quad.
-                unsafe {
-                    quads
-                        .as_mut_ptr()
-                        .cast::<[Self; MOST_COLUMNS / GROUP / 4]>()
-                        .add(t)
-                        .cast::<Self>()
-                        .add(i)
-                        .write(quad)
-                };
+                unsafe { quads.as_mut_ptr().cast::<Self>().add(i * count + t).write(quad) };
             }
         }
     }
 
-    /// Quad `i` of token `t`.
+    /// Quad `i` of token `t` of `T`.
     ///
     /// # Safety
     /// It was prepared.
     #[inline(always)]
-    pub(crate) unsafe fn of(quads: &Quads, t: usize, i: usize) -> &Self {
+    pub(crate) unsafe fn of<const T: usize>(quads: &Quads, t: usize, i: usize) -> &Self {
         // SAFETY: as promised.
-        unsafe { &*quads.as_ptr().cast::<[Self; MOST_COLUMNS / GROUP / 4]>().add(t).cast::<Self>().add(i) }
+        unsafe { &*quads.as_ptr().cast::<Self>().add(i * T + t) }
     }
 
-    /// Activations, scales, and sums in every lane.
+    /// The activations of quad `i` of `T` tokens, as [`Products`](super::products::Products) takes them.
+    ///
+    /// # Safety
+    /// They were prepared.
+    #[inline(always)]
+    pub(crate) unsafe fn activations<const T: usize>(quads: &Quads, i: usize) -> [*const u8; T] {
+        let mut q = [core::ptr::null(); T];
+        for (t, q) in q.iter_mut().enumerate() {
+            // SAFETY: as promised.
+            *q = unsafe { Self::of::<T>(quads, t, i).q.as_ptr().cast() };
+        }
+        q
+    }
+
+    /// Scales and sums in every lane.
     ///
     /// # Safety
     /// The features of `S` are there.
     #[inline(always)]
-    pub(crate) unsafe fn spread<S: Vector>(&self) -> ([S::V; 8], S::V, S::V) {
+    pub(crate) unsafe fn spread<S: Vector>(&self) -> [S::V; 2] {
         // SAFETY: as promised.
-        unsafe {
-            let mut q = [S::zero(); 8];
-            for (to, from) in q.iter_mut().zip(self.q.as_flattened()) {
-                *to = S::spread(from.as_ptr().cast());
-            }
-            (q, S::spread(self.a.as_ptr().cast()), S::spread(self.sums.as_ptr().cast()))
-        }
+        unsafe { [S::spread(self.a.as_ptr().cast()), S::spread(self.sums.as_ptr().cast())] }
     }
 }
 

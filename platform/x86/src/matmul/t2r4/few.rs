@@ -4,12 +4,11 @@ use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 use bitnet_edge_kernels::tile::{Results, TILE_ROWS, t2r4};
 
+use super::super::AHEAD;
 use super::super::products::Products;
 use super::super::vector::Vector;
 use super::{Product, RowScales, TILE};
 
-/// How far ahead of the weights in use the next ones are fetched. See `docs/performance.md` for what else was tried.
-const AHEAD: usize = 4096;
 /// Row tiles between two times that results are put: what is done then keeps the stream waiting.
 const BATCH: usize = 16;
 const ROWS: usize = BATCH * TILE_ROWS;
