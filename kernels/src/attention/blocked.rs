@@ -9,8 +9,11 @@ use super::{CHUNK, KvElement, Queries, RECORD_HEAD, positions, softmax_parts, wi
 use crate::Error;
 use crate::simd::{F32x16, LANES};
 
-/// Queries that share what is widened.
-const PASS: usize = 16;
+mod direct;
+
+/// Most queries that share what is widened, and most blocks that they have.
+const PASS: usize = 64;
+const PASS_BLOCKS: usize = 512;
 /// Positions whose keys are widened at a time.
 const KEYS: usize = LANES;
 /// Sixteen elements of a row, padded with zeros at the end of a head.
@@ -21,18 +24,18 @@ const WIDEST: usize = BLOCKS * LANES;
 /// Blocks for widened rows: all blocks of [`KEYS`] keys, or some blocks of [`CHUNK`] values.
 const ROWS: usize = BLOCKS * KEYS;
 
-/// Memory of [`blocked`], 36 KiB. What is in it does not matter.
+/// Memory of [`blocked`], 64 KiB. What is in it does not matter.
 ///
 /// ```
 /// use bitnet_edge_kernels::attention::Scratch;
 /// let scratch = Scratch::new();
-/// assert_eq!(size_of_val(&scratch), 36 * 1024);
+/// assert_eq!(size_of_val(&scratch), 64 * 1024);
 /// ```
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 pub struct Scratch {
     /// Tiles of queries: `[blocks][queries of the tile]`.
-    queries: [Block; BLOCKS * PASS],
+    queries: [Block; PASS_BLOCKS],
     /// Keys `[groups of K][blocks][K]`, then values `[positions][B]`.
     rows: [Block; ROWS],
     /// A query's scores, then its probabilities.
@@ -48,7 +51,7 @@ impl Scratch {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            queries: [[0.0; LANES]; BLOCKS * PASS],
+            queries: [[0.0; LANES]; PASS_BLOCKS],
             rows: [[0.0; LANES]; ROWS],
             scores: [[0.0; CHUNK]; PASS],
         }
@@ -91,18 +94,14 @@ pub fn blocked<E: KvElement, V: F32x16>(
     }
     let n = positions(q.head_dim, k.len(), v.len())?;
     let call = Call { q, k, v, c, n, blocks: q.head_dim.div_ceil(LANES) };
-    let width = (RECORD_HEAD + q.head_dim) * PASS;
-    for (pass, records) in records.chunks_mut(width).enumerate() {
-        // Tiles whose sums and operands the registers hold.
-        if V::REGISTERS >= 32 {
-            call.pass::<V, 4, 4, 4>(pass * PASS, records, scratch)?;
-        } else if V::REGISTERS >= 8 {
-            call.pass::<V, 2, 2, 2>(pass * PASS, records, scratch)?;
-        } else {
-            call.pass::<V, 2, 1, 1>(pass * PASS, records, scratch)?;
-        }
+    // Tiles whose sums and operands the registers hold.
+    if V::REGISTERS >= 32 {
+        call.passes::<V, 4, 4, 4>(records, scratch)
+    } else if V::REGISTERS >= 8 {
+        call.passes::<V, 2, 2, 2>(records, scratch)
+    } else {
+        call.passes::<V, 2, 1, 1>(records, scratch)
     }
-    Ok(())
 }
 
 struct Call<'a, E> {
@@ -115,6 +114,27 @@ struct Call<'a, E> {
 }
 
 impl<E: KvElement> Call<'_, E> {
+    #[inline(always)]
+    fn passes<V: F32x16, const Q: usize, const K: usize, const B: usize>(
+        &self,
+        records: &mut [f32],
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        // What is used once is not worth a copy.
+        if self.q.count() <= Q && self.q.head_dim.is_multiple_of(LANES * B) {
+            return match self.q.count() {
+                1 => self.direct::<V, 1, K, B>(records, scratch),
+                2 => self.direct::<V, 2, K, B>(records, scratch),
+                _ => self.direct::<V, Q, K, B>(records, scratch),
+            };
+        }
+        let pass = PASS.min(PASS_BLOCKS / self.blocks);
+        for (i, records) in records.chunks_mut((RECORD_HEAD + self.q.head_dim) * pass).enumerate() {
+            self.pass::<V, Q, K, B>(i * pass, records, scratch)?;
+        }
+        Ok(())
+    }
+
     /// The queries from `first` on, as many as there are records, at most [`PASS`].
     #[inline(always)]
     fn pass<V: F32x16, const Q: usize, const K: usize, const B: usize>(
@@ -143,10 +163,7 @@ impl<E: KvElement> Call<'_, E> {
             self.score::<V, 1, K>(at, q1, rows, s1);
         }
         for (s, o) in [(&mut *s, &mut *o), (&mut *s2, &mut *o2), (&mut *s1, &mut *o1)] {
-            for (scores, record) in s.iter_mut().zip(o.chunks_exact_mut(width)) {
-                let (m, l) = softmax_parts::<V>(scores, self.n)?;
-                *record.first_chunk_mut().ok_or(MISFIT)? = [m, l];
-            }
+            self.softmax::<V>(s, o)?;
         }
         for group in 0..self.blocks.div_ceil(B) {
             self.widen_values::<V, B>(group, rows);
@@ -157,12 +174,25 @@ impl<E: KvElement> Call<'_, E> {
         Ok(())
     }
 
+    /// Scores become probabilities; maxima and sums go to the records.
+    #[inline(always)]
+    fn softmax<V: F32x16>(&self, scores: &mut [[f32; CHUNK]], records: &mut [f32]) -> Result<(), Error> {
+        for (scores, record) in scores.iter_mut().zip(records.chunks_exact_mut(RECORD_HEAD + self.q.head_dim))
+        {
+            let (m, l) = softmax_parts::<V>(scores, self.n)?;
+            *record.first_chunk_mut().ok_or(MISFIT)? = [m, l];
+        }
+        Ok(())
+    }
+
     /// Lays out queries for tiles of `T`: `[tiles][blocks][T]`.
     #[inline(always)]
     fn pack<V: F32x16, const T: usize>(&self, first: usize, tiles: &mut [Block]) -> Result<(), Error> {
+        // The last tile of a call may have fewer queries: the last of them stands for those.
+        let last = self.q.count() - 1;
         for (i, tile) in tiles.chunks_exact_mut(self.blocks * T).enumerate() {
             for j in 0..T {
-                let q = self.q.get(first + i * T + j).ok_or(Queries::SHORT)?;
+                let q = self.q.get(last.min(first + i * T + j)).ok_or(Queries::SHORT)?;
                 for (to, x) in tile.as_chunks_mut::<T>().0.iter_mut().zip(q.chunks(LANES)) {
                     if let Some(to) = to.get_mut(j) {
                         V::load_part(x).store(to);
@@ -234,14 +264,20 @@ impl<E: KvElement> Call<'_, E> {
                         }
                     }
                 }
-                let mut folded = [0.0; LANES];
-                V::fold16(sums).mul(V::splat(self.c)).store(&mut folded);
-                for (scores, folded) in scores.iter_mut().zip(folded.chunks_exact(LANES / T)) {
-                    let scores = scores.get_mut(at..at + LANES / T).unwrap_or_default();
-                    for (s, f) in scores.iter_mut().zip(folded) {
-                        *s = *f;
-                    }
-                }
+                self.fold(sums, at, scores);
+            }
+        }
+    }
+
+    /// Folds the sums of some positions from `at` on, those of the first query first.
+    #[inline(always)]
+    fn fold<V: F32x16, const T: usize>(&self, sums: [V; LANES], at: usize, scores: &mut [[f32; CHUNK]; T]) {
+        let mut folded = [0.0; LANES];
+        V::fold16(sums).mul(V::splat(self.c)).store(&mut folded);
+        for (scores, folded) in scores.iter_mut().zip(folded.chunks_exact(LANES / T)) {
+            let scores = scores.get_mut(at..at + LANES / T).unwrap_or_default();
+            for (s, f) in scores.iter_mut().zip(folded) {
+                *s = *f;
             }
         }
     }
@@ -268,13 +304,24 @@ impl<E: KvElement> Call<'_, E> {
                     }
                 }
             }
-            for (record, sums) in records.chunks_exact_mut(width).zip(&sums) {
-                let out = record.get_mut(RECORD_HEAD + group * B * LANES..).unwrap_or_default();
-                for (out, sum) in out.chunks_mut(LANES).zip(sums) {
-                    match out.first_chunk_mut() {
-                        Some(out) => sum.store(out),
-                        None => sum.store_part(out),
-                    }
+            self.put(group, &sums, records);
+        }
+    }
+
+    /// Writes `B` blocks of outputs to the records of a tile.
+    #[inline(always)]
+    fn put<V: F32x16, const T: usize, const B: usize>(
+        &self,
+        group: usize,
+        sums: &[[V; B]; T],
+        records: &mut [f32],
+    ) {
+        for (record, sums) in records.chunks_exact_mut(RECORD_HEAD + self.q.head_dim).zip(sums) {
+            let out = record.get_mut(RECORD_HEAD + group * B * LANES..).unwrap_or_default();
+            for (out, sum) in out.chunks_mut(LANES).zip(sums) {
+                match out.first_chunk_mut() {
+                    Some(out) => sum.store(out),
+                    None => sum.store_part(out),
                 }
             }
         }

@@ -33,8 +33,21 @@ fn factor(width: usize) -> f32 {
 }
 
 /// Tokens and heads of the queries of a case: every group a model has, tiles that are not full, more than one pass.
-const QUERIES: &[[usize; 2]] =
-    &[[1, 1], [1, 4], [1, 3], [1, 5], [1, 2], [2, 3], [5, 1], [16, 1], [3, 7], [4, 4], [17, 1], [2, 9]];
+const QUERIES: &[[usize; 2]] = &[
+    [1, 1],
+    [1, 4],
+    [1, 3],
+    [1, 5],
+    [1, 2],
+    [2, 3],
+    [5, 1],
+    [16, 1],
+    [3, 7],
+    [4, 4],
+    [17, 1],
+    [2, 9],
+    [66, 1],
+];
 /// Elements behind a token's queries in its row.
 const GAP: usize = 3;
 

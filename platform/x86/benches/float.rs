@@ -54,9 +54,16 @@ fn noise(n: usize) -> Vec<f32> {
 }
 
 fn attention(b: &Bench) {
-    for (hd, heads, tokens) in
-        [(128, 4, 1), (128, 4, 4), (128, 1, 1), (128, 1, 16), (64, 3, 1), (64, 3, 16), (48, 2, 1)]
-    {
+    for (hd, heads, tokens) in [
+        (128, 4, 1),
+        (128, 4, 4),
+        (128, 4, 16),
+        (128, 1, 1),
+        (128, 1, 16),
+        (64, 3, 1),
+        (64, 3, 16),
+        (48, 2, 1),
+    ] {
         let q = noise(hd * heads * tokens);
         let half = |x: Vec<f32>| x.into_iter().map(f32_to_f16).collect::<Vec<u16>>();
         let (k, v) = (half(noise(64 * hd)), half(noise(64 * hd)));

@@ -5,7 +5,11 @@ use crate::lanes::{Avx2Lanes, Avx512Lanes};
 
 super::token! {
     /// AVX-512 with byte products in one instruction (VNNI): Intel servers since 2019, AMD since 2022.
-    Avx512Vnni: super::first_missing!("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni")
+    Avx512Vnni: super::first_missing!(
+        // What the compiler takes AVX-512 to include, and a virtual machine may not have.
+        "avx2", "f16c", "fma",
+        "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni"
+    )
 }
 
 impl Kernels for Avx512Vnni {
