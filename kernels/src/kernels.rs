@@ -236,6 +236,14 @@ pub trait Kernels: Copy + Sync {
         gate::gate::<Self::Lanes>(act, g, u)
     }
 
+    /// [`attention::store`]
+    ///
+    /// # Errors
+    /// As there.
+    fn store<E: KvElement>(&self, x: &[f32], row: &mut [E]) -> Result<(), Error> {
+        attention::store::<E, Self::Lanes>(x, row)
+    }
+
     /// [`attention::each`]
     ///
     /// # Errors

@@ -66,8 +66,11 @@ pub fn rms_norm_in_place<V: F32x16>(x: &mut [f32], w: &[f32], eps: f32) -> Resul
         return Err(Error::Operand("x and w of a norm differ in length"));
     }
     let scale = V::splat(rms_scale::<V>(x, eps)?);
-    for (x, w) in x.chunks_mut(LANES).zip(w.chunks(LANES)) {
-        V::load_part(x).mul(scale).mul(V::load_part(w)).store_part(x);
+    let (x16, x_tail) = x.as_chunks_mut::<LANES>();
+    let (w16, w_tail) = w.as_chunks::<LANES>();
+    for (x, w) in x16.iter_mut().zip(w16) {
+        V::load(x).mul(scale).mul(V::load(w)).store(x);
     }
+    V::load_part(x_tail).mul(scale).mul(V::load_part(w_tail)).store_part(x_tail);
     Ok(())
 }

@@ -28,7 +28,7 @@ pub const GROUP_FLOOR: f32 = f32::from_bits(7 << 23);
 /// ```
 /// assert_eq!(bitnet_edge_kernels::quantize::abs_max(&[-3.0, 2.0]), Ok(3.0));
 /// ```
-#[inline]
+#[inline(always)]
 pub fn abs_max(x: &[f32]) -> Result<f32, Error> {
     let bits = x.iter().fold(0, |m: u32, v| m.max(v.to_bits() & 0x7fff_ffff));
     if bits >= 0x7f80_0000 { Err(Error::NonFinite) } else { Ok(f32::from_bits(bits)) }
@@ -47,11 +47,12 @@ pub fn round_half_even(x: f32) -> i32 {
 
 #[inline(always)]
 fn scaled(x: &[f32], s: f32, q: &mut [i8]) -> i32 {
-    let mut sum = 0;
+    let mut sum = 0i32;
     for (q, &x) in q.iter_mut().zip(x) {
         let v = round_half_even(x * s);
         *q = v as i8;
-        sum += v;
+        // At most 127 a value; a checked addition would not be vectorized.
+        sum = sum.wrapping_add(v);
     }
     sum
 }
@@ -69,6 +70,7 @@ fn scaled(x: &[f32], s: f32, q: &mut [i8]) -> i32 {
 /// assert_eq!((s, sum, q), (127.0, 63, [127, -64, 0, 0])); // 63.5 rounds to 64
 /// # Ok::<(), bitnet_edge_kernels::Error>(())
 /// ```
+#[inline(always)]
 pub fn token(x: &[f32], q: &mut [i8]) -> Result<(f32, i32), Error> {
     let amax = abs_max(x)?;
     let s = 127.0 / if amax > TOKEN_FLOOR { amax } else { TOKEN_FLOOR };
@@ -92,6 +94,7 @@ pub fn token(x: &[f32], q: &mut [i8]) -> Result<(f32, i32), Error> {
 /// assert_eq!((q[0], a[0], sum[0]), (127, 0.1, 32 * 127));
 /// # Ok::<(), bitnet_edge_kernels::Error>(())
 /// ```
+#[inline(always)]
 pub fn groups<const N: usize>(
     x: &[f32],
     q: &mut [i8],
@@ -120,7 +123,7 @@ pub fn groups<const N: usize>(
 /// let mut q = [0i8; 2];
 /// assert_eq!(bitnet_edge_kernels::quantize::group(&[0.0, 1e-40], &mut q), Ok((0.0, 0)));
 /// ```
-#[inline]
+#[inline(always)]
 pub fn group(x: &[f32], q: &mut [i8]) -> Result<(f32, i32), Error> {
     let amax = abs_max(x)?;
     if amax < GROUP_FLOOR {

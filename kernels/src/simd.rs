@@ -4,7 +4,7 @@
 //! definition. All operations are IEEE single, lane by lane, each rounded on its own: no fused multiply-add, no
 //! approximations, subnormals kept.
 
-use crate::format::{f16_to_f32, f32_to_f16};
+use crate::format::{bf16_to_f32, f16_to_f32, f32_to_f16};
 
 /// Number of stripes of a float sum.
 ///
@@ -53,6 +53,15 @@ pub trait F32x16: Copy {
     fn relu(self) -> Self;
     /// Widens sixteen f16 bit patterns, subnormals kept.
     fn from_f16(x: &[u16; LANES]) -> Self;
+    /// Widens sixteen bfloat16 bit patterns.
+    #[inline(always)]
+    fn from_bf16(x: &[u16; LANES]) -> Self {
+        let mut lanes = [0.0; LANES];
+        for (lane, &bits) in lanes.iter_mut().zip(x) {
+            *lane = bf16_to_f32(bits);
+        }
+        Self::load(&lanes)
+    }
     /// Rounds to f16, half to even, subnormals kept.
     fn to_f16(self, y: &mut [u16; LANES]);
     /// The sum of the lanes: `s[i] += s[i + w]` for w = 8, 4, 2, 1.

@@ -1,5 +1,6 @@
 //! What the workspace tests share.
 
+pub mod block_models;
 pub mod draw;
 pub mod example_model;
 pub mod exercise;

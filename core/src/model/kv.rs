@@ -1,6 +1,6 @@
 //! The KV cache on a CPU: storing rows, attending to them.
 
-use bitnet_edge_kernels::attention::{self, CHUNK, Int8Rows, KvElement, Queries, RECORD_HEAD};
+use bitnet_edge_kernels::attention::{CHUNK, Int8Rows, KvElement, Queries, RECORD_HEAD};
 use bitnet_edge_kernels::{Kernels, quantize};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -48,11 +48,11 @@ impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
         E: KvElement + FromBytes + IntoBytes + KnownLayout + Immutable + Sync,
     {
         let [cache, rows] = disjoint(self.arena, [slot.bytes(), from.slot.bytes()])?;
-        let rows: &[f32] = typed(rows)?;
+        let (kernels, rows): (K, &[f32]) = (self.kernels, typed(rows)?);
         self.split.run([at.output(typed::<E>(cache)?, at.hd)?], work, |part| {
             for (i, t) in part.units().enumerate() {
                 for (h, head) in row(rows, from, t)?.chunks_exact(at.hd.max(1)).enumerate() {
-                    attention::store(head, nth(elements::<E>(part, h)?, i, at.hd)?);
+                    kernels.store(head, nth(elements::<E>(part, h)?, i, at.hd)?)?;
                 }
             }
             Ok(())

@@ -13,7 +13,7 @@ pub use int8::{Int8Rows, chunk_i8};
 pub use queries::Queries;
 
 use crate::Error;
-use crate::math::{exp, exp1};
+use crate::math::exp;
 use crate::quantize::abs_max;
 use crate::simd::{F32x16, LANES};
 
@@ -49,6 +49,8 @@ pub const VALUE_FLOOR: f32 = f32::from_bits(15 << 23);
 pub trait KvElement: Copy + Default {
     /// Widens sixteen elements.
     fn widen<V: F32x16>(x: &[Self; LANES]) -> V;
+    /// Rounds sixteen values to the element's type, half to even.
+    fn narrow<V: F32x16>(x: V, to: &mut [Self; LANES]);
     /// Rounds one value to the element's type, half to even.
     fn from_f32(x: f32) -> Self;
 }
@@ -57,6 +59,10 @@ impl KvElement for f32 {
     #[inline(always)]
     fn widen<V: F32x16>(x: &[Self; LANES]) -> V {
         V::load(x)
+    }
+    #[inline(always)]
+    fn narrow<V: F32x16>(x: V, to: &mut [Self; LANES]) {
+        x.store(to);
     }
     #[inline(always)]
     fn from_f32(x: f32) -> Self {
@@ -68,6 +74,10 @@ impl KvElement for u16 {
     #[inline(always)]
     fn widen<V: F32x16>(x: &[Self; LANES]) -> V {
         V::from_f16(x)
+    }
+    #[inline(always)]
+    fn narrow<V: F32x16>(x: V, to: &mut [Self; LANES]) {
+        x.to_f16(to);
     }
     #[inline(always)]
     fn from_f32(x: f32) -> Self {
@@ -261,33 +271,53 @@ pub fn combine<V: F32x16>(records: &[f32], stride: usize, n: usize, y: &mut [f32
     }
     let m = unorder(key);
     y.fill(0.0);
+    let (y16, y_tail) = y.as_chunks_mut::<LANES>();
     let mut sum = 0.0;
     for i in 0..n {
         let ([m_c, l_c], o) = record(i).ok_or(short)?;
-        let w = exp1(m_c - m);
-        sum += w * l_c;
-        for (y, o) in y.chunks_mut(LANES).zip(o.chunks(LANES)) {
-            V::load_part(y).add(V::splat(w).mul(V::load_part(o))).store_part(y);
+        let w = exp(V::splat(m_c - m));
+        let mut lanes = [0.0; LANES];
+        w.mul(V::splat(*l_c)).store(&mut lanes);
+        sum += lanes[0];
+        let (o16, o_tail) = o.as_chunks::<LANES>();
+        for (y, o) in y16.iter_mut().zip(o16) {
+            V::load(y).add(w.mul(V::load(o))).store(y);
         }
+        V::load_part(y_tail).add(w.mul(V::load_part(o_tail))).store_part(y_tail);
     }
-    for y in y.chunks_mut(LANES) {
-        V::load_part(y).div(V::splat(sum)).store_part(y);
+    for y in y16 {
+        V::load(y).div(V::splat(sum)).store(y);
     }
+    V::load_part(y_tail).div(V::splat(sum)).store_part(y_tail);
     Ok(())
 }
 
-/// Rounds a row into a float KV cache.
+/// Rounds a row into a float KV cache; `x` and `row` have one length.
+///
+/// # Errors
+/// [`Error::Operand`] if the lengths differ.
 ///
 /// ```
+/// use bitnet_edge_kernels::{attention, simd::Scalar16};
 /// let mut row = [0u16; 2];
-/// bitnet_edge_kernels::attention::store(&[1.0, -2.0], &mut row);
+/// attention::store::<u16, Scalar16>(&[1.0, -2.0], &mut row)?;
 /// assert_eq!(row, [0x3c00, 0xc000]);
+/// # Ok::<(), bitnet_edge_kernels::Error>(())
 /// ```
 #[inline(always)]
-pub fn store<E: KvElement>(x: &[f32], row: &mut [E]) {
-    for (r, &x) in row.iter_mut().zip(x) {
-        *r = E::from_f32(x);
+pub fn store<E: KvElement, V: F32x16>(x: &[f32], row: &mut [E]) -> Result<(), Error> {
+    if x.len() != row.len() {
+        return Err(Error::Operand("a row and its place in the cache differ in length"));
     }
+    let (x16, x_tail) = x.as_chunks::<LANES>();
+    let (row16, row_tail) = row.as_chunks_mut::<LANES>();
+    for (x, row) in x16.iter().zip(row16) {
+        E::narrow(V::load(x), row);
+    }
+    for (x, row) in x_tail.iter().zip(row_tail) {
+        *row = E::from_f32(*x);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

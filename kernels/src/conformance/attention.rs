@@ -1,6 +1,6 @@
 //! Attention: chunks of float and int8 caches, and their combination.
 
-use super::check::Check;
+use super::check::{Bits, Check};
 use super::first;
 use super::operands::{Pattern, Source};
 use crate::attention::{Int8Rows, KvElement, Queries, RECORD_HEAD};
@@ -51,8 +51,8 @@ pub(super) fn check<K: Kernels, E: KvElement, const N: usize, const Q: usize, co
     for (shape, pattern) in cases(check) {
         let [hd, n, misfit] = shape;
         let mut source = check.begin(name, shape, pattern);
-        // Wide heads have few queries, for the stack's sake.
-        let &[tokens, heads] = turn.find(|[t, h]| t * h <= if hd > 128 { 4 } else { 21 }).unwrap_or(&[1, 1]);
+        // Wide heads have few queries, for the stack's and the time's sake.
+        let &[tokens, heads] = turn.find(|[t, h]| t * h * hd <= 900.max(4 * hd)).unwrap_or(&[1, 1]);
         let (len, stride) = (hd * n, heads * hd + GAP);
         let records = tokens * heads * (RECORD_HEAD + hd) - usize::from(misfit == 2);
         let (Some(kv), Some(x), Some(want), Some(got)) = (
@@ -77,6 +77,28 @@ pub(super) fn check<K: Kernels, E: KvElement, const N: usize, const Q: usize, co
         let found = k.attend(&q, keys, values, factor(hd), got);
         if check.results(expected, found) {
             check.output("records", want, got);
+        }
+    }
+}
+
+/// Rows of a cache: around the vectors, and whole heads.
+#[inline(never)]
+pub(super) fn check_store<K: Kernels, E: KvElement + Bits>(k: K, check: &mut Check<'_>) {
+    let name = if size_of::<E>() == 4 { "store (f32)" } else { "store (f16)" };
+    let (mut x, untouched) = ([0.0; WIDEST], E::from_f32(UNTOUCHED));
+    for n in [1, 2, 15, 16, 17, 31, 32, 33, 40, 64, 80, 100, 128, 256] {
+        let patterns = check.patterns().iter().chain([&Pattern::NonFinite, &Pattern::Misfit]);
+        for &pattern in patterns {
+            let mut source = check.begin(name, [n, 0, 0], pattern);
+            let x = x.get_mut(..n).unwrap_or_default();
+            source.floats(x);
+            let (mut want, mut got) = ([untouched; WIDEST], [untouched; WIDEST]);
+            let len = if pattern == Pattern::Misfit { n - 1 } else { n };
+            let expected = Scalar.store(x, want.get_mut(..len).unwrap_or_default());
+            let found = k.store(x, got.get_mut(..len).unwrap_or_default());
+            if check.results(expected, found) {
+                check.output("row", &want, &got);
+            }
         }
     }
 }

@@ -128,7 +128,7 @@ fn parts<V: F32x16>(check: &mut Check<'_>) {
     }
 }
 
-/// All f16, and the f32 values at, just below and just above each of them and each point halfway to the next.
+/// All f16 and bfloat16, and the f32 values at, just below and just above each of them and each point halfway to the next.
 fn halves<V: F32x16>(check: &mut Check<'_>) {
     let step = if check.effort() == Effort::Boot { 61 } else { 1 };
     for first in (0..=u16::MAX - 15).step_by(step * LANES) {
@@ -138,6 +138,7 @@ fn halves<V: F32x16>(check: &mut Check<'_>) {
             *bits = first | i;
         }
         check.output("from_f16", &store(Scalar16::from_f16(&bits)), &store(V::from_f16(&bits)));
+        check.output("from_bf16", &store(Scalar16::from_bf16(&bits)), &store(V::from_bf16(&bits)));
         for nudge in [0, 1, 0x0fff, 0x1000, 0x1001, 0x1fff] {
             let x = bits.map(|b| {
                 let wide = f16_to_f32(b).to_bits();

@@ -70,6 +70,8 @@ pub fn run<K: Kernels>(kernels: K, effort: Effort, report: &mut dyn FnMut(&Failu
             floats::check::<K, 160>(kernels, &mut check);
             attention::check::<K, f32, 544, 256, 288>(kernels, &mut check);
             attention::check::<K, u16, 544, 256, 288>(kernels, &mut check);
+            attention::check_store::<K, f32>(kernels, &mut check);
+            attention::check_store::<K, u16>(kernels, &mut check);
             attention::check_i8::<K, 1056>(kernels, &mut check);
             attention::check_combine::<K, 256>(kernels, &mut check);
         }
@@ -77,8 +79,10 @@ pub fn run<K: Kernels>(kernels: K, effort: Effort, report: &mut dyn FnMut(&Failu
             quantizers::check::<K, 640>(kernels, &mut check);
             linear::check::<K, 24_576, 12_288, 1536, 160>(kernels, &mut check);
             floats::check::<K, 640>(kernels, &mut check);
-            attention::check::<K, f32, 16_512, 2800, 2800>(kernels, &mut check);
-            attention::check::<K, u16, 16_512, 2800, 2800>(kernels, &mut check);
+            attention::check::<K, f32, 16_512, 1100, 1100>(kernels, &mut check);
+            attention::check::<K, u16, 16_512, 1100, 1100>(kernels, &mut check);
+            attention::check_store::<K, f32>(kernels, &mut check);
+            attention::check_store::<K, u16>(kernels, &mut check);
             attention::check_i8::<K, 16_512>(kernels, &mut check);
             attention::check_combine::<K, 2432>(kernels, &mut check);
         }

@@ -62,6 +62,7 @@ enum Fault {
     ReluLosesNan,
     AttendFuses,
     AttendEightStripes,
+    StoreTruncates,
     AttendNormalizes,
     AttendRepeatsHead,
     AttendIgnoresStride,
@@ -379,6 +380,16 @@ impl Kernels for Wrong {
         Ok(())
     }
 
+    fn store<E: KvElement>(&self, x: &[f32], row: &mut [E]) -> Result<(), Error> {
+        Scalar.store(x, row)?;
+        if self.is(Fault::StoreTruncates) {
+            for (row, x) in row.iter_mut().zip(x) {
+                *row = E::from_f32(f32::from_bits(x.to_bits() & !0x1fff));
+            }
+        }
+        Ok(())
+    }
+
     fn attend<E: KvElement>(
         &self,
         q: &Queries<'_>,
@@ -514,6 +525,7 @@ const FAULTS: &[(Fault, &[&str])] = &[
     (Fault::SiluTrueExp, &["gate (SiLU)"]),
     (Fault::ReluAssociates, &["gate (squared ReLU)"]),
     (Fault::ReluLosesNan, &["gate (squared ReLU)"]),
+    (Fault::StoreTruncates, &["store (f16)", "store (f32)"]),
     (Fault::AttendFuses, &["attend (f16)", "attend (f32)"]),
     (Fault::AttendEightStripes, &["attend (f16)", "attend (f32)"]),
     (Fault::AttendNormalizes, &["attend (f16)", "attend (f32)"]),

@@ -10,7 +10,7 @@ use bitnet_edge_kernels::tile::{Activations, Int8Acts, Layout, Outputs, TernaryS
 use bitnet_edge_x86::Host;
 
 /// Rows and columns.
-const SHAPES: [(Layout, usize, usize); 10] = [
+const SHAPES: [(Layout, usize, usize); 13] = [
     (Layout::T2r4, 256, 2560),
     (Layout::T2r4, 2560, 2560),
     (Layout::T2r4, 6912, 2560),
@@ -21,6 +21,9 @@ const SHAPES: [(Layout, usize, usize); 10] = [
     (Layout::Q4r4, 576, 1536),
     (Layout::Q8r4, 576, 1536),
     (Layout::Q8r4, 2560, 2560),
+    (Layout::Q5r4, 576, 1536),
+    (Layout::Q4k4, 2560, 2560),
+    (Layout::Q5k4, 2560, 2560),
 ];
 const TOKENS: [usize; 6] = [1, 2, 4, 16, 128, 512];
 /// Weights that no cache holds.
@@ -46,6 +49,9 @@ fn main() {
             (Layout::Q6r4, 2560),
             (Layout::Q4m4, 1536),
             (Layout::Q8r4, 576),
+            (Layout::Q5r4, 1536),
+            (Layout::Q4k4, 2560),
+            (Layout::Q5k4, 2560),
         ] {
             if layout.is_none_or(|layout| layout == layout_.name()) {
                 stream(host, layout_, cols);
@@ -116,6 +122,9 @@ impl Operands {
             Layout::Q8r4 => host.matmul_q8r4_i8g32(w, tokens, &acts, out),
             Layout::Q4r4 => host.matmul_q4r4_i8g32(w, tokens, &acts, out),
             Layout::Q4m4 => host.matmul_q4m4_i8g32(w, tokens, &acts, out),
+            Layout::Q4k4 => host.matmul_q4k4_i8g256(w, tokens, &acts, out),
+            Layout::Q5r4 => host.matmul_q5r4_i8g32(w, tokens, &acts, out),
+            Layout::Q5k4 => host.matmul_q5k4_i8g256(w, tokens, &acts, out),
             _ => host.matmul_q6r4_i8g256(w, tokens, &acts, out),
         }
         .expect("operands fit");

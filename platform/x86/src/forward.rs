@@ -64,6 +64,7 @@ macro_rules! forward_others {
             fn rms_norm_in_place(x: &mut [f32], w: &[f32], eps: f32) -> Result<(), Error>;
             fn rope(head: &mut [f32], angles: &[f32]) -> Result<(), Error>;
             fn gate(act: Activation, g: &mut [f32], u: &[f32]) -> Result<(), Error>;
+            fn store<E: KvElement>(x: &[f32], row: &mut [E]) -> Result<(), Error>;
             fn attend<E: KvElement>(
                 q: &Queries<'_>, k: &[E], v: &[E], c: f32, records: &mut [f32],
             ) -> Result<(), Error>;

@@ -64,6 +64,20 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         .with_context(|| format!("`{}` printed bytes that are not UTF-8", line(command)))
 }
 
+/// Whether packages can be installed without asking: Debian and its like, as root, as in CI.
+pub(crate) fn is_root_of_debian() -> Result<bool> {
+    let root = find("id").is_some() && output(Command::new("id").arg("-u"))?.trim() == "0";
+    Ok(root && find("apt-get").is_some())
+}
+
+/// Installs packages of the distribution; its lists are up to date.
+pub(crate) fn apt_install(packages: &[&str]) -> Result<()> {
+    run(Command::new("apt-get")
+        .args(["install", "-q", "-y", "--no-install-recommends", "--no-remove"])
+        .args(packages)
+        .env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
 /// Where a program is on `PATH`.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(program)).find(|path| path.is_file())

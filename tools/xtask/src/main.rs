@@ -4,6 +4,7 @@ mod command;
 mod compare;
 mod fetch;
 mod fuzz;
+mod instructions;
 mod no_panic;
 mod paths;
 mod stages;
@@ -30,6 +31,8 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Link a firmware for each board target and look for panic paths in it
     NoPanic(no_panic::Args),
+    /// Count the instructions of the operations, and compare them with what is recorded
+    Instructions(instructions::Args),
     /// Write a model of a real shape with random ternary weights, that llama.cpp loads as well
     Synth(synth::Args),
     /// Measure llama.cpp and bitnet on the same file, in turns
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Task::Fetch(args) => fetch::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::NoPanic(args) => no_panic::run(&args),
+        Task::Instructions(args) => instructions::run(&args),
         Task::Synth(args) => synth::run(&args),
         Task::Compare(args) => compare::run(&args),
     };

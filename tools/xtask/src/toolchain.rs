@@ -129,8 +129,7 @@ fn install_debian_packages() -> Result<()> {
         what: format!("the standard library for {}", BARE_METAL.join(" and ")),
         command: format!("rustup target add {}", BARE_METAL.join(" ")),
     };
-    let root = command::find("id").is_some() && output(Command::new("id").arg("-u"))?.trim() == "0";
-    if !root || command::find("apt-get").is_none() {
+    if !command::is_root_of_debian()? {
         bail!(rustup());
     }
     run(Command::new("apt-get").args(["-q", "update"]))?;
@@ -141,10 +140,7 @@ fn install_debian_packages() -> Result<()> {
         bail!(rustup());
     }
     eprintln!("the active toolchain has no core for {}: installing Debian's compiler", BARE_METAL.join(", "));
-    run(Command::new("apt-get")
-        .args(["install", "-q", "-y", "--no-install-recommends", "--no-remove"])
-        .args(DEBIAN_PACKAGES)
-        .env("DEBIAN_FRONTEND", "noninteractive"))
+    command::apt_install(&DEBIAN_PACKAGES)
 }
 
 /// Builds `core` and `alloc` for the bare-metal targets from Debian's sources.

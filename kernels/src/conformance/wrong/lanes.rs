@@ -18,6 +18,7 @@ const F16_FLUSHES: u8 = 7;
 const F16_ROUNDS_HALF_UP: u8 = 8;
 const F16_SATURATES: u8 = 9;
 const PARTS_REPEAT: u8 = 10;
+const BF16_FLUSHES: u8 = 13;
 const FOLD16_NEIGHBOURS: u8 = 11;
 const FOLD16_TRANSPOSES_QUARTERS: u8 = 12;
 
@@ -84,6 +85,10 @@ impl<const FAULT: u8> F32x16 for Bad<FAULT> {
     fn from_f16(x: &[u16; LANES]) -> Self {
         let x = x.map(|x| if FAULT == F16_FLUSHES && x & 0x7c00 == 0 { x & 0x8000 } else { x });
         Self(Scalar16::from_f16(&x))
+    }
+    fn from_bf16(x: &[u16; LANES]) -> Self {
+        let x = x.map(|x| if FAULT == BF16_FLUSHES && x & 0x7f80 == 0 { x & 0x8000 } else { x });
+        Self(Scalar16::from_bf16(&x))
     }
     fn to_f16(self, y: &mut [u16; LANES]) {
         match FAULT {
@@ -155,6 +160,7 @@ fn each_fault_of_the_lanes_is_caught() {
     caught::<RELU_LOSES_SIGN>(&["relu"]);
     caught::<CLAMP_LOSES_NAN>(&["clamp", "exp"]);
     caught::<F16_FLUSHES>(&["from_f16"]);
+    caught::<BF16_FLUSHES>(&["from_bf16"]);
     caught::<F16_ROUNDS_HALF_UP>(&["to_f16"]);
     caught::<F16_SATURATES>(&["to_f16"]);
     caught::<PARTS_REPEAT>(&["load_part"]);

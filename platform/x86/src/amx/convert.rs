@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use bitnet_edge_kernels::tile::{TILE_ROWS, t2r4::TILE_BYTES};
 
-use super::panel::{PANEL_ROWS, PANEL_TILES, Panel};
+use super::panel::{PANEL_ROWS, Panel};
 use super::tiles::{ROW_BYTES, SumTile, WeightTile};
 
 /// `f32(acc + more - sum) / s * scale` of the 32 outputs of a token, whose sums are row `row` of the tiles.
@@ -37,19 +37,17 @@ pub(super) fn results(
     values
 }
 
-/// Unpacks 64 columns of `HALVES` x 16 rows. Rows that the panel does not have are those of its last row tile: nobody
-/// reads their sums.
+/// Unpacks tile `column` of the panel's row tiles, of `HALVES` x 16 rows.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline(never)]
-pub(super) fn unpack<const HALVES: usize>(panel: Panel<'_>, column: usize, to: &mut [WeightTile; 2]) {
-    for (half, to) in to.iter_mut().enumerate().take(HALVES) {
-        let tiles = std::array::from_fn(|i| {
-            let tile = (half * TILE_ROWS + i).min(panel.count - 1);
-            let tile = &panel.w[tile * panel.columns + column];
-            // The same place of the next panel. Beyond the end of the weights this is no access.
-            let next = tile.as_ptr().wrapping_add(PANEL_TILES * panel.columns * TILE_BYTES);
-            _mm_prefetch::<_MM_HINT_T0>(next.cast());
-            tile
+pub(super) fn unpack<const HALVES: usize>(panel: &Panel<'_>, column: usize, to: &mut [WeightTile; 2]) {
+    let (rows, _) = panel.tiles.as_chunks::<TILE_ROWS>();
+    for (rows, to) in rows.iter().zip(to).take(HALVES) {
+        let tiles = rows.map(|row| {
+            // Beyond the end of the weights this is no access.
+            let next = row.as_ptr().wrapping_add(panel.next + column);
+            _mm_prefetch::<_MM_HINT_T1>(next.cast());
+            &row[column]
         });
         unpack_16(tiles, to);
     }

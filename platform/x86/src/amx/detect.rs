@@ -1,9 +1,13 @@
 //! Whether AMX may be used: the CPU has it, the operating system keeps its state, and gives leave to this process.
 
+use std::arch::is_x86_feature_detected;
 use std::arch::x86_64::{__cpuid_count, _xgetbv};
 use std::sync::OnceLock;
 
-/// What is missing for AMX int8, in words. The system is asked once a process; a refusal is an answer like any other.
+use super::{Hardware, proof};
+
+/// What is missing for products with AMX int8, in words, where AVX-512 is there. The system is asked once a process; a
+/// refusal is an answer like any other.
 pub(crate) fn missing() -> Option<&'static str> {
     static ANSWER: OnceLock<Option<&'static str>> = OnceLock::new();
     *ANSWER.get_or_init(ask)
@@ -16,7 +20,7 @@ fn ask() -> Option<&'static str> {
     /// Tile configuration and tile data, in XCR0.
     const STATE: u64 = 3 << 17;
 
-    if !std::arch::is_x86_feature_detected!("xsave") {
+    if !is_x86_feature_detected!("xsave") {
         return Some("xsave");
     }
     if __cpuid_count(0, 0).eax < 7 {
@@ -41,7 +45,15 @@ fn ask() -> Option<&'static str> {
     if unsafe { enabled_state() } & STATE != STATE {
         return Some("the operating system's support for AMX tiles");
     }
-    (!permitted()).then_some("the operating system's leave to use AMX tiles")
+    if !permitted() {
+        return Some("the operating system's leave to use AMX tiles");
+    }
+    if !(is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw")) {
+        return Some("avx512bw");
+    }
+    // SAFETY: all that the instructions need was found above, and so was AVX-512.
+    let right = unsafe { proof::holds(Hardware::new()) };
+    (!right).then_some("the right result of a product with AMX tiles")
 }
 
 /// Palette 1: eight registers of 16 rows of 64 bytes. Another processor's may be smaller.

@@ -60,7 +60,7 @@ pub(crate) struct Hardware(());
 
 impl Hardware {
     /// # Safety
-    /// [`missing`](super::missing) has found nothing missing.
+    /// The processor has AMX int8 with tiles of 16 rows of 64 bytes, and the system lets this process use it.
     pub(crate) const unsafe fn new() -> Self {
         Self(())
     }

@@ -117,6 +117,17 @@ impl F32x16 for Avx2Lanes {
         ]))
     }
     #[inline(always)]
+    fn from_bf16(x: &[u16; LANES]) -> Self {
+        featured!({
+            let a = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().cast()));
+            let b = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().add(8).cast()));
+            Self([
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(a)),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(b)),
+            ])
+        })
+    }
+    #[inline(always)]
     fn to_f16(self, y: &mut [u16; LANES]) {
         featured!({
             let a = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(self.0[0]);

@@ -94,6 +94,13 @@ impl F32x16 for Avx512Lanes {
         featured!(Self(_mm512_cvtph_ps(_mm256_loadu_si256(x.as_ptr().cast()))))
     }
     #[inline(always)]
+    fn from_bf16(x: &[u16; LANES]) -> Self {
+        featured!({
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(x.as_ptr().cast()));
+            Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide)))
+        })
+    }
+    #[inline(always)]
     fn to_f16(self, y: &mut [u16; LANES]) {
         featured!({
             let half = _mm512_cvtps_ph::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0);

@@ -176,6 +176,20 @@ impl F32x16 for Sse41Lanes {
         })
     }
     #[inline(always)]
+    fn from_bf16(x: &[u16; LANES]) -> Self {
+        featured!({
+            // A bfloat16 is the upper half of an f32.
+            let (a, zero) = (_mm_loadu_si128(x.as_ptr().cast()), _mm_setzero_si128());
+            let b = _mm_loadu_si128(x.as_ptr().add(8).cast());
+            Self([
+                _mm_castsi128_ps(_mm_unpacklo_epi16(zero, a)),
+                _mm_castsi128_ps(_mm_unpackhi_epi16(zero, a)),
+                _mm_castsi128_ps(_mm_unpacklo_epi16(zero, b)),
+                _mm_castsi128_ps(_mm_unpackhi_epi16(zero, b)),
+            ])
+        })
+    }
+    #[inline(always)]
     fn to_f16(self, y: &mut [u16; LANES]) {
         featured!({
             let a = _mm_packus_epi32(narrow(self.0[0]), narrow(self.0[1]));

@@ -71,6 +71,15 @@ impl Vector for Avx2 {
         }
     }
     #[inline(always)]
+    unsafe fn half32(a: __m256i) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let halves = _mm256_and_si256(a, _mm256_set1_epi32(0xffff));
+            let rows = _mm256_permute4x64_epi64::<0b10_00_10_00>(_mm256_packus_epi32(halves, halves));
+            _mm256_castps_si256(_mm256_cvtph_ps(_mm256_castsi256_si128(rows)))
+        }
+    }
+    #[inline(always)]
     unsafe fn and(a: __m256i, b: __m256i) -> __m256i {
         // SAFETY: the caller's promise.
         unsafe { _mm256_and_si256(a, b) }
@@ -175,6 +184,11 @@ impl Vector for Avx2 {
     unsafe fn addf(a: __m256i, b: __m256i) -> __m256i {
         // SAFETY: the caller's promise.
         unsafe { _mm256_castps_si256(_mm256_add_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b))) }
+    }
+    #[inline(always)]
+    unsafe fn subf(a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_castps_si256(_mm256_sub_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b))) }
     }
     #[inline(always)]
     unsafe fn mulf(a: __m256i, b: __m256i) -> __m256i {

@@ -61,6 +61,11 @@ impl Vector for Avx512 {
         unsafe { transposed(_mm512_castps_si512(_mm512_cvtph_ps(_mm256_loadu_si256(p.cast())))) }
     }
     #[inline(always)]
+    unsafe fn half32(a: __m512i) -> __m512i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_castps_si512(_mm512_cvtph_ps(_mm512_cvtepi32_epi16(a))) }
+    }
+    #[inline(always)]
     unsafe fn and(a: __m512i, b: __m512i) -> __m512i {
         // SAFETY: the caller's promise.
         unsafe { _mm512_and_si512(a, b) }
@@ -165,6 +170,11 @@ impl Vector for Avx512 {
     unsafe fn addf(a: __m512i, b: __m512i) -> __m512i {
         // SAFETY: the caller's promise.
         unsafe { _mm512_castps_si512(_mm512_add_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b))) }
+    }
+    #[inline(always)]
+    unsafe fn subf(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_castps_si512(_mm512_sub_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b))) }
     }
     #[inline(always)]
     unsafe fn mulf(a: __m512i, b: __m512i) -> __m512i {

@@ -28,6 +28,7 @@ macro_rules! vnni256 {
                 splat16(x: i16) -> __m256i;
                 store_rows(v: __m256i, p: *mut u32) -> ();
                 halves(p: *const u8, v: usize) -> __m256i;
+                half32(a: __m256i) -> __m256i;
                 and(a: __m256i, b: __m256i) -> __m256i;
                 xor(a: __m256i, b: __m256i) -> __m256i;
                 or_and(a: __m256i, b: __m256i, c: __m256i) -> __m256i;
@@ -48,6 +49,7 @@ macro_rules! vnni256 {
                 unzip32(a: __m256i, b: __m256i) -> [__m256i; 2];
                 float(a: __m256i) -> __m256i;
                 addf(a: __m256i, b: __m256i) -> __m256i;
+                subf(a: __m256i, b: __m256i) -> __m256i;
                 mulf(a: __m256i, b: __m256i) -> __m256i;
             }
         }

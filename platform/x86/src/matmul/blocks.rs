@@ -226,8 +226,9 @@ impl<B: Blocks> Product<B> {
             for tile in 0..n {
                 let w = self.w.add((first + tile) * self.row_tile);
                 let stripes = B::stripes::<S, NT, T>(w, some, &self.prepared);
-                for (all, stripes) in all.iter_mut().zip(stripes) {
-                    all[tile] = stripes;
+                // By index: an iterator over the array would copy it first.
+                for (t, all) in all.iter_mut().enumerate() {
+                    all[tile] = stripes[t];
                 }
             }
             for (t, all) in all.iter().enumerate() {

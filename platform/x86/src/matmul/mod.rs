@@ -13,7 +13,9 @@ pub(crate) mod avx512;
 pub(crate) mod avx_vnni;
 pub(crate) mod blocks;
 pub(crate) mod products;
+pub(crate) mod q4k4;
 pub(crate) mod q4r4;
+pub(crate) mod q5r4;
 pub(crate) mod q6r4;
 pub(crate) mod q8r4;
 pub(crate) mod quads;
@@ -77,6 +79,12 @@ macro_rules! methods {
                 $crate::matmul::methods!(@blocks $vector, $tile, Q8r4, w, tokens, acts, out);
             fn matmul_q6r4_i8g256<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
                 $crate::matmul::methods!(@blocks $vector, $tile, Q6r4, w, tokens, acts, out);
+            fn matmul_q4k4_i8g256<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
+                $crate::matmul::methods!(@blocks $vector, $tile, Q4k4, w, tokens, acts, out);
+            fn matmul_q5r4_i8g32<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
+                $crate::matmul::methods!(@blocks $vector, $tile, Q5r4, w, tokens, acts, out);
+            fn matmul_q5k4_i8g256<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
+                $crate::matmul::methods!(@blocks $vector, $tile, Q5k4, w, tokens, acts, out);
         }
     };
     (@blocks $vector:ident, $tile:literal, $blocks:ident, $w:ident, $tokens:ident, $acts:ident, $out:ident) => {
@@ -92,6 +100,9 @@ pub(crate) type Q4r4 = q4r4::Q4<false>;
 pub(crate) type Q4m4 = q4r4::Q4<true>;
 pub(crate) type Q8r4 = q8r4::Q8;
 pub(crate) type Q6r4 = q6r4::Q6;
+pub(crate) type Q4k4 = q4k4::K4<false>;
+pub(crate) type Q5r4 = q5r4::Q5;
+pub(crate) type Q5k4 = q4k4::K4<true>;
 #[cfg(test)]
 pub(crate) use avx_vnni::Avx512Vnni256;
 pub(crate) use avx_vnni::AvxVnni;

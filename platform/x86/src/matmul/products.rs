@@ -8,7 +8,7 @@ use super::vector::Vector;
 
 /// Products of bytes with vectors of an instruction set. `unsafe` as in [`Vector`].
 pub(crate) trait Products<S: Vector> {
-    /// The scales of two `q6r4` sub-blocks.
+    /// The scales of two sub-blocks of 16 columns, or of 32.
     type Pair: Copy;
 
     /// Sums of [`dot`](Self::dot) fit for this many `t2r4` tiles, or always ([`usize::MAX`]).
@@ -31,6 +31,8 @@ pub(crate) trait Products<S: Vector> {
     /// Sums of the products of four groups of 32 nibbles, `u`, a group to each 32-bit element of a lane, for `T` tokens with
     /// 8 x 16 bytes of activations at `q`.
     unsafe fn quad4<const T: usize>(u: &[S::V; 8], q: [*const u8; T]) -> [S::V; T];
+    /// As [`quad4`](Self::quad4), of codes of at most 31.
+    unsafe fn quad5<const T: usize>(u: &[S::V; 8], q: [*const u8; T]) -> [S::V; T];
     /// Signed bytes as [`quad8`](Self::quad8) takes them: with [`OFFSET`](Self::OFFSET) added.
     unsafe fn signed(w: S::V) -> S::V;
     /// As [`quad4`](Self::quad4), of signed bytes.
@@ -42,6 +44,24 @@ pub(crate) trait Products<S: Vector> {
     unsafe fn offsets(q: *const u8, c: *mut u8);
     /// Adds to `sums` the products of two sub-blocks, `(u - 32) * q * scale`.
     unsafe fn sub_blocks(sums: S::V, u: [S::V; 2], q: [S::V; 2], c: *const u8, scales: Self::Pair) -> S::V;
+
+    /// Of eight scales below 128, the first bytes of each lane: those of sub-blocks `2 * pair` and `2 * pair + 1`.
+    unsafe fn wide_scales(scales: S::V, pair: usize) -> Self::Pair;
+    /// Adds to `sums` the products of two sub-blocks of 32 columns, with codes of at most 31.
+    unsafe fn wide_sub_blocks(sums: S::V, u: [S::V; 4], q: [S::V; 4], scales: Self::Pair) -> S::V;
+}
+
+/// The bytes of eight scales as eight words, for each pair: `PER` words of each sub-block in turn, from `FIRST` on.
+const fn wide_order<const FIRST: usize, const PER: usize>() -> [[u8; 16]; 4] {
+    // Bit 7: zero.
+    let mut order = [[0x80; 16]; 4];
+    let mut i = 0;
+    while i < 8 * 4 {
+        let (pair, word) = (i / 8, i % 8);
+        order[pair][2 * word] = (2 * pair + FIRST + word / PER) as u8;
+        i += 1;
+    }
+    order
 }
 
 /// For each row of a tile, the bytes of `[2 sub-blocks][4 rows]` of scales in the upper halves of eight words: `PER` words of
@@ -139,6 +159,11 @@ impl<S: Dot> Products<S> for Vnni {
         }
     }
     #[inline(always)]
+    unsafe fn quad5<const T: usize>(u: &[S::V; 8], q: [*const u8; T]) -> [S::V; T] {
+        // SAFETY: as above.
+        unsafe { <Self as Products<S>>::quad4(u, q) }
+    }
+    #[inline(always)]
     unsafe fn signed(w: S::V) -> S::V {
         // SAFETY: as above.
         unsafe { S::xor(w, S::splat8(128)) }
@@ -173,6 +198,24 @@ impl<S: Dot> Products<S> for Vnni {
         unsafe {
             let both = S::pack32(S::dpbusd(S::zero(), u[0], q[0]), S::dpbusd(S::zero(), u[1], q[1]));
             S::dpwssd(sums, S::sub16(both, S::spread(c)), scales)
+        }
+    }
+    #[inline(always)]
+    unsafe fn wide_scales(scales: S::V, pair: usize) -> S::V {
+        // SAFETY: as above; there are four pairs.
+        unsafe {
+            let order: &[[u8; 16]; 4] = const { &wide_order::<0, 4>() };
+            S::shuffle8(scales, S::spread(order[pair].as_ptr()))
+        }
+    }
+    #[inline(always)]
+    unsafe fn wide_sub_blocks(sums: S::V, u: [S::V; 4], q: [S::V; 4], scales: S::V) -> S::V {
+        // Eight products are at most 8 * 31 * 127 = 31,496: they fit i16.
+        // SAFETY: as above.
+        unsafe {
+            let first = S::dpbusd(S::dpbusd(S::zero(), u[0], q[0]), u[1], q[1]);
+            let second = S::dpbusd(S::dpbusd(S::zero(), u[2], q[2]), u[3], q[3]);
+            S::dpwssd(sums, S::pack32(first, second), scales)
         }
     }
 }
@@ -247,6 +290,26 @@ impl<S: Signs> Products<S> for Maddubs {
         }
     }
     #[inline(always)]
+    unsafe fn quad5<const T: usize>(u: &[S::V; 8], q: [*const u8; T]) -> [S::V; T] {
+        // Four pairs of products are at most 4 * 2 * 31 * 127 = 31,496.
+        // SAFETY: as above.
+        unsafe {
+            let mut all = [S::zero(); T];
+            for half in [0, 4] {
+                let mut sums = [S::zero(); T];
+                for (i, u) in u.iter().enumerate().skip(half).take(4) {
+                    for (sum, q) in sums.iter_mut().zip(q) {
+                        *sum = S::add16(*sum, S::maddubs(*u, S::spread(q.add(16 * i))));
+                    }
+                }
+                for (all, sum) in all.iter_mut().zip(sums) {
+                    *all = S::add32(*all, wide::<S>(sum));
+                }
+            }
+            all
+        }
+    }
+    #[inline(always)]
     unsafe fn signed(w: S::V) -> S::V {
         w
     }
@@ -295,6 +358,25 @@ impl<S: Signs> Products<S> for Maddubs {
         unsafe {
             let first = S::sub16(S::maddubs(u[0], q[0]), S::spread(c));
             let second = S::sub16(S::maddubs(u[1], q[1]), S::spread(c.add(16)));
+            S::add32(sums, S::add32(S::madd(first, scales[0]), S::madd(second, scales[1])))
+        }
+    }
+    #[inline(always)]
+    unsafe fn wide_scales(scales: S::V, pair: usize) -> [S::V; 2] {
+        // SAFETY: as above; there are four pairs.
+        unsafe {
+            let (first, second): (&[[u8; 16]; 4], &[[u8; 16]; 4]) =
+                const { (&wide_order::<0, 8>(), &wide_order::<1, 8>()) };
+            [first, second].map(|order| S::shuffle8(scales, S::spread(order[pair].as_ptr())))
+        }
+    }
+    #[inline(always)]
+    unsafe fn wide_sub_blocks(sums: S::V, u: [S::V; 4], q: [S::V; 4], scales: [S::V; 2]) -> S::V {
+        // Four products are at most 4 * 31 * 127 = 15,748.
+        // SAFETY: as above.
+        unsafe {
+            let first = S::add16(S::maddubs(u[0], q[0]), S::maddubs(u[1], q[1]));
+            let second = S::add16(S::maddubs(u[2], q[2]), S::maddubs(u[3], q[3]));
             S::add32(sums, S::add32(S::madd(first, scales[0]), S::madd(second, scales[1])))
         }
     }

@@ -66,6 +66,20 @@ impl Vector for Sse41 {
         }
     }
     #[inline(always)]
+    unsafe fn half32(a: __m128i) -> __m128i {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let [a, b, c, d] = [
+                _mm_extract_epi16::<0>(a),
+                _mm_extract_epi16::<2>(a),
+                _mm_extract_epi16::<4>(a),
+                _mm_extract_epi16::<6>(a),
+            ]
+            .map(|half| f16_to_f32(half as u16));
+            _mm_castps_si128(_mm_setr_ps(a, b, c, d))
+        }
+    }
+    #[inline(always)]
     unsafe fn and(a: __m128i, b: __m128i) -> __m128i {
         // SAFETY: the caller's promise.
         unsafe { _mm_and_si128(a, b) }
@@ -167,6 +181,11 @@ impl Vector for Sse41 {
     unsafe fn addf(a: __m128i, b: __m128i) -> __m128i {
         // SAFETY: the caller's promise.
         unsafe { _mm_castps_si128(_mm_add_ps(_mm_castsi128_ps(a), _mm_castsi128_ps(b))) }
+    }
+    #[inline(always)]
+    unsafe fn subf(a: __m128i, b: __m128i) -> __m128i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_castps_si128(_mm_sub_ps(_mm_castsi128_ps(a), _mm_castsi128_ps(b))) }
     }
     #[inline(always)]
     unsafe fn mulf(a: __m128i, b: __m128i) -> __m128i {

@@ -4,7 +4,7 @@
 use bitnet_edge_kernels::conformance::{self, Effort};
 use bitnet_edge_kernels::simd::Scalar16;
 use bitnet_edge_kernels::tile::{
-    Activations, Int8Acts, Layout, Results, TernaryScale, q4r4, q6r4, q8r4, t2r4,
+    Activations, Int8Acts, Layout, Results, TernaryScale, q4k4, q4r4, q5r4, q6r4, q8r4, t2r4,
 };
 use bitnet_edge_kernels::{Error, Kernels, Scalar};
 
@@ -135,6 +135,9 @@ impl Case {
             Layout::Q8r4 => k.matmul_q8r4_i8g32(w, n, &acts, o)?,
             Layout::Q4r4 => k.matmul_q4r4_i8g32(w, n, &acts, o)?,
             Layout::Q4m4 => k.matmul_q4m4_i8g32(w, n, &acts, o)?,
+            Layout::Q4k4 => k.matmul_q4k4_i8g256(w, n, &acts, o)?,
+            Layout::Q5r4 => k.matmul_q5r4_i8g32(w, n, &acts, o)?,
+            Layout::Q5k4 => k.matmul_q5k4_i8g256(w, n, &acts, o)?,
             _ => k.matmul_q6r4_i8g256(w, n, &acts, o)?,
         }
         assert!(out.bits.iter().all(Option::is_some), "a result was not put");
@@ -186,6 +189,24 @@ fn fill(
                 }
             }
         }
+        Layout::Q5r4 => {
+            for b in 0..cols / 32 {
+                let mut block = [0; 22];
+                block.fill_with(&mut byte);
+                block[..2].copy_from_slice(&f16(r, b));
+                q5r4::put_block(tile, cols, r % 4, b, &block).unwrap();
+            }
+        }
+        Layout::Q4k4 | Layout::Q5k4 => {
+            for b in 0..cols / 256 {
+                let mut block = [0; 176];
+                block.fill_with(&mut byte);
+                block[..2].copy_from_slice(&f16(r, b));
+                block[2..4].copy_from_slice(&f16(r, b + 1));
+                let block = if layout == Layout::Q4k4 { &block[..144] } else { &block[..] };
+                q4k4::put_block(tile, cols, r % 4, b, block).unwrap();
+            }
+        }
         _ => {
             for b in 0..cols / 256 {
                 let mut block = [0; 210];
@@ -197,7 +218,16 @@ fn fill(
     }
 }
 
-const LAYOUTS: [Layout; 5] = [Layout::T2r4, Layout::Q8r4, Layout::Q4r4, Layout::Q4m4, Layout::Q6r4];
+const LAYOUTS: [Layout; 8] = [
+    Layout::T2r4,
+    Layout::Q8r4,
+    Layout::Q4r4,
+    Layout::Q4m4,
+    Layout::Q6r4,
+    Layout::Q4k4,
+    Layout::Q5r4,
+    Layout::Q5k4,
+];
 
 #[test]
 fn every_number_of_tokens_and_rows() {

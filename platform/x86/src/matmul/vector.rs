@@ -38,6 +38,8 @@ pub(crate) trait Vector: Sized {
     unsafe fn store_rows(v: Self::V, p: *mut u32);
     /// Of sixteen f16 at `p`, `[4 groups][4 rows]`: those of the rows of vector `v` of a row tile, a lane for each, widened.
     unsafe fn halves(p: *const u8, v: usize) -> Self::V;
+    /// The f16 in the lower halves of 32-bit elements, widened.
+    unsafe fn half32(a: Self::V) -> Self::V;
 
     unsafe fn and(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn xor(a: Self::V, b: Self::V) -> Self::V;
@@ -69,6 +71,7 @@ pub(crate) trait Vector: Sized {
     unsafe fn unzip32(a: Self::V, b: Self::V) -> [Self::V; 2];
     unsafe fn float(a: Self::V) -> Self::V;
     unsafe fn addf(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn subf(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn mulf(a: Self::V, b: Self::V) -> Self::V;
 
     /// Plane `p` of pairs of bits, as bytes.
@@ -98,6 +101,21 @@ pub(crate) trait Vector: Sized {
             };
             let low = if p % 2 == 0 { low } else { Self::shr16(low, 4) };
             Self::or_and(Self::and(high, Self::splat8(0x30)), low, Self::splat8(15))
+        }
+    }
+
+    /// Plane `p` of nibbles of `low`, with plane `bit` of the bits of `high` as bit 4: 0 to 31.
+    #[inline(always)]
+    unsafe fn fives(low: Self::V, p: i32, high: Self::V, bit: i32) -> Self::V {
+        // SAFETY: as promised.
+        unsafe {
+            let high = match bit {
+                ..4 => Self::shl16(high, 4 - bit),
+                4 => high,
+                _ => Self::shr16(high, bit - 4),
+            };
+            let low = if p == 0 { low } else { Self::shr16(low, 4) };
+            Self::or_and(Self::and(high, Self::splat8(0x10)), low, Self::splat8(15))
         }
     }
 

@@ -9,7 +9,7 @@ use crate::forward::names::*;
 /// AMX: products of whole int8 tiles, for prefill. Intel servers since 2023.
 ///
 /// Its ternary products take tiles from eight tokens on. Everything else, and fewer tokens, is what
-/// [`Avx512Vnni`] does, which is part of this tier: tiles would gain nothing there.
+/// [`Avx512Vnni`] does, which is part of this tier: tiles would gain nothing there. A product takes 88 KiB of stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Amx(Avx512Vnni);
 
@@ -22,7 +22,8 @@ impl Amx {
 
     /// Whether this machine has what the tier needs.
     ///
-    /// Linux gives the tile state to a process that asks for it, and this asks. A refusal is `false`.
+    /// Linux gives the tile state to a process that asks for it, and this asks. A refusal is `false`, and so is a product
+    /// with tiles, tried once a process, that does not have the bits of the definition.
     #[must_use]
     pub fn is_available() -> bool {
         Self::probe().is_ok()

@@ -16,6 +16,6 @@ impl Kernels for Avx2 {
         "avx2"
     }
 
-    super::float_methods!(Avx2Lanes, "avx2,f16c");
+    super::float_methods!(Avx2Lanes, Avx2Lanes, "avx2,f16c");
     crate::matmul::methods!("avx2,f16c", Avx2, 2, 2);
 }

@@ -1,7 +1,7 @@
 //! AVX-512 with byte products in one instruction (VNNI): Intel servers since 2019, AMD since 2022.
 
 use super::names::*;
-use crate::lanes::Avx512Lanes;
+use crate::lanes::{Avx2Lanes, Avx512Lanes};
 
 super::token! {
     /// AVX-512 with byte products in one instruction (VNNI): Intel servers since 2019, AMD since 2022.
@@ -16,6 +16,6 @@ impl Kernels for Avx512Vnni {
         "avx512-vnni"
     }
 
-    super::float_methods!(Avx512Lanes, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
+    super::float_methods!(Avx512Lanes, Avx2Lanes, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
     crate::matmul::methods!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni", Avx512, 4, 1);
 }

@@ -16,6 +16,6 @@ impl Kernels for AvxVnni {
         "avx-vnni"
     }
 
-    super::float_methods!(Avx2Lanes, "avx2,f16c,avxvnni");
+    super::float_methods!(Avx2Lanes, Avx2Lanes, "avx2,f16c,avxvnni");
     crate::matmul::methods!("avx2,f16c,avxvnni", AvxVnni, 2, 2);
 }

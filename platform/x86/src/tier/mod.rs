@@ -68,22 +68,32 @@ macro_rules! with_features {
     )*};
 }
 
-/// The float methods of a tier over its lanes.
+/// The float methods of a tier over its lanes, and those for a single sum.
 macro_rules! float_methods {
-    ($lanes:ty, $features:literal) => {
+    ($lanes:ty, $one:ty, $features:literal) => {
         $crate::tier::with_features! { $features:
+            fn quantize_token(x: &[f32], q: &mut [i8]) -> (f32, i32) = quantize::token(x, q);
+            fn quantize_g32(x: &[f32], q: &mut [i8], a: &mut [f32], sum: &mut [i32]) -> () =
+                quantize::groups::<32>(x, q, a, sum);
+            fn quantize_g256(x: &[f32], q: &mut [i8], a: &mut [f32], sum: &mut [i32]) -> () =
+                quantize::groups::<256>(x, q, a, sum);
             fn matmul_f32_f32<R: Results>(w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut R) -> () =
-                rows::matmul::<f32, $lanes, R>(w, tokens, acts, out);
+                rows::blocked::<f32, $lanes, $one, R>(w, tokens, acts, out);
             fn matmul_f16_f32<R: Results>(w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut R) -> () =
-                rows::matmul::<rows::F16, $lanes, R>(w, tokens, acts, out);
+                rows::blocked::<rows::F16, $lanes, $one, R>(w, tokens, acts, out);
             fn matmul_bf16_f32<R: Results>(w: &[u8], tokens: usize, acts: &FloatActs<'_>, out: &mut R) -> () =
-                rows::matmul::<rows::Bf16, $lanes, R>(w, tokens, acts, out);
+                rows::blocked::<rows::Bf16, $lanes, $one, R>(w, tokens, acts, out);
             fn rms_norm(x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) -> () =
                 norm::rms_norm::<$lanes>(x, w, eps, y);
             fn rms_norm_in_place(x: &mut [f32], w: &[f32], eps: f32) -> () =
                 norm::rms_norm_in_place::<$lanes>(x, w, eps);
             fn rope(head: &mut [f32], angles: &[f32]) -> () = rope::rotate(head, angles);
             fn gate(act: Activation, g: &mut [f32], u: &[f32]) -> () = gate::gate::<$lanes>(act, g, u);
+            fn store<E: KvElement>(x: &[f32], row: &mut [E]) -> () =
+                attention::store::<E, $lanes>(x, row);
+            fn attend_i8(
+                q: &[i8], q_scale: f32, k: Int8Rows<'_>, v: Int8Rows<'_>, c: f32, record: &mut [f32]
+            ) -> () = attention::chunk_i8::<$lanes>(q, q_scale, k, v, c, record);
             fn combine(records: &[f32], stride: usize, n: usize, y: &mut [f32]) -> () =
                 attention::combine::<$lanes>(records, stride, n, y);
         }
@@ -127,11 +137,11 @@ fn with_scratch<T>(f: impl FnOnce(&mut names::Scratch) -> T) -> T {
 
 /// What the macros above name.
 mod names {
-    pub(crate) use bitnet_edge_kernels::attention::{self, KvElement, Queries, Scratch};
+    pub(crate) use bitnet_edge_kernels::attention::{self, Int8Rows, KvElement, Queries, Scratch};
     pub(crate) use bitnet_edge_kernels::gate::{self, Activation};
     pub(crate) use bitnet_edge_kernels::simd::Scalar16;
     pub(crate) use bitnet_edge_kernels::tile::{FloatActs, Int8Acts, Results, TernaryScale, rows};
-    pub(crate) use bitnet_edge_kernels::{Error, Kernels, norm, rope};
+    pub(crate) use bitnet_edge_kernels::{Error, Kernels, norm, quantize, rope};
 }
 
 pub(crate) use with_features;

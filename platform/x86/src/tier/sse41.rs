@@ -16,6 +16,6 @@ impl Kernels for Sse41 {
         "sse4.1"
     }
 
-    super::float_methods!(Sse41Lanes, "sse4.1");
+    super::float_methods!(Sse41Lanes, Sse41Lanes, "sse4.1");
     crate::matmul::methods!("sse4.1", Sse41, 4, 4);
 }

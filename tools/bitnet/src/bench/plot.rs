@@ -13,7 +13,7 @@ const INK: &str = "#24292f";
 const FAINT: &str = "#6e7781";
 const STYLE: &str = "text{font-family:system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fill:#24292f}\
     .title{font-size:17px;font-weight:600}.panel{font-size:14px;font-weight:600}\
-    .small{font-size:12px;fill:#6e7781}.value{font-size:12px}";
+    .small{font-size:12px;fill:#6e7781}.value{font-size:12px}.inside{font-size:12px;fill:#fff}";
 
 /// A bar: what it shows, its colour, and the height that would be possible.
 struct Bar<'a> {
@@ -129,7 +129,7 @@ fn draw(out: &mut String, panel: &Panel, bar: &Bar<'_>, x: f64, wide: f64) -> st
              stroke-dasharray=\"4 3\"/>",
             base - y
         )?;
-        text(out, (x + wide + 6.0, y + 4.0), "small", "start", &figure(limit, limit / 100.0))?;
+        text(out, (x + wide + 6.0, y + 4.0), "small", "start", &speed(limit))?;
     }
     let y = panel.y(*median);
     writeln!(
@@ -139,10 +139,10 @@ fn draw(out: &mut String, panel: &Panel, bar: &Bar<'_>, x: f64, wide: f64) -> st
         bar.colour
     )?;
     line(out, (middle, panel.y(*min)), (middle, panel.y(*max)), INK)?;
-    let label = figure(*median, median / 100.0);
+    let label = speed(*median);
     if bar.limit.is_some() && base - y > 24.0 {
-        // The figure over the bar would stand in the dashed line.
-        return text(out, (middle + 6.0, base - 8.0), "value", "start", &label);
+        // A figure over the bar would stand in the dashed line.
+        return text(out, (middle, base - 8.0), "inside", "middle", &label);
     }
     text(out, (middle, panel.y(*max) - 6.0), "value", "middle", &label)
 }
@@ -198,6 +198,20 @@ fn figure(value: f64, step: f64) -> String {
         2
     };
     format!("{value:.digits$}")
+}
+
+/// A speed in three digits or so.
+fn speed(value: f64) -> String {
+    figure(
+        value,
+        if value >= 100.0 {
+            1.0
+        } else if value >= 1.0 {
+            0.1
+        } else {
+            0.01
+        },
+    )
 }
 
 fn line(out: &mut String, from: (f64, f64), to: (f64, f64), colour: &str) -> std::fmt::Result {

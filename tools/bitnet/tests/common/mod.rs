@@ -1,4 +1,5 @@
 //! Runs `bitnet` as a user does.
+#![allow(dead_code)] // each file of tests uses a part of it
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,9 @@
 //! Float weights as rows: f32, f16, bfloat16. A row tile is four rows, each padded with zeros to 64 bytes.
 
+mod blocked;
+
+pub use blocked::blocked;
+
 use super::{FloatActs, Results, TILE_ROWS, for_each_tile, round64};
 use crate::Error;
 use crate::format::{bf16_to_f32, f16_to_f32};
@@ -23,12 +27,31 @@ pub const fn stride<const SIZE: usize>(cols: usize) -> usize {
 pub trait Element {
     /// Bytes of an element.
     const SIZE: usize;
+    /// The bytes of sixteen elements.
+    type Block: Copy;
     /// Widens the little-endian bytes of one element; `None` if there are too few.
     fn widen(bytes: &[u8]) -> Option<f32>;
+    /// Whole blocks, and the bytes behind them.
+    fn blocks(bytes: &[u8]) -> (&[Self::Block], &[u8]);
+    /// Widens a block.
+    fn lanes<V: F32x16>(block: &Self::Block) -> V;
 }
 
 impl Element for f32 {
     const SIZE: usize = 4;
+    type Block = [u8; 4 * LANES];
+    #[inline(always)]
+    fn blocks(bytes: &[u8]) -> (&[Self::Block], &[u8]) {
+        bytes.as_chunks()
+    }
+    #[inline(always)]
+    fn lanes<V: F32x16>(block: &Self::Block) -> V {
+        let mut lanes = [0.0; LANES];
+        for (lane, b) in lanes.iter_mut().zip(block.as_chunks().0) {
+            *lane = Self::from_le_bytes(*b);
+        }
+        V::load(&lanes)
+    }
     #[inline(always)]
     fn widen(bytes: &[u8]) -> Option<f32> {
         bytes.first_chunk().map(|b| Self::from_le_bytes(*b))
@@ -46,6 +69,19 @@ pub struct F16;
 
 impl Element for F16 {
     const SIZE: usize = 2;
+    type Block = [u8; 2 * LANES];
+    #[inline(always)]
+    fn blocks(bytes: &[u8]) -> (&[Self::Block], &[u8]) {
+        bytes.as_chunks()
+    }
+    #[inline(always)]
+    fn lanes<V: F32x16>(block: &Self::Block) -> V {
+        let mut lanes = [0; LANES];
+        for (lane, b) in lanes.iter_mut().zip(block.as_chunks().0) {
+            *lane = u16::from_le_bytes(*b);
+        }
+        V::from_f16(&lanes)
+    }
     #[inline(always)]
     fn widen(bytes: &[u8]) -> Option<f32> {
         bytes.first_chunk().map(|b| f16_to_f32(u16::from_le_bytes(*b)))
@@ -63,6 +99,19 @@ pub struct Bf16;
 
 impl Element for Bf16 {
     const SIZE: usize = 2;
+    type Block = [u8; 2 * LANES];
+    #[inline(always)]
+    fn blocks(bytes: &[u8]) -> (&[Self::Block], &[u8]) {
+        bytes.as_chunks()
+    }
+    #[inline(always)]
+    fn lanes<V: F32x16>(block: &Self::Block) -> V {
+        let mut lanes = [0; LANES];
+        for (lane, b) in lanes.iter_mut().zip(block.as_chunks().0) {
+            *lane = u16::from_le_bytes(*b);
+        }
+        V::from_bf16(&lanes)
+    }
     #[inline(always)]
     fn widen(bytes: &[u8]) -> Option<f32> {
         bytes.first_chunk().map(|b| bf16_to_f32(u16::from_le_bytes(*b)))
@@ -136,11 +185,17 @@ pub fn matmul<E: Element, V: F32x16, R: Results>(
 fn dot_row<E: Element, V: F32x16>(w: &[u8], x: &[f32]) -> f32 {
     let mut sum = V::splat(0.0);
     for (w, x) in w.chunks(LANES * E::SIZE).zip(x.chunks(LANES)) {
-        let mut lanes = [0.0; LANES];
-        for (lane, w) in lanes.iter_mut().zip(w.chunks_exact(E::SIZE)) {
-            *lane = E::widen(w).unwrap_or(0.0);
-        }
-        sum = sum.add(V::load(&lanes).mul(V::load_part(x)));
+        sum = sum.add(widen_part::<E, V>(w).mul(V::load_part(x)));
     }
     sum.fold()
+}
+
+/// Widens up to sixteen elements; missing lanes are `+0.0`.
+#[inline(always)]
+fn widen_part<E: Element, V: F32x16>(bytes: &[u8]) -> V {
+    let mut lanes = [0.0; LANES];
+    for (lane, bytes) in lanes.iter_mut().zip(bytes.chunks_exact(E::SIZE)) {
+        *lane = E::widen(bytes).unwrap_or(0.0);
+    }
+    V::load(&lanes)
 }

@@ -1,0 +1,146 @@
+//! `cargo xtask instructions`: how many instructions the operations take, as callgrind counts them, against what is recorded.
+
+use crate::command::{self, Missing, Unsupported, cargo, output, run as run_command};
+use crate::paths;
+use anyhow::{Context as _, Result, bail, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Record the counts of this build as what later ones are compared with
+    #[arg(long)]
+    pub(crate) record: bool,
+    /// Count only operations whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = "", conflicts_with = "record")]
+    pub(crate) only: String,
+}
+
+/// More instructions than recorded, in percent, that are still the same.
+const TOLERANCE: f64 = 2.0;
+/// The key that says what compiled the recorded counts: other compilers give others.
+const COMPILER: &str = "rustc";
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        bail!(Unsupported("the recorded counts are those of x86-64 Linux".to_owned()));
+    }
+    need_valgrind()?;
+    let path = paths::root().join("benches/instructions.toml");
+    let recorded = fs::read_to_string(&path).context("cannot read benches/instructions.toml")?;
+    let compiler = compiler()?;
+    if !args.record && value(&recorded, COMPILER) != Some(&compiler) {
+        bail!(Unsupported(format!(
+            "the counts were recorded with rustc {}, and this is {compiler}: `cargo xtask instructions --record`",
+            value(&recorded, COMPILER).unwrap_or("of no known version")
+        )));
+    }
+    let program = build()?;
+    let mut lines = vec![format!("{COMPILER} = \"{compiler}\"")];
+    let mut problems = Vec::new();
+    for name in operations(&program)?.iter().filter(|name| name.contains(&args.only)) {
+        let count = count(&program, name)?;
+        let before = value(&recorded, name).and_then(|number| number.parse::<u64>().ok());
+        let change = before.map(|before| 100.0 * (count as f64 / before as f64 - 1.0));
+        let shown = change.map_or_else(|| "not recorded".to_owned(), |change| format!("{change:+.2} %"));
+        println!("{count:>12}  {name:<28} {shown}");
+        match change {
+            _ if args.record => {}
+            None => problems.push(format!("{name} is not recorded")),
+            Some(change) if change > TOLERANCE => problems.push(format!("{name} takes {change:.2} % more")),
+            Some(change) if change < -TOLERANCE => println!("              fewer than recorded: record them"),
+            Some(_) => {}
+        }
+        lines.push(format!("\"{name}\" = {count}"));
+    }
+    if args.record {
+        let comments = recorded.lines().take_while(|line| line.starts_with('#')).map(str::to_owned);
+        let lines: Vec<String> = comments.chain(lines).collect();
+        return fs::write(&path, lines.join("\n") + "\n").context("cannot write benches/instructions.toml");
+    }
+    ensure!(
+        problems.is_empty(),
+        "{}; if that is right, `cargo xtask instructions --record` and say why",
+        problems.join(", ")
+    );
+    Ok(())
+}
+
+fn need_valgrind() -> Result<()> {
+    if command::find("valgrind").is_some() {
+        return Ok(());
+    }
+    if !command::is_root_of_debian()? {
+        bail!(Missing {
+            what: "valgrind, which counts instructions".to_owned(),
+            command: "apt-get install valgrind".to_owned()
+        });
+    }
+    run_command(Command::new("apt-get").args(["-q", "update"]))?;
+    command::apt_install(&["valgrind"])
+}
+
+/// The compiler's version, as `rustc --version` has it behind the name.
+fn compiler() -> Result<String> {
+    let version = output(Command::new("rustc").arg("--version").current_dir(paths::root()))?;
+    Ok(version.split_whitespace().nth(1).context("rustc names no version")?.to_owned())
+}
+
+/// Builds the program that runs one operation.
+fn build() -> Result<PathBuf> {
+    let flags = ["--release", "-p", "bitnet-edge-benches", "--bin", "counted"];
+    // Flags of the environment would give other code than what is recorded.
+    run_command(cargo("build").args(flags).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS"))?;
+    Ok(paths::target().join("release/counted"))
+}
+
+/// The operations of the tiers that valgrind can execute: it says so to the program in place of the processor.
+fn operations(program: &Path) -> Result<Vec<String>> {
+    let listed = output(Command::new("valgrind").args(["--tool=none", "-q"]).arg(program))?;
+    Ok(listed.lines().map(str::to_owned).collect())
+}
+
+/// The instructions of one operation.
+fn count(program: &Path, name: &str) -> Result<u64> {
+    let mut callgrind = Command::new("valgrind");
+    callgrind
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=counted::measured*"])
+        .arg(program)
+        .arg(name);
+    let result = callgrind.stdin(Stdio::null()).output().context("cannot start valgrind")?;
+    let log = String::from_utf8_lossy(&result.stderr).into_owned();
+    ensure!(result.status.success(), "`{}` failed: {}\n{log}", command::line(&callgrind), result.status);
+    let counted =
+        log.lines().find_map(|line| line.split_once("Collected :")).map(|(_, number)| number.trim());
+    let number: u64 = counted
+        .and_then(|number| number.parse().ok())
+        .with_context(|| format!("callgrind printed no number of instructions for {name}:\n{log}"))?;
+    ensure!(number > 0, "callgrind found no call of `counted::measured` for {name}");
+    Ok(number)
+}
+
+/// The value in the line `key = value` or `"key" = "value"`.
+fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let lines = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
+    let plain = |text: &'a str| text.trim().trim_matches('"');
+    lines
+        .map(|(name, value)| (plain(name), plain(value)))
+        .find(|(name, _)| *name == key)
+        .map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::value;
+
+    #[test]
+    fn values_are_found_by_their_key() {
+        let text = "# rustc = 1\nrustc = \"1.95.0\"\n\"avx2/gemv\" = 12\n\"avx2/gemv-q\" = 13\n";
+        assert_eq!(value(text, "rustc"), Some("1.95.0"));
+        assert_eq!(
+            (value(text, "avx2/gemv"), value(text, "avx2/gemv-q"), value(text, "x")),
+            (Some("12"), Some("13"), None)
+        );
+    }
+}
