@@ -4,7 +4,7 @@ use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, Results, TILE_ROWS};
 
 use super::vector::Vector;
-use super::{GROUP_ROWS, GROUP_TILES, balanced, whole_tiles};
+use super::{GROUP_ROWS, GROUP_TILES, balanced, fetch_second, whole_tiles};
 
 /// Row tiles whose weights stay in the second cache while the tokens pass, when there are many.
 const STAY: usize = 64;
@@ -92,6 +92,18 @@ impl Tokens {
                 *a = *p.add(j);
             }
             S::spread(four.as_ptr().cast())
+        }
+    }
+}
+
+/// Fetches into the second cache, for a single token, the `bytes` of weights that are wanted soon after those at `p`. For the
+/// other layouts less or nothing ahead was better.
+#[inline(always)]
+pub(crate) fn prefetch<const T: usize>(p: *const u8, bytes: usize) {
+    const AHEAD: usize = 10 << 10;
+    if T == 1 {
+        for line in (0..bytes).step_by(64) {
+            fetch_second(p.wrapping_add(AHEAD + line));
         }
     }
 }

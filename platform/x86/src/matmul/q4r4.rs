@@ -3,15 +3,12 @@
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q4r4};
 
-use super::blocks::{Blocks, Tokens, halves};
-use super::fetch_second;
+use super::blocks::{Blocks, Tokens, halves, prefetch};
 use super::products::Products;
 use super::quads::{GROUP, MOST_COLUMNS, PANEL, Quad, Quads, transposed};
 use super::vector::Vector;
 
 const TILE: usize = 64;
-/// How far ahead weights are fetched for one token.
-const AHEAD: usize = 10 << 10;
 
 /// The layout; with `MINIMA`, that of `Q4_1`.
 pub(crate) struct Q4<const MINIMA: bool>;
@@ -58,12 +55,7 @@ impl<const MINIMA: bool> Blocks for Q4<MINIMA> {
                 let scales = panel.add(groups * TILE + b % PANEL * 8);
                 let minima = scales.add((groups * 8).next_multiple_of(64));
                 let n = 4.min(tokens.groups - b);
-                if T == 1 {
-                    let here = panel.add(b % PANEL / 4 * (full / 2));
-                    for line in (0..full / 2).step_by(64) {
-                        fetch_second(here.wrapping_add(AHEAD + line));
-                    }
-                }
+                prefetch::<T>(panel.add(b % PANEL / 4 * (full / 2)), full / 2);
                 for v in 0..NT {
                     let w = transposed::<S>(tiles.add(v * S::LANES * 16), TILE, n);
                     let mut u = [S::zero(); 8];
