@@ -16,6 +16,7 @@ impl Vector for Avx2 {
     // A row tile x 5 tokens are 10 of the 16 registers; a tile takes 2, its codes 2 more, activations and a product one each.
     const TOKENS: usize = 5;
     const FEW: usize = 1;
+    const AHEAD: Option<usize> = None;
     const BLOCK_TOKENS: usize = 4;
 
     #[inline(always)]

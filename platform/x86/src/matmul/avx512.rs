@@ -17,6 +17,7 @@ impl Vector for Avx512 {
     const TOKENS: usize = 5;
     // Four sums a token, and four planes of activations.
     const FEW: usize = 4;
+    const AHEAD: Option<usize> = Some(12 << 10);
     const BLOCK_TOKENS: usize = 8;
 
     #[inline(always)]

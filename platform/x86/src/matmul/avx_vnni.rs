@@ -16,6 +16,7 @@ macro_rules! vnni256 {
             const LANES: usize = Avx2::LANES;
             const TOKENS: usize = Avx2::TOKENS;
             const FEW: usize = Avx2::FEW;
+            const AHEAD: Option<usize> = Avx2::AHEAD;
             const BLOCK_TOKENS: usize = Avx2::BLOCK_TOKENS;
 
             vnni256! {

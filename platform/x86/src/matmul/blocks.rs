@@ -1,12 +1,10 @@
 //! Products with the block layouts: one float term a group, in four stripes.
 
-use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, Results, TILE_ROWS};
 
 use super::vector::Vector;
-use super::{AHEAD, GROUP_ROWS, GROUP_TILES, balanced, whole_tiles};
+use super::{GROUP_ROWS, GROUP_TILES, balanced, fetch_second, whole_tiles};
 
 /// Row tiles whose weights stay in the second cache while the tokens pass, when there are many.
 const STAY: usize = 64;
@@ -98,14 +96,14 @@ impl Tokens {
     }
 }
 
-/// Fetches `bytes` of weights that will follow those at `p`, for a single token: its weights come from memory as fast as that
-/// gives them.
+/// Fetches into the second cache, for a single token, the `bytes` of weights that are wanted soon after those at `p`. For the
+/// other layouts less or nothing ahead was better.
 #[inline(always)]
 pub(crate) fn prefetch<const T: usize>(p: *const u8, bytes: usize) {
+    const AHEAD: usize = 10 << 10;
     if T == 1 {
-        for at in (0..bytes).step_by(64) {
-            // SAFETY: a prefetch reads nothing, wherever it points.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.wrapping_add(AHEAD + at).cast()) };
+        for line in (0..bytes).step_by(64) {
+            fetch_second(p.wrapping_add(AHEAD + line));
         }
     }
 }

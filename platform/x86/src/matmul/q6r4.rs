@@ -5,13 +5,16 @@ use core::mem::MaybeUninit;
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q6r4};
 
-use super::blocks::{BLOCK, Blocks, Tokens, halves, prefetch};
+use super::blocks::{BLOCK, Blocks, Tokens, halves};
+use super::fetch;
 use super::products::Products;
 use super::vector::Vector;
 
 const QUARTER: usize = 192;
 const SCALES: usize = 4 * QUARTER;
 const PANEL: usize = SCALES + 64;
+/// How far ahead weights are fetched for one token.
+const AHEAD: usize = 2 << 10;
 /// Columns up to which there is room for what is prepared; wider matrices take the definition.
 const MOST_COLUMNS: usize = 16_384;
 
@@ -94,7 +97,11 @@ unsafe fn panel<S: Vector, const NT: usize, const T: usize>(
         let mut sums = [[S::zero(); NT]; T];
         for quarter in 0..4 {
             let at = b * PANEL_COLUMNS + quarter * 64;
-            prefetch::<T>(w.add(quarter * (PANEL / 4)), PANEL / 4);
+            if T == 1 {
+                for line in (0..PANEL / 4).step_by(64) {
+                    fetch(w.wrapping_add(quarter * (PANEL / 4) + AHEAD + line));
+                }
+            }
             for v in 0..NT {
                 let tile = w.add(quarter * QUARTER + v * S::LANES * 16);
                 let high = S::load(tile.add(128));

@@ -3,7 +3,7 @@
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q8r4};
 
-use super::blocks::{Blocks, Tokens, halves, prefetch};
+use super::blocks::{Blocks, Tokens, halves};
 use super::products::Products;
 use super::quads::{GROUP, MOST_COLUMNS, PANEL, Quad, Quads, transposed};
 use super::vector::Vector;
@@ -54,7 +54,6 @@ impl Blocks for Q8 {
                 let panel = w.add(b / PANEL * full);
                 let scales = panel.add(groups * TILES + b % PANEL * 8);
                 let n = 4.min(tokens.groups - b);
-                prefetch::<T>(panel.add(b % PANEL / 4 * (full / 2)), full / 2);
                 for v in 0..NT {
                     let tiles = panel.add(b % PANEL * TILES + v * S::LANES * 16);
                     let first = transposed::<S>(tiles, TILES, n);

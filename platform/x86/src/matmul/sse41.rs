@@ -19,6 +19,7 @@ impl Vector for Sse41 {
     // A row tile x 2 tokens are 8 of the 16 registers; the codes of a plane take 4 more.
     const TOKENS: usize = 2;
     const FEW: usize = 1;
+    const AHEAD: Option<usize> = None;
     const BLOCK_TOKENS: usize = 4;
 
     #[inline(always)]

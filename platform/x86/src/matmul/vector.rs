@@ -21,6 +21,8 @@ pub(crate) trait Vector: Sized {
     const TOKENS: usize;
     /// Most tokens for which `t2r4` goes through one row tile at a time.
     const FEW: usize;
+    /// How far ahead `t2r4` fetches weights for a few tokens, if that gains anything.
+    const AHEAD: Option<usize>;
     /// Most tokens of a register block of the block layouts, at most 8.
     const BLOCK_TOKENS: usize;
 

@@ -1,10 +1,8 @@
 //! A few tokens: weights are read once, in the order in which they lie, as fast as memory gives them.
 
-use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-
 use bitnet_edge_kernels::tile::{Results, TILE_ROWS, t2r4};
 
-use super::super::AHEAD;
+use super::super::fetch_second;
 use super::super::products::Products;
 use super::super::vector::Vector;
 use super::{Product, RowScales, TILE};
@@ -61,7 +59,9 @@ impl Product<'_> {
                 let mut sums = [[[S::zero(); 4]; NT]; T];
                 for k in start..end {
                     let w = w.add(k * TILE);
-                    _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD).cast());
+                    if let Some(ahead) = S::AHEAD {
+                        fetch_second(w.wrapping_add(ahead));
+                    }
                     for (t, sums) in sums.iter_mut().enumerate() {
                         let q = self
                             .acts

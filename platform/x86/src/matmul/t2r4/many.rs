@@ -4,7 +4,7 @@ use bitnet_edge_kernels::tile::{Results, TILE_ROWS, t2r4};
 
 use super::super::products::Products;
 use super::super::vector::Vector;
-use super::super::{GROUP_ROWS, GROUP_TILES, balanced};
+use super::super::{GROUP_ROWS, GROUP_TILES, balanced, fetch_second};
 use super::{Product, RowScales, TILE};
 
 /// Integer sums of a group's rows for the tokens of a block, and room for what a store of whole vectors writes behind them.
@@ -25,8 +25,16 @@ impl Product<'_> {
             let n = GROUP_TILES.min(self.tiles - first);
             scales.at(self.scale, first * TILE_ROWS);
             let mut token = 0;
+            // The next group comes from memory meanwhile, a part with each block of tokens.
+            let mut next = self.w.wrapping_add((first + n) * self.row_tile);
+            let blocks = tokens.div_ceil(S::TOKENS);
+            let part = (GROUP_TILES * self.row_tile / TILE).div_ceil(blocks);
             while token < tokens {
                 let count = balanced(tokens - token, S::TOKENS);
+                for _ in 0..part {
+                    fetch_second(next);
+                    next = next.wrapping_add(TILE);
+                }
                 // SAFETY: row tiles `first..first + n` and tokens `token..token + count` are readable.
                 unsafe {
                     let block = Block {
