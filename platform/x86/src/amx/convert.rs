@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use bitnet_edge_kernels::tile::{TILE_ROWS, t2r4::TILE_BYTES};
 
-use super::panel::{PANEL_ROWS, PANEL_TILES, Panel};
+use super::panel::{PANEL_ROWS, Panel};
 use super::tiles::{ROW_BYTES, SumTile, WeightTile};
 
 /// `f32(acc + more - sum) / s * scale` of the 32 outputs of a token, whose sums are row `row` of the tiles.
@@ -44,8 +44,8 @@ pub(super) fn unpack<const HALVES: usize>(panel: &Panel<'_>, column: usize, to: 
     let (rows, _) = panel.tiles.as_chunks::<TILE_ROWS>();
     for (rows, to) in rows.iter().zip(to).take(HALVES) {
         let tiles = rows.map(|row| {
-            // The same place of the next panel. Beyond the end of the weights this is no access.
-            let next = row.as_ptr().wrapping_add(PANEL_TILES * row.len() + column);
+            // Beyond the end of the weights this is no access.
+            let next = row.as_ptr().wrapping_add(panel.next + column);
             _mm_prefetch::<_MM_HINT_T1>(next.cast());
             &row[column]
         });

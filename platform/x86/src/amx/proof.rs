@@ -10,7 +10,7 @@ const ROWS: usize = 20;
 const COLUMNS: usize = 768;
 const WEIGHTS: usize = ROWS / 4 * t2r4::row_tile_bytes(COLUMNS);
 
-/// Whether a product with these instructions has the bits of the definition. Half a millisecond.
+/// Whether a product with these instructions has the bits of the definition. About 50 us, which the definition takes.
 ///
 /// # Safety
 /// As [`matmul`](super::t2r4::matmul).

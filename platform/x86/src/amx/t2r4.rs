@@ -10,7 +10,7 @@ use super::tiles::{Instructions, ROWS, Tiles};
 /// panel reads them again.
 const PASS_BYTES: usize = 3 << 19;
 
-/// [`t2r4::matmul`] with tiles. Takes 84 KiB of stack. `None`, and nothing done, if this is called from within `out` of such
+/// [`t2r4::matmul`] with tiles. Takes 88 KiB of stack. `None`, and nothing done, if this is called from within `out` of such
 /// a product: a thread has the registers once.
 ///
 /// # Safety

@@ -9,7 +9,7 @@ use crate::forward::names::*;
 /// AMX: products of whole int8 tiles, for prefill. Intel servers since 2023.
 ///
 /// Its ternary products take tiles from eight tokens on. Everything else, and fewer tokens, is what
-/// [`Avx512Vnni`] does, which is part of this tier: tiles would gain nothing there. A product takes 84 KiB of stack.
+/// [`Avx512Vnni`] does, which is part of this tier: tiles would gain nothing there. A product takes 88 KiB of stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Amx(Avx512Vnni);
 

@@ -131,3 +131,47 @@ impl Tiles {
         Ok(self.layout.dequantize_row(tile, row % TILE_ROWS, scale, out)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anyhow::bail;
+    use bitnet_edge_std::Bytes;
+
+    use super::*;
+
+    /// More than three batches, with a share for every processor.
+    fn large() -> Tiles {
+        Tiles::new(Layout::F32, 6000, 1024, 0xee).unwrap()
+    }
+
+    /// The tile's number, at its beginning.
+    fn number(tile: usize, bytes: &mut [u8]) -> Result<Option<usize>> {
+        bytes[..8].copy_from_slice(&tile.to_le_bytes());
+        Ok(Some(tile))
+    }
+
+    #[test]
+    fn tiles_are_in_order_however_many_processors_made_them() {
+        let (tiles, mut bytes) = (large(), Bytes::default());
+        let mut store = Store::Memory(&mut bytes);
+        let made = tiles.store(&mut store, || (), number).unwrap().unwrap();
+        assert!(made.iter().copied().eq(0..1500));
+        assert_eq!(bytes.as_slice().len(), tiles.len());
+        for (i, tile) in bytes.as_slice().chunks_exact(tiles.bytes).enumerate() {
+            assert_eq!(tile[..8], i.to_le_bytes());
+            assert!(tile[8..].iter().all(|&byte| byte == 0xee));
+        }
+    }
+
+    #[test]
+    fn the_first_error_is_the_one_reported_and_none_ends_it() {
+        let (tiles, mut bytes) = (large(), Bytes::default());
+        let fail = |tile: usize, _: &mut [u8]| -> Result<Option<()>> {
+            if tile >= 700 { bail!("tile {tile}") } else { Ok(Some(())) }
+        };
+        let error = tiles.store(&mut Store::Memory(&mut bytes), || (), fail).unwrap_err();
+        assert_eq!(error.to_string(), "tile 700");
+        let none = |tile: usize, _: &mut [u8]| Ok((tile != 900).then_some(()));
+        assert!(tiles.store(&mut Store::Memory(&mut bytes), || (), none).unwrap().is_none());
+    }
+}
