@@ -6,7 +6,7 @@
 use core::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
 use bitnet_edge_kernels::Error;
-use bitnet_edge_kernels::tile::TILE_ROWS;
+use bitnet_edge_kernels::tile::{Results, TILE_ROWS};
 
 pub(crate) mod avx2;
 pub(crate) mod avx512;
@@ -71,29 +71,53 @@ macro_rules! methods {
                     $crate::matmul::t2r4::matmul::<$crate::matmul::$vector, $block, $tile, R>(
                         w, tokens, acts, scale, out)
                 };
-            fn matmul_q4r4_i8g32<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
-                $crate::matmul::methods!(@blocks $vector, $tile, Q4r4, w, tokens, acts, out);
-            fn matmul_q4m4_i8g32<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
-                $crate::matmul::methods!(@blocks $vector, $tile, Q4m4, w, tokens, acts, out);
-            fn matmul_q8r4_i8g32<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
-                $crate::matmul::methods!(@blocks $vector, $tile, Q8r4, w, tokens, acts, out);
-            fn matmul_q6r4_i8g256<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
-                $crate::matmul::methods!(@blocks $vector, $tile, Q6r4, w, tokens, acts, out);
-            fn matmul_q4k4_i8g256<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
-                $crate::matmul::methods!(@blocks $vector, $tile, Q4k4, w, tokens, acts, out);
-            fn matmul_q5r4_i8g32<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
-                $crate::matmul::methods!(@blocks $vector, $tile, Q5r4, w, tokens, acts, out);
-            fn matmul_q5k4_i8g256<R: Results>(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut R) -> () =
-                $crate::matmul::methods!(@blocks $vector, $tile, Q5k4, w, tokens, acts, out);
+        }
+        $crate::matmul::methods! { @blocks $features, $vector, $tile:
+            matmul_q4r4_i8g32: Q4r4,
+            matmul_q4m4_i8g32: Q4m4,
+            matmul_q8r4_i8g32: Q8r4,
+            matmul_q6r4_i8g256: Q6r4,
+            matmul_q4k4_i8g256: Q4k4,
+            matmul_q5r4_i8g32: Q5r4,
+            matmul_q5k4_i8g256: Q5k4,
         }
     };
-    (@blocks $vector:ident, $tile:literal, $blocks:ident, $w:ident, $tokens:ident, $acts:ident, $out:ident) => {
-        // SAFETY: as above.
-        unsafe {
-            $crate::matmul::blocks::matmul::<$crate::matmul::$vector, $crate::matmul::$blocks, $tile, _>(
-                $w, $tokens, $acts, $out)
+    (@blocks $features:literal, $vector:ident, $tile:literal: $($name:ident: $blocks:ident,)*) => {$(
+        #[inline]
+        fn $name<R: Results>(
+            &self,
+            w: &[u8],
+            tokens: usize,
+            acts: &Int8Acts<'_>,
+            out: &mut R,
+        ) -> Result<(), Error> {
+            #[target_feature(enable = $features)]
+            fn featured(
+                w: &[u8],
+                tokens: usize,
+                acts: &Int8Acts<'_>,
+                out: &mut $crate::matmul::AnyResults<'_>,
+            ) -> Result<(), Error> {
+                // SAFETY: this function has the features of the vectors.
+                unsafe {
+                    $crate::matmul::blocks::matmul::<$crate::matmul::$vector, $crate::matmul::$blocks, $tile, _>(
+                        w, tokens, acts, out)
+                }
+            }
+            // SAFETY: the features are there, for a token of the tier exists (see `token`).
+            unsafe { featured(w, tokens, acts, &mut $crate::matmul::AnyResults(out)) }
         }
-    };
+    )*};
+}
+
+/// Results of any kind, so that a product is compiled once and not for each. A call takes many rows.
+pub(crate) struct AnyResults<'a>(pub(crate) &'a mut dyn Results);
+
+impl Results for AnyResults<'_> {
+    #[inline]
+    fn put(&mut self, token: usize, row: usize, values: &[f32]) {
+        self.0.put(token, row, values);
+    }
 }
 
 pub(crate) type Q4r4 = q4r4::Q4<false>;

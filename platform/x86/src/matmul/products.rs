@@ -295,11 +295,11 @@ impl<S: Signs> Products<S> for Maddubs {
         // SAFETY: as above.
         unsafe {
             let mut all = [S::zero(); T];
-            for half in [0, 4] {
+            for (half, u) in u.as_chunks::<4>().0.iter().enumerate() {
                 let mut sums = [S::zero(); T];
-                for (i, u) in u.iter().enumerate().skip(half).take(4) {
+                for (i, u) in u.iter().enumerate() {
                     for (sum, q) in sums.iter_mut().zip(q) {
-                        *sum = S::add16(*sum, S::maddubs(*u, S::spread(q.add(16 * i))));
+                        *sum = S::add16(*sum, S::maddubs(*u, S::spread(q.add(64 * half + 16 * i))));
                     }
                 }
                 for (all, sum) in all.iter_mut().zip(sums) {
