@@ -28,7 +28,7 @@ fn measured(work: &mut dyn FnMut()) {
 }
 
 /// Operations of a tier.
-const KERNELS: [Kernel; 12] = [
+const KERNELS: [Kernel; 16] = [
     ("quantize-token", |host| {
         let (x, mut q) = (noise(4096), vec![0; 4096]);
         Box::new(move || {
@@ -54,6 +54,10 @@ const KERNELS: [Kernel; 12] = [
     ("gemv-q6r4", |host| product(host, Layout::Q6r4, 64, 2560, 1)),
     ("gemv-q8r4", |host| product(host, Layout::Q8r4, 64, 2560, 1)),
     ("gemv-q4m4", |host| product(host, Layout::Q4m4, 64, 2560, 1)),
+    ("gemv-q4r4", |host| product(host, Layout::Q4r4, 64, 2560, 1)),
+    ("gemv-q5r4", |host| product(host, Layout::Q5r4, 64, 2560, 1)),
+    ("gemv-q4k4", |host| product(host, Layout::Q4k4, 64, 2560, 1)),
+    ("gemv-q5k4", |host| product(host, Layout::Q5k4, 64, 2560, 1)),
     ("gemm-q4m4", |host| product(host, Layout::Q4m4, 64, 2560, 16)),
     ("attention", |host| {
         let mut attention = Attention::new(4, 128, 128);

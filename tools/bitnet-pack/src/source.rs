@@ -7,7 +7,7 @@ use bitnet_edge_core::Model;
 use bitnet_edge_core::image::MAGIC;
 use bitnet_edge_std::{Bytes, MappedFile};
 
-use crate::convert::{Options, convert};
+use crate::convert::{Options, convert_mapped};
 use crate::report::advised;
 
 /// The bytes of an image, wherever they are.
@@ -32,7 +32,7 @@ impl Source {
             return Ok(Self::Image(file));
         }
         let options = Options { source_name: name(path), ..options.clone() };
-        let done = convert(&file, &options).with_context(|| path.display().to_string())?;
+        let done = convert_mapped(&file, &options).with_context(|| path.display().to_string())?;
         Ok(Self::Converted { image: done.image, notes: done.notes })
     }
 

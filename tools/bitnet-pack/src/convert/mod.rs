@@ -58,8 +58,17 @@ pub struct Converted {
 
 /// Converts a GGUF file in memory.
 pub fn convert(file: &[u8], options: &Options) -> Result<Converted> {
+    convert_releasing(file, options, &|_| ())
+}
+
+/// Converts a mapped GGUF file in memory: as [`convert`] does, but the image is all that is in memory of the two.
+pub fn convert_mapped(file: &MappedFile, options: &Options) -> Result<Converted> {
+    convert_releasing(file, options, &|bytes| file.release(bytes))
+}
+
+fn convert_releasing(file: &[u8], options: &Options, release: Release<'_>) -> Result<Converted> {
     let mut image = Bytes::default();
-    let notes = convert_into(file, options, Store::Memory(&mut image), &|_| ())?;
+    let notes = convert_into(file, options, Store::Memory(&mut image), release)?;
     // Read back with the runtime's own checks, every checksum included.
     let model =
         Model::new_checked(image.as_slice()).context("the image just made does not pass its own checks")?;

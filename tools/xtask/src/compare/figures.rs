@@ -106,7 +106,7 @@ pub(super) struct Comparison {
     bandwidth_percent: Vec<(usize, Spread)>,
     rounds: Vec<Round>,
     pub(super) problems: Vec<String>,
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 impl Comparison {

@@ -54,6 +54,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let llama = Llama::open()?;
     let (gguf, image) = model(args, &packer)?;
     let bitnet = Bitnet { program: bitnet, image, backend: args.backend.clone() };
+    let busy = load().filter(|&load| load > MOST_LOAD);
+    if let Some(load) = busy {
+        println!("{}", busy_note(load));
+    }
     let mut rounds = Vec::new();
     for round in 1..=args.rounds {
         for &threads in &args.threads {
@@ -65,7 +69,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     let table = args.gguf.is_none().then(|| figures::table(args.shape)).flatten();
-    let comparison = Comparison::new(&gguf, rounds, table);
+    let mut comparison = Comparison::new(&gguf, rounds, table);
+    comparison.notes.extend(busy.map(busy_note));
     print!("\n{comparison}");
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&comparison)? + "\n";
@@ -100,6 +105,20 @@ fn model(args: &Args, packer: &Path) -> Result<(PathBuf, PathBuf)> {
         )?;
     }
     Ok((gguf, image))
+}
+
+/// Programs that run on the average of the last minute, where the system tells; the build just before counts as well.
+fn load() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}
+
+/// What a build leaves in the average, or nothing.
+const MOST_LOAD: f64 = 2.5;
+
+fn busy_note(load: f64) -> String {
+    format!(
+        "the load average was {load:.1} at the start: what else ran disturbed both engines, and threads most"
+    )
 }
 
 fn is_newer(file: &Path, than: &Path) -> bool {
