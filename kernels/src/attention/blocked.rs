@@ -95,9 +95,9 @@ pub fn blocked<E: KvElement, V: F32x16>(
     let n = positions(q.head_dim, k.len(), v.len())?;
     let call = Call { q, k, v, c, n, blocks: q.head_dim.div_ceil(LANES) };
     // Tiles whose sums and operands the registers hold.
-    if V::REGISTERS >= 32 {
+    if const { V::REGISTERS >= 32 } {
         call.passes::<V, 4, 4, 4>(records, scratch)
-    } else if V::REGISTERS >= 8 {
+    } else if const { V::REGISTERS >= 8 } {
         call.passes::<V, 2, 2, 2>(records, scratch)
     } else {
         call.passes::<V, 2, 1, 1>(records, scratch)

@@ -42,11 +42,11 @@ pub fn blocked<E: Element, V: F32x16, One: F32x16, R: Results>(
         let mut t = 0;
         while let Some(left) = tokens.checked_sub(t).filter(|&left| left > 0) {
             // As many sums as the registers hold beside their operands.
-            t += if V::REGISTERS >= 32 && left >= 4 {
+            t += if const { V::REGISTERS >= 32 } && left >= 4 {
                 call.tokens::<E, V, R, 4, 4>(t, out)?
-            } else if V::REGISTERS >= 32 && left >= 2 {
+            } else if const { V::REGISTERS >= 32 } && left >= 2 {
                 call.tokens::<E, V, R, 4, 2>(t, out)?
-            } else if V::REGISTERS >= 8 && left >= 2 {
+            } else if const { V::REGISTERS >= 8 } && left >= 2 {
                 call.tokens::<E, V, R, 2, 2>(t, out)?
             } else {
                 // Bound by memory: one stream, in the order in which the weights lie, is read fastest.
