@@ -26,6 +26,12 @@ pub(crate) trait Blocks {
 
     fn definition(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut impl Results) -> Result<(), Error>;
 
+    /// Most tokens of a register block.
+    #[inline(always)]
+    fn tokens<S: Vector>() -> usize {
+        S::BLOCK_TOKENS
+    }
+
     /// Room for what [`prepare`](Self::prepare) makes.
     fn room() -> Self::Prepared;
 
@@ -160,7 +166,7 @@ pub(crate) unsafe fn matmul<S: Vector, B: Blocks, const NT: usize, R: Results>(
             let end = tiles.min(first + STAY);
             let mut token = 0;
             while token < tokens {
-                let count = balanced(tokens - token, S::BLOCK_TOKENS);
+                let count = balanced(tokens - token, B::tokens::<S>());
                 let some = Tokens::new(acts, token);
                 B::prepare::<S>(&some, count, &mut product.prepared);
                 let mut tile = first;
