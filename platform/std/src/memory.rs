@@ -19,6 +19,16 @@ impl Bytes {
         Self { lines: vec![Line::ZERO; Line::count(len)], len }
     }
 
+    /// None yet, with room for `bytes` of them if the system gives that: to grow by then moves nothing. Room that is not used
+    /// is address space and no memory on most systems.
+    #[must_use]
+    pub fn with_room(bytes: usize) -> Self {
+        let mut lines = Vec::new();
+        // Without the room they grow all the same.
+        let _ = lines.try_reserve_exact(Line::count(bytes));
+        Self { lines, len: 0 }
+    }
+
     /// A copy of `bytes`.
     #[must_use]
     pub fn copy_of(bytes: &[u8]) -> Self {
