@@ -12,7 +12,7 @@ use crate::simd::{F32x16, LANES};
 /// rounded to i16 by the chunk's largest, so that the weighted sum of values is an exact integer, too.
 ///
 /// # Errors
-/// As [`chunk`].
+/// As [`each`](super::each).
 ///
 /// ```
 /// use bitnet_edge_kernels::{attention, simd::Scalar16};

@@ -1,7 +1,7 @@
 //! `q4k4` and `q5k4`: `Q4_K` and `Q5_K` blocks of four rows, re-tiled without loss.
 //!
 //! A panel is 256 columns: eight tiles of 4 rows x 32 columns with the low nibbles, one a sub-block, as in
-//! [`q4r4`](super::q4r4); in `q5k4` two tiles of 4 rows x 128 columns with the fifth bits, as in [`q5r4`](super::q5r4); then
+//! [`q4r4`](super::q4r4); in `q5k4` two tiles of 4 rows x 128 columns with the fifth bits, as in [`q5r4`]; then
 //! the heads, 16 bytes a row: scales and minima as [`k_head`] describes them. An image has as many bytes as the file.
 
 use super::q4r4::{OUTSIDE, TILE_BYTES, array, put};
