@@ -17,5 +17,5 @@ mod threads;
 
 pub use float_mode::keeps_subnormals;
 pub use memory::{Arena, Bytes};
-pub use mmap::MappedFile;
+pub use mmap::{HugePages, MappedFile};
 pub use threads::{Pool, PoolError, PoolPart, physical_cores};

@@ -83,3 +83,48 @@ impl Deref for MappedFile {
         &self.0
     }
 }
+
+/// Bytes in anonymous memory for which the system was asked to use huge pages.
+///
+/// A file is mapped in pages of 4 KiB, and a processor that reads a gigabyte of them for every token also walks a quarter of a
+/// million page table entries. A copy in huge pages spares it that, and costs the bytes a second time and the time to copy
+/// them: `docs/performance.md` says what that brings.
+#[derive(Debug)]
+pub struct HugePages(Mmap);
+
+impl HugePages {
+    /// Copies `bytes`.
+    ///
+    /// # Errors
+    /// The system's, if it has not so much memory or does not know huge pages; `Unsupported` elsewhere than on Linux.
+    ///
+    /// ```
+    /// # #[cfg(target_os = "linux")] {
+    /// use bitnet_edge_std::HugePages;
+    /// assert_eq!(HugePages::copy_of(&[7; 100])?[99], 7);
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn copy_of(bytes: &[u8]) -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        {
+            let mut map = memmap2::MmapMut::map_anon(bytes.len())?;
+            map.advise(memmap2::Advice::HugePage)?;
+            map.copy_from_slice(bytes);
+            Ok(Self(map.make_read_only()?))
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = bytes;
+            Err(io::Error::new(io::ErrorKind::Unsupported, "huge pages can be asked for on Linux only"))
+        }
+    }
+}
+
+impl Deref for HugePages {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}

@@ -29,7 +29,7 @@ impl Destination {
                 bail!("cannot write {shown}: it is not a regular file, which an image could replace");
             }
             if fs::canonicalize(source).is_ok_and(|source| source == path) {
-                bail!("cannot write {shown}: it is the model to convert; name another file with --output");
+                bail!("cannot write {shown}: it is the model that is read; name another file");
             }
         }
         let folder = folder(&path);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use bitnet_edge_core::Model;
 use bitnet_edge_core::image::MAGIC;
-use bitnet_edge_std::{Bytes, MappedFile};
+use bitnet_edge_std::{Bytes, HugePages, MappedFile};
 
 use crate::convert::{Options, convert_mapped};
 use crate::report::advised;
@@ -22,6 +22,8 @@ pub enum Source {
         /// What was assumed on import.
         notes: Vec<String>,
     },
+    /// A copy in huge pages of one of the others.
+    Copied(HugePages),
 }
 
 impl Source {
@@ -42,7 +44,20 @@ impl Source {
         match self {
             Self::Image(file) => file,
             Self::Converted { image, .. } => image.as_slice(),
+            Self::Copied(copy) => copy,
         }
+    }
+
+    /// The same image in memory of its own, for which the system was asked to use huge pages.
+    pub fn in_huge_pages(self) -> Result<Self> {
+        let bytes = self.bytes();
+        let copy = HugePages::copy_of(bytes).with_context(|| {
+            format!(
+                "cannot copy the {} bytes of the image to huge pages; leave out --huge-pages",
+                bytes.len()
+            )
+        })?;
+        Ok(Self::Copied(copy))
     }
 }
 

@@ -275,11 +275,11 @@ fn places_that_cannot_be_written_to_are_refused_before_the_work() {
     let line = to("/dev/null");
     assert_eq!(line, "cannot write /dev/null: it is not a regular file, which an image could replace");
     let line = to(&folder.text("story.gguf"));
-    assert!(line.ends_with(": it is the model to convert; name another file with --output"), "{line}");
+    assert!(line.ends_with(": it is the model that is read; name another file"), "{line}");
     // Also by the name that the image would have by itself.
     fs::rename(folder.path("story.gguf"), folder.path("odd.bpk")).unwrap();
     let line = failure(&["convert", &folder.text("odd.bpk")]);
-    assert!(line.ends_with(": it is the model to convert; name another file with --output"), "{line}");
+    assert!(line.ends_with(": it is the model that is read; name another file"), "{line}");
     assert_eq!(folder.names(), ["odd.bpk"]);
     assert_eq!(fs::read(folder.path("odd.bpk")).unwrap(), fs::read(story()).unwrap());
 }

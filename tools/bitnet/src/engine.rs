@@ -21,6 +21,9 @@ pub(crate) struct BackendArgs {
     /// The backend: a name forces it, -NAME forbids it [default: the best of this machine]
     #[arg(long, value_name = "NAME", env = "BITNET_BACKEND", allow_hyphen_values = true)]
     backend: Option<String>,
+    /// Copy the model to memory in huge pages, for faster decoding where files are mapped in small ones (Linux)
+    #[arg(long)]
+    pub(crate) huge_pages: bool,
 }
 
 impl BackendArgs {

@@ -86,7 +86,7 @@ fn threads(text: &str) -> Result<usize> {
 
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let engine = Engine::new(&args.backend.select()?, args.threads)?;
-    let source = open(args.model.as_deref(), &args.import)?;
+    let source = open(args.model.as_deref(), &args.import, args.backend.huge_pages)?;
     let name = args.model.as_deref().unwrap_or(Path::new("the story model"));
     let model = source::model(source.bytes(), name)?;
     if args.verify {
@@ -141,7 +141,12 @@ fn conversation<'a>(args: &'a RunArgs, prompt: &'a str) -> Vec<Message<'a>> {
 }
 
 /// Opens a model as the user names it, or the story model.
-pub(crate) fn open(model: Option<&Path>, import: &ImportArgs) -> Result<Source> {
+pub(crate) fn open(model: Option<&Path>, import: &ImportArgs, huge_pages: bool) -> Result<Source> {
+    let source = open_in_place(model, import)?;
+    if huge_pages { source.in_huge_pages() } else { Ok(source) }
+}
+
+fn open_in_place(model: Option<&Path>, import: &ImportArgs) -> Result<Source> {
     let Some(path) = model else {
         if import.is_set() {
             bail!("import options need --model: the story model is what it is");
@@ -167,6 +172,7 @@ pub(crate) fn open(model: Option<&Path>, import: &ImportArgs) -> Result<Source> 
             bail!("{} is a flash image: import options are for GGUF files", path.display())
         }
         Source::Image(file) => file.read_ahead(),
+        Source::Copied(_) => {}
     }
     Ok(source)
 }

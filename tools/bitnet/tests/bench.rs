@@ -65,6 +65,18 @@ fn a_report_adds_up() {
 }
 
 #[test]
+fn a_report_is_not_written_over_the_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("story.bpk");
+    fs::write(&path, story_image()).unwrap();
+    let file = path.to_str().unwrap();
+    let output = bitnet().arg("bench").args(QUICK).args(["--model", file, "--json", file]).output().unwrap();
+    assert!(!output.status.success());
+    assert!(stderr(&output).contains("it is the model that is read"), "{}", stderr(&output));
+    assert_eq!(fs::read(&path).unwrap(), story_image());
+}
+
+#[test]
 fn what_does_not_fit_is_left_out_aloud() {
     let (json, notes) = bench(&[
         "--threads",

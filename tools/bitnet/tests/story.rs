@@ -100,6 +100,10 @@ fn an_image_and_its_source_give_the_same() {
     let image = image.to_str().unwrap();
     let (stdout, stderr) = success(&[PROMPT, "--digest", "--verify", "--model", image]);
     assert_eq!((&*stdout, digest(&stderr)), (SEED_1, SEED_1_DIGEST));
+    if cfg!(target_os = "linux") {
+        let (stdout, stderr) = success(&[PROMPT, "--digest", "--huge-pages", "--model", image]);
+        assert_eq!((&*stdout, digest(&stderr)), (SEED_1, SEED_1_DIGEST));
+    }
     assert_eq!(stderr.lines().count(), 2, "{stderr}");
 
     let gguf = story();

@@ -54,6 +54,7 @@ pub(super) fn peak_beyond(source: &Source, path: &Path) -> Option<u64> {
     let model = match source {
         Source::Converted { image, .. } => image.as_slice().len() as u64,
         Source::Image(_) => mapped(path)?,
+        Source::Copied(copy) => copy.len() as u64,
     };
     Some(peak.saturating_sub(model))
 }

@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use bitnet_edge_core::Model;
 use bitnet_edge_kernels::Kernels;
 use bitnet_pack::cli::ImportArgs;
+use bitnet_pack::output::Destination;
 use bitnet_pack::report::say;
 use bitnet_pack::source::{self, Source};
 use clap::Args;
@@ -59,20 +60,21 @@ pub(crate) struct BenchArgs {
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
+    // What cannot be written is known before anything is measured, and nothing is written over the model.
+    let model = args.model.as_deref().unwrap_or(Path::new(""));
+    let json = args.json.as_deref().filter(|path| *path != Path::new("-"));
+    let [json, plot] =
+        [json, args.plot.as_deref()].map(|path| path.map(|path| Destination::new(path, model)));
+    let (json, plot) = (json.transpose()?, plot.transpose()?);
     let report = measure(args)?;
-    if let Some(path) = &args.plot {
-        std::fs::write(path, plot::svg(&report))
-            .with_context(|| format!("cannot write {}", path.display()))?;
+    if let Some(file) = plot {
+        write(&file, &plot::svg(&report))?;
     }
-    let json = serde_json::to_string_pretty(&report)? + "\n";
-    let on_stdout = match &args.json {
-        Some(path) if path == Path::new("-") => json,
-        Some(path) => {
-            std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
-            report.table()
-        }
-        None => report.table(),
-    };
+    let text = serde_json::to_string_pretty(&report)? + "\n";
+    if let Some(file) = json {
+        write(&file, &text)?;
+    }
+    let on_stdout = if args.json.as_deref() == Some(Path::new("-")) { text } else { report.table() };
     stdout().lock().write_all(on_stdout.as_bytes()).context("cannot write to stdout")?;
     if let Some(problem) = report.problems.first() {
         bail!("this run is INVALID: {problem}");
@@ -80,9 +82,16 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     Ok(())
 }
 
+/// Writes a whole file or none.
+fn write(to: &Destination, text: &str) -> Result<()> {
+    let mut file = to.begin()?;
+    file.append(text.as_bytes())?;
+    file.finish()
+}
+
 fn measure(args: &BenchArgs) -> Result<Report> {
     let started = Instant::now();
-    let source = crate::run::open(args.model.as_deref(), &args.import)?;
+    let source = crate::run::open(args.model.as_deref(), &args.import, args.backend.huge_pages)?;
     let path = args.model.as_deref().unwrap_or(Path::new("the story model"));
     let model = source::model(source.bytes(), path)?;
     let opened = started.elapsed().as_secs_f64();
