@@ -32,21 +32,21 @@ const KERNELS: [Kernel; 16] = [
     ("quantize-token", |host| {
         let (x, mut q) = (noise(4096), vec![0; 4096]);
         Box::new(move || {
-            let _ = black_box(host.quantize_token(&x, &mut q));
+            black_box(host.quantize_token(&x, &mut q).unwrap());
         })
     }),
     ("quantize-g32", |host| {
         let (x, mut q) = (noise(4096), vec![0; 4096]);
         let (mut a, mut sum) = (vec![0.0; 128], vec![0; 128]);
         Box::new(move || {
-            let _ = black_box(host.quantize_g32(&x, &mut q, &mut a, &mut sum));
+            black_box(host.quantize_g32(&x, &mut q, &mut a, &mut sum)).unwrap();
         })
     }),
     ("quantize-g256", |host| {
         let (x, mut q) = (noise(4096), vec![0; 4096]);
         let (mut a, mut sum) = (vec![0.0; 16], vec![0; 16]);
         Box::new(move || {
-            let _ = black_box(host.quantize_g256(&x, &mut q, &mut a, &mut sum));
+            black_box(host.quantize_g256(&x, &mut q, &mut a, &mut sum)).unwrap();
         })
     }),
     ("gemv-t2r4", |host| product(host, Layout::T2r4, 64, 2560, 1)),
@@ -62,19 +62,19 @@ const KERNELS: [Kernel; 16] = [
     ("attention", |host| {
         let mut attention = Attention::new(4, 128, 128);
         Box::new(move || {
-            let _ = black_box(attention.run(host));
+            black_box(attention.run(host)).unwrap();
         })
     }),
     ("norm", |host| {
         let (x, w, mut y) = (noise(2560), noise(2560), vec![0.0; 2560]);
         Box::new(move || {
-            let _ = black_box(host.rms_norm(&x, &w, 1e-5, &mut y));
+            black_box(host.rms_norm(&x, &w, 1e-5, &mut y)).unwrap();
         })
     }),
     ("silu", |host| {
         let (mut g, u) = (noise(4096), noise(4096));
         Box::new(move || {
-            let _ = black_box(host.gate(Activation::Silu, &mut g, &u));
+            black_box(host.gate(Activation::Silu, &mut g, &u)).unwrap();
         })
     }),
 ];
@@ -88,13 +88,13 @@ const OTHERS: [Other; 5] = [
         let (tokenizer, story, mut encoding) =
             (text::tokenizer(), text::story(4096), text::Encoding::new(4096));
         Box::new(move || {
-            let _ = black_box(encoding.run(&tokenizer, &story));
+            black_box(encoding.run(&tokenizer, &story).unwrap());
         })
     }),
     ("stop-check", || {
         let (tokenizer, ids) = (text::tokenizer(), (0..512).cycle().take(4096).collect::<Vec<_>>());
         Box::new(move || {
-            let _ = black_box(text::ends(&tokenizer, &[7, 8], &ids));
+            black_box(text::ends(&tokenizer, &[7, 8], &ids));
         })
     }),
 ];
@@ -103,7 +103,7 @@ fn product(host: Host, layout: Layout, rows: usize, cols: usize, tokens: usize) 
     let product = Product::new(layout, rows, cols, tokens);
     let mut results = product.results();
     Box::new(move || {
-        let _ = black_box(product.run(host, &mut results));
+        black_box(product.run(host, &mut results)).unwrap();
     })
 }
 
@@ -111,7 +111,7 @@ fn blocks<const WEIGHTS: usize, const BYTES: usize>(quantize: fn(&[f32; WEIGHTS]
     let x = noise(4096);
     Box::new(move || {
         for weights in x.as_chunks().0 {
-            let _ = black_box(quantize(weights));
+            black_box(quantize(weights));
         }
     })
 }

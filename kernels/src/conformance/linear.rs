@@ -36,7 +36,7 @@ const fn table(layout: Layout) -> (&'static str, &'static [usize], usize) {
 /// Columns, tokens, row tiles of every case.
 fn shapes(cols: &'static [usize], base: usize) -> impl Iterator<Item = [usize; 3]> {
     let by_columns = cols.iter().flat_map(|&c| [[c, 1, 1], [c, 2, 1], [c, 3, 1], [c, 2, 3], [c, 5, 2]]);
-    let by_tokens = (1..=17).map(move |tokens| [base, tokens, 2]);
+    let by_tokens = (0..=17).map(move |tokens| [base, tokens, 2]);
     let by_tiles = (1..=9).map(move |tiles| [base, 1, tiles]);
     by_columns.chain(by_tokens).chain(by_tiles)
 }

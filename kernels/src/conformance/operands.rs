@@ -207,7 +207,9 @@ impl Source {
         for row in 0..TILE_ROWS {
             for col in 0..cols {
                 let code = match (self.pattern, row) {
-                    (Pattern::Extreme, 0 | 3) => 2,
+                    (Pattern::Extreme, 0) => 2,
+                    // Of no valid image; what a damaged one gives is the same everywhere, too.
+                    (Pattern::Extreme, 3) => 3,
                     (Pattern::Extreme, 1) => 0,
                     _ => self.below(3) as u8,
                 };

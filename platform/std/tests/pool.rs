@@ -55,6 +55,38 @@ fn every_unit_is_worked_on_once() {
 }
 
 #[test]
+fn an_operation_within_an_operation_stays_on_its_thread() {
+    thread_local!(static POOL: Pool = Pool::new(3).unwrap().with_limits(0, 0));
+    let work = Work { units: 0..100, grain: 1, cost: 1 };
+    let inner = AtomicUsize::new(0);
+    POOL.with(|pool| {
+        for _ in 0..20 {
+            pool.run([], &work, |_| {
+                // On the thread that called, this is the same pool; the others have one of their own.
+                POOL.with(|pool| {
+                    pool.run([], &work, |part| {
+                        inner.fetch_add(part.units().len(), Ordering::Relaxed);
+                        Ok(())
+                    })
+                })
+            })
+            .unwrap();
+        }
+    });
+    let inner = inner.into_inner();
+    assert!(inner >= 20 * 100 && inner.is_multiple_of(100), "{inner}");
+}
+
+#[test]
+fn limits_of_any_size_are_taken() {
+    for (small, part) in [(0, u64::MAX), (u64::MAX, 0), (u64::MAX, u64::MAX)] {
+        let pool = Pool::new(2).unwrap().with_limits(small, part);
+        let work = Work { units: 0..1000, grain: 8, cost: 1 };
+        assert_eq!(number_units(&pool, &work, 1), number_units(&OneThread, &work, 1));
+    }
+}
+
+#[test]
 fn the_first_unit_that_fails_decides() {
     let pool = Pool::new(3).unwrap().with_limits(0, 0);
     let work = Work { units: 0..500, grain: 1, cost: 1 };

@@ -59,6 +59,13 @@ macro_rules! dispatch {
     };
 }
 
+impl Host {
+    /// Columns up to which the tiers have products of their own for layouts whose activations have a scale a group: there is
+    /// room on the stack for so many. Wider matrices of these layouts take the scalar definition: right, and slow, so that
+    /// whoever runs one should be told.
+    pub const MOST_GROUPED_COLUMNS: u32 = 16_384;
+}
+
 impl Kernels for Host {
     type Lanes = Scalar16;
 

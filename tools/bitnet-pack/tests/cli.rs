@@ -148,7 +148,7 @@ fn plans_add_up() {
     let model = Model::new_checked(bytes.as_slice()).unwrap();
     let (stdout, stderr) = success(&["plan", &image]);
     assert_eq!(stderr, "");
-    // The same that `bitnet run` takes; its tests compare with what it reports.
+    // What `bitnet run --batch 8` takes; its tests compare with what it reports.
     assert_eq!(number(&stdout, "  arena"), PlanArgs::default().plan(&model, 0, 8).unwrap().bytes() as u64);
     let session = number(&stdout, "  session");
     assert!(

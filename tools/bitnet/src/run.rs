@@ -79,7 +79,7 @@ fn temperature(text: &str) -> Result<f32> {
     number.context("a number from 0 up is needed")
 }
 
-fn threads(text: &str) -> Result<usize> {
+pub(crate) fn threads(text: &str) -> Result<usize> {
     let number = text.parse().ok().filter(|n| (1..=1024).contains(n));
     number.context("a number from 1 to 1024 is needed")
 }

@@ -39,7 +39,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let program = build()?;
     let mut lines = vec![format!("{COMPILER} = \"{compiler}\"")];
     let mut problems = Vec::new();
-    for name in operations(&program)?.iter().filter(|name| name.contains(&args.only)) {
+    let all = operations(&program)?;
+    let chosen: Vec<_> = all.iter().filter(|name| name.contains(&args.only)).collect();
+    ensure!(!chosen.is_empty(), "no operation's name contains {:?}: nothing was counted", args.only);
+    if args.only.is_empty() && !args.record {
+        let names = recorded.lines().filter_map(|line| line.strip_prefix('"')?.split('"').next());
+        let gone = names.filter(|name| !all.iter().any(|known| known == name));
+        problems.extend(gone.map(|name| format!("{name} is recorded and no longer counted")));
+    }
+    for name in chosen {
         let count = count(&program, name)?;
         let before = value(&recorded, name).and_then(|number| number.parse::<u64>().ok());
         let change = before.map(|before| 100.0 * (count as f64 / before as f64 - 1.0));

@@ -62,7 +62,7 @@ pub(super) fn redo<R: Results>(
     let mut tiles = Tiles { y: Vec::new(), tokens };
     right(&mut tiles)?;
     wrong(&mut tiles.y);
-    for (i, tile) in tiles.y.chunks(tokens * TILE_ROWS).enumerate() {
+    for (i, tile) in tiles.y.chunks((tokens * TILE_ROWS).max(1)).enumerate() {
         for (t, values) in tile.chunks(TILE_ROWS).enumerate() {
             out.put(t, i * TILE_ROWS, values);
         }
@@ -80,7 +80,7 @@ fn each(
     f: impl Fn(&[u8], usize, usize, usize) -> f32,
 ) {
     let tiles = w.chunks(layout.row_tile_bytes(cols).unwrap());
-    for (i, (tile, y)) in tiles.zip(y.chunks_mut(tokens * TILE_ROWS)).enumerate() {
+    for (i, (tile, y)) in tiles.zip(y.chunks_mut((tokens * TILE_ROWS).max(1))).enumerate() {
         for (t, y) in y.chunks_mut(TILE_ROWS).enumerate() {
             for (r, y) in y.iter_mut().enumerate() {
                 *y = f(tile, r, i * TILE_ROWS + r, t);

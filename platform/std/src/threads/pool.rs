@@ -1,7 +1,6 @@
 //! A crew as a way to split operations.
 
 use std::cell::Cell;
-use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU32;
@@ -50,8 +49,9 @@ pub struct Pool {
     threads: usize,
     small: u64,
     part: u64,
-    /// One caller at a time: a pool may move to another thread, but not be shared.
-    alone: PhantomData<Cell<()>>,
+    /// Whether an operation is under way. One thread calls at a time, for a `Cell` is not `Sync`; but what it runs may come back
+    /// to the pool, from a thread-local variable for example.
+    busy: Cell<bool>,
 }
 
 impl Pool {
@@ -65,7 +65,7 @@ impl Pool {
         }
         let threads = threads.max(1);
         let crew = if threads > 1 { Some(Crew::new(threads - 1)?) } else { None };
-        Ok(Self { crew, threads, small: SMALL, part: PART, alone: PhantomData })
+        Ok(Self { crew, threads, small: SMALL, part: PART, busy: Cell::new(false) })
     }
 
     /// The pool with other limits than those measured to be best: operations of fewer than `small` multiply-accumulates
@@ -79,6 +79,22 @@ impl Pool {
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Pool({} threads)", self.threads)
+    }
+}
+
+/// The right to hand out an operation, for as long as one is under way.
+struct Turn<'a>(&'a Cell<bool>);
+
+impl<'a> Turn<'a> {
+    /// `None` within an operation, which then runs what it has on its own thread.
+    fn take(busy: &'a Cell<bool>) -> Option<Self> {
+        (!busy.replace(true)).then(|| Self(busy))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
     }
 }
 
@@ -164,7 +180,8 @@ where
         let mut at = self.next.0.load(Relaxed);
         loop {
             let left = self.end.checked_sub(at).filter(|left| *left > 0)?;
-            let part = (left / self.share).max(self.least).next_multiple_of(self.grain).min(left);
+            let part = (left / self.share).max(self.least).min(left);
+            let part = part.checked_next_multiple_of(self.grain).unwrap_or(left).min(left);
             match self.next.0.compare_exchange_weak(at, at + part, Relaxed, Relaxed) {
                 Ok(_) => return Some(at..at + part),
                 Err(now) => at = now,
@@ -202,7 +219,7 @@ impl Split for Pool {
         let grain = work.grain.max(1);
         let crew =
             self.crew.as_ref().filter(|_| work.units.len() > grain as usize && work.total() >= self.small);
-        let Some(crew) = crew else {
+        let Some((crew, _turn)) = crew.zip(Turn::take(&self.busy)) else {
             return f(&mut PoolPart { outputs: &shared, units: work.units.clone() });
         };
         let job = Job {
@@ -215,7 +232,7 @@ impl Split for Pool {
             failed: Mutex::new(None),
             next: Next(AtomicU32::new(work.units.start)),
         };
-        // SAFETY: A pool is not `Sync`, and the task has no access to it: this is the only call.
+        // SAFETY: A pool is not `Sync`, so no other thread calls it, and of this thread this is the only call: `Turn`.
         unsafe { crew.run(&|| job.work()) };
         let failed = job.failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         failed.map_or(Ok(()), |(_, error)| Err(error))

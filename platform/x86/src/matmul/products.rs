@@ -102,7 +102,7 @@ pub(crate) trait Dot: Vector {
 impl<S: Dot> Products<S> for Vnni {
     type Pair = S::V;
 
-    // Each product is at most 2 * 127: i32 holds 2^23 of them, eight times the columns of the widest image.
+    // Each product is at most 3 * 127: i32 holds 2^22 of them, four times the columns of the widest image.
     const FLUSH: usize = usize::MAX;
     const FLUSH_TILE: usize = usize::MAX;
     const OFFSET: i32 = 128;
@@ -120,8 +120,8 @@ impl<S: Dot> Products<S> for Vnni {
     #[inline(always)]
     unsafe fn dot_tile(sums: &mut [S::V; 4], w: S::V, q: &[S::V; 4]) {
         // The planes stay where they are in their bytes, so that no shift is needed: their sums are multiples of 1, 4, 16
-        // and 64. That of plane 3 grows by at most 4 * 128 * 127 an element and tile: i32 holds 33,000 tiles, twice as many
-        // as the 2^20 columns of the widest image have.
+        // and 64. That of plane 3 grows by at most 4 * 192 * 127 an element and tile: i32 holds 22,000 tiles, more than the
+        // 16,384 of the 2^20 columns that the widest image has.
         for ((sum, q), mask) in sums.iter_mut().zip(q).zip([0x03, 0x0c, 0x30, 0xc0]) {
             // SAFETY: as above.
             unsafe { *sum = S::dpbusd(*sum, S::and(w, S::splat8(mask)), *q) };
@@ -239,10 +239,11 @@ unsafe fn wide<S: Vector>(sums: S::V) -> S::V {
 impl<S: Signs> Products<S> for Maddubs {
     type Pair = [S::V; 2];
 
-    // A pair of products is at most 2 * 2 * 127, of which a tile adds four: 16 * 4 * 508 = 32,512.
-    const FLUSH: usize = 16;
-    // At most 2 * 8 * 127, of which a tile adds two: 8 * 2 * 2,032 = 32,512.
-    const FLUSH_TILE: usize = 8;
+    // A pair of products is at most 2 * 3 * 127, of which a tile adds four: 10 * 4 * 762 = 30,480. A code is at most 2 in what
+    // passes for a model, but a damaged or hostile image may have 3, and gives the same bits everywhere, too.
+    const FLUSH: usize = 10;
+    // At most 2 * 12 * 127, of which a tile adds two: 5 * 2 * 3,048 = 30,480.
+    const FLUSH_TILE: usize = 5;
     const OFFSET: i32 = 0;
 
     #[inline(always)]

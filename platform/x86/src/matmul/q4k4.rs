@@ -15,7 +15,7 @@ const BITS: usize = 8 * TILE;
 /// Panels whose terms are made together, one for each stripe.
 const CHUNK: usize = 4;
 /// Columns up to which there is room for what is prepared; wider matrices take the definition.
-const MOST_COLUMNS: usize = 16_384;
+const MOST_COLUMNS: usize = crate::Host::MOST_GROUPED_COLUMNS as usize;
 const MOST_CHUNKS: usize = MOST_COLUMNS / PANEL_COLUMNS / CHUNK;
 
 /// The layout; with `FIFTH` bits, that of `Q5_K`.

@@ -16,7 +16,7 @@ const PANEL: usize = SCALES + 64;
 /// How far ahead weights are fetched for one token.
 const AHEAD: usize = 2 << 10;
 /// Columns up to which there is room for what is prepared; wider matrices take the definition.
-const MOST_COLUMNS: usize = 16_384;
+const MOST_COLUMNS: usize = crate::Host::MOST_GROUPED_COLUMNS as usize;
 
 /// The layout.
 pub(crate) struct Q6;

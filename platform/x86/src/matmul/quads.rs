@@ -14,7 +14,7 @@ pub(crate) const GROUP: usize = 32;
 /// Groups of a full panel.
 pub(crate) const PANEL: usize = PANEL_COLUMNS / GROUP;
 /// Columns up to which there is room for what is prepared; wider matrices take the definition.
-pub(crate) const MOST_COLUMNS: usize = 16_384;
+pub(crate) const MOST_COLUMNS: usize = crate::Host::MOST_GROUPED_COLUMNS as usize;
 
 /// Four groups of a token.
 #[derive(Clone, Copy)]

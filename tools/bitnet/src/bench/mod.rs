@@ -33,10 +33,11 @@ pub(crate) struct BenchArgs {
     #[arg(short, long)]
     model: Option<PathBuf>,
     /// Numbers of threads [default: 1 up to the cores of this machine]
-    #[arg(short, long, value_name = "N,N", value_delimiter = ',')]
+    #[arg(short, long, value_name = "N,N", value_delimiter = ',', value_parser = crate::run::threads)]
     threads: Vec<usize>,
     /// Lengths of prompts, in tokens
-    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [16, 128, 512])]
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [16, 128, 512],
+        value_parser = clap::value_parser!(u32).range(1..))]
     prefill: Vec<u32>,
     /// Tokens to decode, one after the other
     #[arg(long, value_name = "N", default_value_t = 128)]
@@ -127,7 +128,7 @@ fn measure(args: &BenchArgs) -> Result<Report> {
         converted_in_memory: matches!(source, Source::Converted { .. }),
         backend: selection.backend.name().to_owned(),
         why: selection.why,
-        batch: args.batch,
+        batch: args.batch.min(context),
         load,
         memory,
         bytes_per_token: traffic.decode(decode),

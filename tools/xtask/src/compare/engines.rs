@@ -25,6 +25,9 @@ pub(super) struct Speeds {
     pub(super) bandwidth: Option<f64>,
     #[serde(default)]
     pub(super) bandwidth_percent: Option<f64>,
+    /// Why they do not count.
+    #[serde(default)]
+    pub(super) problems: Vec<String>,
 }
 
 /// Builds the programs; returns `bitnet` and `bitnet-pack`.
@@ -103,6 +106,8 @@ pub(super) struct Bitnet {
 struct Report {
     backend: String,
     runs: Vec<Run>,
+    /// Why the run is invalid, of which `bandwidth_percent` tells, too.
+    problems: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -139,8 +144,11 @@ impl Bitnet {
         if let Some(backend) = &self.backend {
             bench.arg(format!("--backend={backend}"));
         }
-        let report: Report = serde_json::from_str(&output(&mut bench)?)
-            .context("`bitnet bench` printed something else than its report")?;
+        // An invalid run exits with an error behind its report: the round is kept, and the comparison says so.
+        let done =
+            bench.stderr(std::process::Stdio::inherit()).output().context("cannot run `bitnet bench`")?;
+        let report: Report = serde_json::from_slice(&done.stdout)
+            .with_context(|| format!("`bitnet bench` gave no report ({})", done.status))?;
         let run = report.runs.first().context("`bitnet bench` reported no run")?;
         let best = |bandwidth: &Bandwidth| bandwidth.bytes_per_second.values().copied().fold(0.0, f64::max);
         Ok(Speeds {
@@ -149,6 +157,7 @@ impl Bitnet {
             about: report.backend,
             bandwidth: run.bandwidth.as_ref().map(best),
             bandwidth_percent: run.bandwidth_percent,
+            problems: report.problems,
         })
     }
 }

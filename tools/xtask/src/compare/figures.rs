@@ -124,7 +124,8 @@ impl Comparison {
             (!all.is_empty()).then(|| (threads, Spread::of(all)))
         };
         let bandwidth_percent = threads.iter().filter_map(|&threads| percent(threads)).collect();
-        let (mut problems, mut notes) = (Vec::new(), Vec::new());
+        let problems = |round: &Round| round.ours.problems.clone();
+        let (mut problems, mut notes) = (rounds.iter().flat_map(problems).collect::<Vec<_>>(), Vec::new());
         if let Some(table) = table {
             table.judge(&lines, &rounds, &mut problems, &mut notes);
         }
@@ -227,6 +228,7 @@ mod tests {
             about: String::new(),
             bandwidth: Some(bandwidth),
             bandwidth_percent: None,
+            problems: Vec::new(),
         };
         Round { round, threads: 1, theirs: speeds(theirs), ours: speeds(ours) }
     }

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use engines::{Bitnet, Llama};
 use figures::{Comparison, Round};
 use std::fs;
+use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -97,8 +98,12 @@ fn model(args: &Args, packer: &Path) -> Result<(PathBuf, PathBuf)> {
         }
         gguf
     };
-    let name = gguf.file_name().context("the file has no name")?;
-    let image = folder.join(name).with_extension("bpk");
+    let name = gguf.file_stem().context("the file has no name")?.to_string_lossy();
+    // Files of the same name in two folders are two models.
+    let path = fs::canonicalize(&gguf).with_context(|| format!("cannot find {}", gguf.display()))?;
+    let mut hasher = std::hash::DefaultHasher::new();
+    path.hash(&mut hasher);
+    let image = folder.join(format!("{name}-{:016x}.bpk", hasher.finish()));
     if !is_newer(&image, &gguf) || !is_newer(&image, packer) {
         command::run(
             std::process::Command::new(packer).arg("convert").arg(&gguf).arg("--output").arg(&image),

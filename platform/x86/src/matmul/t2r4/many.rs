@@ -116,8 +116,8 @@ impl Block {
 
     /// Row sums of `NV` vectors for `T` tokens, from row `row` of `sums` on.
     ///
-    /// Each code times each `q` is at most 2 * 127, and i32 holds the sum of 2^23 of them. Where elements are i16, a tile adds
-    /// four pairs of them, at most 4 * 2 * 254 = 2,032, to each, and [`Products::FLUSH`] tiles fit.
+    /// Each code times each `q` is at most 3 * 127, and i32 holds the sum of 2^22 of them. Where elements are i16, a tile adds
+    /// four pairs of them, at most 4 * 2 * 381 = 3,048, to each, and [`Products::FLUSH`] tiles fit.
     #[inline(always)]
     unsafe fn sums<S: Vector, const NV: usize, const T: usize>(
         &self,

@@ -36,6 +36,7 @@ pub(crate) unsafe fn matmul<S: Vector, const NV: usize, const NT: usize, R: Resu
     // SAFETY: the row tiles are those of `w`, the tokens are there; the features are the caller's promise.
     unsafe {
         match tokens {
+            0 => {}
             1 => product.few::<S, NT, 1>(out),
             2 if S::FEW >= 2 => product.few::<S, NT, 2>(out),
             3 if S::FEW >= 3 => product.few::<S, NT, 3>(out),
