@@ -322,8 +322,8 @@ fn tensors_that_cannot_be_are_refused_by_name() {
     let absent = refusal(&entry(q, 0, &[0; 2]));
     assert_eq!(absent, Error::TensorMissing { tensor: q.0 });
     assert_eq!(absent.to_string(), "the image has no tensor 0.q");
-    let unknown = refusal(&entry(q, 0, &[9, 0]));
-    assert_eq!(unknown, Error::UnknownLayout { tensor: q.0, layout: 9 });
+    let unknown = refusal(&entry(q, 0, &[99, 0]));
+    assert_eq!(unknown, Error::UnknownLayout { tensor: q.0, layout: 99 });
     // A norm where a matrix should be, and the reverse: with data of the right length.
     let vector = changed(|parts| {
         let table = &mut parts.section(SectionKind::TensorTable).bytes;
