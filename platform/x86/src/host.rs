@@ -1,11 +1,10 @@
 //! All tiers behind one type.
 
 use bitnet_edge_kernels::Scalar;
-use bitnet_edge_kernels::simd::Scalar16;
 
-use crate::forward::names::*;
 #[cfg(target_arch = "x86_64")]
 use crate::{Amx, Avx2, Avx512Vnni, AvxVnni, Sse41};
+use bitnet_edge_simd::names::*;
 
 /// A tier of this machine, or the scalar definition.
 ///
@@ -78,16 +77,14 @@ impl Host {
     #[cfg(not(target_arch = "x86_64"))]
     pub const TIERS: &'static [Tier] = &[("scalar", || Ok(Self::Scalar(Scalar)))];
 
-    /// Columns up to which the tiers have products of their own for layouts whose activations have a scale a group: there is
-    /// room on the stack for so many. Wider matrices of these layouts take the scalar definition: right, and slow, so that
-    /// whoever runs one should be told.
-    pub const MOST_GROUPED_COLUMNS: u32 = 16_384;
+    /// [`MOST_GROUPED_COLUMNS`](bitnet_edge_simd::MOST_GROUPED_COLUMNS)
+    pub const MOST_GROUPED_COLUMNS: u32 = bitnet_edge_simd::MOST_GROUPED_COLUMNS;
 }
 
 impl Kernels for Host {
     type Lanes = Scalar16;
 
-    crate::forward::forward! { dispatch: fn name() -> &'static str; }
-    crate::forward::forward_t2r4!(dispatch);
-    crate::forward::forward_others!(dispatch);
+    bitnet_edge_simd::forward! { dispatch: fn name() -> &'static str; }
+    bitnet_edge_simd::forward_t2r4!(dispatch);
+    bitnet_edge_simd::forward_others!(dispatch);
 }

@@ -24,7 +24,6 @@
 #[cfg(target_arch = "x86_64")]
 mod amx;
 pub mod bandwidth;
-mod forward;
 mod host;
 #[cfg(target_arch = "x86_64")]
 mod lanes;

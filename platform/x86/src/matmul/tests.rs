@@ -21,7 +21,12 @@ impl Kernels for AvxVnniCode {
         "avx-vnni's code"
     }
 
-    super::methods!("avx2,f16c,avx512f,avx512vl,avx512vnni", Avx512Vnni256, 2, 2);
+    bitnet_edge_simd::product_methods!(
+        "avx2,f16c,avx512f,avx512vl,avx512vnni",
+        crate::matmul::Avx512Vnni256,
+        2,
+        2
+    );
 }
 
 fn avx_vnni_code() -> Option<AvxVnniCode> {
