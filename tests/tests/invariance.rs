@@ -4,11 +4,10 @@
 use bitnet_edge_core::model::{InPlace, OneThread, Progress, Split, Weights};
 use bitnet_edge_core::{Backend, Cpu, KvType, MemoryPlan, Model, Session};
 use bitnet_edge_kernels::{Kernels, Scalar};
-use bitnet_edge_std::{Arena, Pool};
+use bitnet_edge_std::{Arena, Host, Pool, Tiers};
 use bitnet_edge_tests::draw::Draw;
 use bitnet_edge_tests::models::{self, GoldenModel, STORIES260K, STORY, TINY_2B4T};
 use bitnet_edge_tests::spread::{Counting, Shuffled, Threads, Window};
-use bitnet_edge_x86::Host;
 
 /// The bits of the logits behind every token.
 type Bits = Vec<Vec<u32>>;

@@ -4,10 +4,9 @@
 use bitnet_edge_core::model::{InPlace, OneThread, Split};
 use bitnet_edge_core::{Cpu, KvType, Model, Session};
 use bitnet_edge_kernels::{Kernels, Scalar};
-use bitnet_edge_std::{Arena, Bytes, Pool};
+use bitnet_edge_std::{Arena, Bytes, Host, Pool, Tiers};
 use bitnet_edge_tests::draw::Draw;
 use bitnet_edge_tests::models::{self, STORIES260K, STORY, TINY_2B4T, TINY_SILU};
-use bitnet_edge_x86::Host;
 
 /// A prompt that fills two chunks of attention and goes beyond: several tokens then see the same whole chunk.
 const LONG: usize = 150;

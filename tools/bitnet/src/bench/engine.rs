@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 use bitnet_edge_core::{MemoryPlan, Model, PlanOptions, Session};
-use bitnet_edge_std::physical_cores;
-use bitnet_edge_x86::Selection;
+use bitnet_edge_std::{Selection, physical_cores};
 use bitnet_pack::report::advised;
 
 use crate::engine::{Engine, HostCpu, arena};
