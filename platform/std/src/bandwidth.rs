@@ -10,6 +10,29 @@ pub type Reader = fn(&[u64]) -> u64;
 /// Readers that every machine has, with their names: a plain sum, and one in eight sums that do not wait for each other.
 pub const READERS: [(&str, Reader); 2] = [("sum", sum), ("eight sums", eight_sums)];
 
+/// The readers to measure this machine with: a plain sum, and the widest loads that there are.
+///
+/// ```
+/// let words = [1, 2, 3, 4, 5];
+/// for (name, read) in bitnet_edge_std::bandwidth::readers() {
+///     assert_eq!(read(&words), 15, "{name}");
+/// }
+/// ```
+#[must_use]
+pub fn readers() -> Vec<(&'static str, Reader)> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut readers = vec![READERS[0]];
+        readers.extend(bitnet_edge_x86::bandwidth::readers());
+        readers
+    }
+    // Everywhere else a compiler has the widest loads in its baseline: eight sums are eight vectors on AArch64.
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        READERS.to_vec()
+    }
+}
+
 /// Adds the words.
 #[must_use]
 pub fn sum(words: &[u64]) -> u64 {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use bitnet_edge_std::bandwidth::{Memory, READERS};
+use bitnet_edge_std::bandwidth::{Memory, readers};
 use bitnet_pack::source::Source;
 
 use super::report::{Bandwidth, Machine};
@@ -28,12 +28,7 @@ pub(super) fn describe() -> Machine {
 pub(super) fn bandwidth(threads: &[usize]) -> Result<Vec<Bandwidth>> {
     let memory =
         Memory::new(READ_BYTES).context("the system has no 1 GiB to measure its read bandwidth with")?;
-    let mut readers = vec![READERS[0]];
-    let wide = bitnet_edge_x86::bandwidth::readers();
-    if wide.is_empty() {
-        readers.extend_from_slice(&READERS[1..]);
-    }
-    readers.extend(wide);
+    let readers = readers();
     Ok(threads
         .iter()
         .map(|&threads| Bandwidth {

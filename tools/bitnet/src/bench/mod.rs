@@ -14,6 +14,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use bitnet_edge_core::Model;
 use bitnet_edge_kernels::Kernels;
+use bitnet_edge_std::physical_cores;
 use bitnet_pack::cli::ImportArgs;
 use bitnet_pack::output::Destination;
 use bitnet_pack::report::say;
@@ -142,7 +143,7 @@ fn measure(args: &BenchArgs) -> Result<Report> {
 }
 
 fn thread_counts(asked: &[usize]) -> Vec<usize> {
-    if asked.is_empty() { (1..=engine::most_threads()).collect() } else { asked.to_vec() }
+    if asked.is_empty() { (1..=physical_cores()).collect() } else { asked.to_vec() }
 }
 
 /// The lengths that fit the model's context; the others are left out aloud.
