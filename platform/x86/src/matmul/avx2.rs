@@ -3,6 +3,7 @@
 use core::arch::x86_64::*;
 
 use super::products::{Maddubs, Signs};
+use bitnet_edge_simd::t2r4::Tables;
 use bitnet_edge_simd::vector::Vector;
 
 /// Needs `avx2` and `f16c`.
@@ -209,5 +210,23 @@ impl Signs for Avx2 {
     unsafe fn sign8(a: __m256i, s: __m256i) -> __m256i {
         // SAFETY: the caller's promise.
         unsafe { _mm256_sign_epi8(a, s) }
+    }
+}
+
+impl Tables for Avx2 {
+    #[inline(always)]
+    unsafe fn widen8(p: *const u8) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(p.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store(v: __m256i, p: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_storeu_si256(p.cast(), v) }
+    }
+    #[inline(always)]
+    unsafe fn zip8(a: __m256i, b: __m256i) -> [__m256i; 2] {
+        // SAFETY: the caller's promise.
+        unsafe { [_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b)] }
     }
 }

@@ -6,6 +6,7 @@ use bitnet_edge_kernels::format::f16_to_f32;
 use bitnet_edge_kernels::tile::TILE_ROWS;
 
 use super::products::{Maddubs, Signs};
+use bitnet_edge_simd::t2r4::Tables;
 use bitnet_edge_simd::vector::Vector;
 
 /// Needs `sse4.1`.
@@ -206,5 +207,23 @@ impl Signs for Sse41 {
     unsafe fn sign8(a: __m128i, s: __m128i) -> __m128i {
         // SAFETY: the caller's promise.
         unsafe { _mm_sign_epi8(a, s) }
+    }
+}
+
+impl Tables for Sse41 {
+    #[inline(always)]
+    unsafe fn widen8(p: *const u8) -> __m128i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_cvtepi8_epi16(_mm_loadl_epi64(p.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store(v: __m128i, p: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_storeu_si128(p.cast(), v) }
+    }
+    #[inline(always)]
+    unsafe fn zip8(a: __m128i, b: __m128i) -> [__m128i; 2] {
+        // SAFETY: the caller's promise.
+        unsafe { [_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b)] }
     }
 }
