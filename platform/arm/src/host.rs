@@ -17,7 +17,7 @@ use crate::{Dotprod, I8mm, Neon};
 ///     println!("{}", backend.name()); // the one to prefer comes first
 /// }
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Host {
     /// The definition: every machine has it.

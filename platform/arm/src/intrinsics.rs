@@ -20,6 +20,7 @@ macro_rules! safe {
 safe! {
     vaddq_f32(a: float32x4_t, b: float32x4_t) -> float32x4_t;
     vaddq_s32(a: int32x4_t, b: int32x4_t) -> int32x4_t;
+    vaddq_u16(a: uint16x8_t, b: uint16x8_t) -> uint16x8_t;
     vaddq_u32(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t;
     vandq_u8(a: uint8x16_t, b: uint8x16_t) -> uint8x16_t;
     vbicq_u32(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t;
@@ -92,6 +93,7 @@ safe! {
     vshrq_n_u8[N](a: uint8x16_t) -> uint8x16_t;
     vsraq_n_s32[N](a: int32x4_t, b: int32x4_t) -> int32x4_t;
     vsubq_f32(a: float32x4_t, b: float32x4_t) -> float32x4_t;
+    vsubq_u16(a: uint16x8_t, b: uint16x8_t) -> uint16x8_t;
     vsubq_u32(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t;
     vsubq_u8(a: uint8x16_t, b: uint8x16_t) -> uint8x16_t;
     vuzp1q_u32(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t;

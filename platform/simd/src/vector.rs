@@ -42,6 +42,7 @@ pub trait Vector: Sized {
     /// The sixteen bytes at `p` in every lane.
     unsafe fn spread(p: *const u8) -> Self::V;
     unsafe fn splat8(x: u8) -> Self::V;
+    unsafe fn splat16(x: i16) -> Self::V;
     /// Element `i` of lane `l` goes to `p[i * LANES + l]`.
     unsafe fn store_rows(v: Self::V, p: *mut u32);
     /// Of sixteen f16 at `p`, `[4 groups][4 rows]`: those of the rows of vector `v` of a row tile, a lane for each, widened.
@@ -58,6 +59,8 @@ pub trait Vector: Sized {
     unsafe fn shl16(a: Self::V, n: i32) -> Self::V;
     /// Shifts copies of the sign in.
     unsafe fn sar32(a: Self::V, n: i32) -> Self::V;
+    unsafe fn add16(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn sub16(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn add32(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub32(a: Self::V, b: Self::V) -> Self::V;
     /// Sums of two products of i16.

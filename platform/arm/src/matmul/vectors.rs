@@ -18,6 +18,12 @@ fn u32s(a: uint8x16_t) -> uint32x4_t {
     vreinterpretq_u32_u8(a)
 }
 
+/// As 16-bit elements.
+#[inline(always)]
+fn u16s(a: uint8x16_t) -> uint16x8_t {
+    vreinterpretq_u16_u8(a)
+}
+
 /// As f32.
 #[inline(always)]
 fn floats(a: uint8x16_t) -> float32x4_t {
@@ -82,6 +88,10 @@ impl<P: Products<Self>> Vector for Vectors<P> {
         vdupq_n_u8(x)
     }
     #[inline(always)]
+    unsafe fn splat16(x: i16) -> uint8x16_t {
+        vreinterpretq_u8_s16(vdupq_n_s16(x))
+    }
+    #[inline(always)]
     unsafe fn store_rows(v: uint8x16_t, p: *mut u32) {
         // SAFETY: as above.
         unsafe { arch::vst1q_u32(p, u32s(v)) }
@@ -118,16 +128,24 @@ impl<P: Products<Self>> Vector for Vectors<P> {
     #[inline(always)]
     unsafe fn shr16(a: uint8x16_t, n: i32) -> uint8x16_t {
         let by = vdupq_n_s16(-n as i16);
-        vreinterpretq_u8_u16(vshlq_u16(vreinterpretq_u16_u8(a), by))
+        vreinterpretq_u8_u16(vshlq_u16(u16s(a), by))
     }
     #[inline(always)]
     unsafe fn shl16(a: uint8x16_t, n: i32) -> uint8x16_t {
         let by = vdupq_n_s16(n as i16);
-        vreinterpretq_u8_u16(vshlq_u16(vreinterpretq_u16_u8(a), by))
+        vreinterpretq_u8_u16(vshlq_u16(u16s(a), by))
     }
     #[inline(always)]
     unsafe fn sar32(a: uint8x16_t, n: i32) -> uint8x16_t {
         vreinterpretq_u8_s32(vshlq_s32(vreinterpretq_s32_u8(a), vdupq_n_s32(-n)))
+    }
+    #[inline(always)]
+    unsafe fn add16(a: uint8x16_t, b: uint8x16_t) -> uint8x16_t {
+        vreinterpretq_u8_u16(vaddq_u16(u16s(a), u16s(b)))
+    }
+    #[inline(always)]
+    unsafe fn sub16(a: uint8x16_t, b: uint8x16_t) -> uint8x16_t {
+        vreinterpretq_u8_u16(vsubq_u16(u16s(a), u16s(b)))
     }
     #[inline(always)]
     unsafe fn add32(a: uint8x16_t, b: uint8x16_t) -> uint8x16_t {

@@ -3,6 +3,7 @@
 use core::arch::x86_64::*;
 
 use super::products::{Maddubs, Signs, Words};
+use bitnet_edge_simd::t2r4::Tables;
 use bitnet_edge_simd::vector::Vector;
 
 /// Needs `avx2` and `f16c`.
@@ -103,6 +104,21 @@ impl Vector for Avx2 {
         unsafe { _mm256_sra_epi32(a, _mm_cvtsi32_si128(n)) }
     }
     #[inline(always)]
+    unsafe fn splat16(x: i16) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_set1_epi16(x) }
+    }
+    #[inline(always)]
+    unsafe fn add16(a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_add_epi16(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn sub16(a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_sub_epi16(a, b) }
+    }
+    #[inline(always)]
     unsafe fn add32(a: __m256i, b: __m256i) -> __m256i {
         // SAFETY: the caller's promise.
         unsafe { _mm256_add_epi32(a, b) }
@@ -167,11 +183,6 @@ impl Words for Avx2 {
         unsafe { _mm256_set1_epi64x(p.cast::<i64>().read_unaligned()) }
     }
     #[inline(always)]
-    unsafe fn splat16(x: i16) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_set1_epi16(x) }
-    }
-    #[inline(always)]
     unsafe fn xor(a: __m256i, b: __m256i) -> __m256i {
         // SAFETY: the caller's promise.
         unsafe { _mm256_xor_si256(a, b) }
@@ -180,16 +191,6 @@ impl Words for Avx2 {
     unsafe fn sar16(a: __m256i, n: i32) -> __m256i {
         // SAFETY: the caller's promise.
         unsafe { _mm256_sra_epi16(a, _mm_cvtsi32_si128(n)) }
-    }
-    #[inline(always)]
-    unsafe fn add16(a: __m256i, b: __m256i) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_add_epi16(a, b) }
-    }
-    #[inline(always)]
-    unsafe fn sub16(a: __m256i, b: __m256i) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_sub_epi16(a, b) }
     }
     #[inline(always)]
     unsafe fn maddubs(u: __m256i, s: __m256i) -> __m256i {
@@ -213,5 +214,23 @@ impl Signs for Avx2 {
     unsafe fn sign8(a: __m256i, s: __m256i) -> __m256i {
         // SAFETY: the caller's promise.
         unsafe { _mm256_sign_epi8(a, s) }
+    }
+}
+
+impl Tables for Avx2 {
+    #[inline(always)]
+    unsafe fn widen8(p: *const u8) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(p.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store(v: __m256i, p: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_storeu_si256(p.cast(), v) }
+    }
+    #[inline(always)]
+    unsafe fn zip8(a: __m256i, b: __m256i) -> [__m256i; 2] {
+        // SAFETY: the caller's promise.
+        unsafe { [_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b)] }
     }
 }

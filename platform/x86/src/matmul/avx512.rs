@@ -89,6 +89,21 @@ impl Vector for Avx512 {
         unsafe { _mm512_sra_epi32(a, _mm_cvtsi32_si128(n)) }
     }
     #[inline(always)]
+    unsafe fn splat16(x: i16) -> __m512i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_set1_epi16(x) }
+    }
+    #[inline(always)]
+    unsafe fn add16(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_add_epi16(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn sub16(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_sub_epi16(a, b) }
+    }
+    #[inline(always)]
     unsafe fn add32(a: __m512i, b: __m512i) -> __m512i {
         // SAFETY: the caller's promise.
         unsafe { _mm512_add_epi32(a, b) }
@@ -153,11 +168,6 @@ impl Words for Avx512 {
         unsafe { _mm512_set1_epi64(p.cast::<i64>().read_unaligned()) }
     }
     #[inline(always)]
-    unsafe fn splat16(x: i16) -> __m512i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm512_set1_epi16(x) }
-    }
-    #[inline(always)]
     unsafe fn xor(a: __m512i, b: __m512i) -> __m512i {
         // SAFETY: the caller's promise.
         unsafe { _mm512_xor_si512(a, b) }
@@ -166,16 +176,6 @@ impl Words for Avx512 {
     unsafe fn sar16(a: __m512i, n: i32) -> __m512i {
         // SAFETY: the caller's promise.
         unsafe { _mm512_sra_epi16(a, _mm_cvtsi32_si128(n)) }
-    }
-    #[inline(always)]
-    unsafe fn add16(a: __m512i, b: __m512i) -> __m512i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm512_add_epi16(a, b) }
-    }
-    #[inline(always)]
-    unsafe fn sub16(a: __m512i, b: __m512i) -> __m512i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm512_sub_epi16(a, b) }
     }
     #[inline(always)]
     unsafe fn maddubs(u: __m512i, s: __m512i) -> __m512i {

@@ -36,6 +36,9 @@ macro_rules! vnni256 {
                 shr16(a: __m256i, n: i32) -> __m256i;
                 shl16(a: __m256i, n: i32) -> __m256i;
                 sar32(a: __m256i, n: i32) -> __m256i;
+                splat16(x: i16) -> __m256i;
+                add16(a: __m256i, b: __m256i) -> __m256i;
+                sub16(a: __m256i, b: __m256i) -> __m256i;
                 add32(a: __m256i, b: __m256i) -> __m256i;
                 sub32(a: __m256i, b: __m256i) -> __m256i;
                 madd(a: __m256i, b: __m256i) -> __m256i;
@@ -52,11 +55,8 @@ macro_rules! vnni256 {
         impl Words for $name {
             vnni256! {
                 spread8(p: *const u8) -> __m256i;
-                splat16(x: i16) -> __m256i;
                 xor(a: __m256i, b: __m256i) -> __m256i;
                 sar16(a: __m256i, n: i32) -> __m256i;
-                add16(a: __m256i, b: __m256i) -> __m256i;
-                sub16(a: __m256i, b: __m256i) -> __m256i;
                 maddubs(u: __m256i, s: __m256i) -> __m256i;
                 pack32(a: __m256i, b: __m256i) -> __m256i;
             }

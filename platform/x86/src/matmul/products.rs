@@ -10,12 +10,9 @@ use bitnet_edge_simd::vector::Vector;
 pub(crate) trait Words: Vector {
     /// The eight bytes at `p`, twice in every lane.
     unsafe fn spread8(p: *const u8) -> Self::V;
-    unsafe fn splat16(x: i16) -> Self::V;
     unsafe fn xor(a: Self::V, b: Self::V) -> Self::V;
     /// Shifts copies of the sign in.
     unsafe fn sar16(a: Self::V, n: i32) -> Self::V;
-    unsafe fn add16(a: Self::V, b: Self::V) -> Self::V;
-    unsafe fn sub16(a: Self::V, b: Self::V) -> Self::V;
     /// Sums of two products of unsigned bytes of `u` and signed ones of `s`, as i16, in which they must fit.
     unsafe fn maddubs(u: Self::V, s: Self::V) -> Self::V;
     /// Elements of `a` as i16, in which they must fit, then those of `b`.

@@ -6,6 +6,7 @@ use bitnet_edge_kernels::format::f16_to_f32;
 use bitnet_edge_kernels::tile::TILE_ROWS;
 
 use super::products::{Maddubs, Signs, Words};
+use bitnet_edge_simd::t2r4::Tables;
 use bitnet_edge_simd::vector::Vector;
 
 /// Needs `sse4.1`.
@@ -103,6 +104,21 @@ impl Vector for Sse41 {
         unsafe { _mm_sra_epi32(a, _mm_cvtsi32_si128(n)) }
     }
     #[inline(always)]
+    unsafe fn splat16(x: i16) -> __m128i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_set1_epi16(x) }
+    }
+    #[inline(always)]
+    unsafe fn add16(a: __m128i, b: __m128i) -> __m128i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_add_epi16(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn sub16(a: __m128i, b: __m128i) -> __m128i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_sub_epi16(a, b) }
+    }
+    #[inline(always)]
     unsafe fn add32(a: __m128i, b: __m128i) -> __m128i {
         // SAFETY: the caller's promise.
         unsafe { _mm_add_epi32(a, b) }
@@ -164,11 +180,6 @@ impl Words for Sse41 {
         unsafe { _mm_set1_epi64x(p.cast::<i64>().read_unaligned()) }
     }
     #[inline(always)]
-    unsafe fn splat16(x: i16) -> __m128i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm_set1_epi16(x) }
-    }
-    #[inline(always)]
     unsafe fn xor(a: __m128i, b: __m128i) -> __m128i {
         // SAFETY: the caller's promise.
         unsafe { _mm_xor_si128(a, b) }
@@ -177,16 +188,6 @@ impl Words for Sse41 {
     unsafe fn sar16(a: __m128i, n: i32) -> __m128i {
         // SAFETY: the caller's promise.
         unsafe { _mm_sra_epi16(a, _mm_cvtsi32_si128(n)) }
-    }
-    #[inline(always)]
-    unsafe fn add16(a: __m128i, b: __m128i) -> __m128i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm_add_epi16(a, b) }
-    }
-    #[inline(always)]
-    unsafe fn sub16(a: __m128i, b: __m128i) -> __m128i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm_sub_epi16(a, b) }
     }
     #[inline(always)]
     unsafe fn maddubs(u: __m128i, s: __m128i) -> __m128i {
@@ -210,5 +211,23 @@ impl Signs for Sse41 {
     unsafe fn sign8(a: __m128i, s: __m128i) -> __m128i {
         // SAFETY: the caller's promise.
         unsafe { _mm_sign_epi8(a, s) }
+    }
+}
+
+impl Tables for Sse41 {
+    #[inline(always)]
+    unsafe fn widen8(p: *const u8) -> __m128i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_cvtepi8_epi16(_mm_loadl_epi64(p.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store(v: __m128i, p: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_storeu_si128(p.cast(), v) }
+    }
+    #[inline(always)]
+    unsafe fn zip8(a: __m128i, b: __m128i) -> [__m128i; 2] {
+        // SAFETY: the caller's promise.
+        unsafe { [_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b)] }
     }
 }

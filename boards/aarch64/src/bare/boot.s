@@ -1,0 +1,166 @@
+// From reset to Rust. The memory map is the board's BOARD_MAP (map.rs); stacks are the linker script's.
+//
+// The first 64 bytes are the header of a Linux Image, so that loaders give it a device tree and an initrd.
+
+.equ STACK, 0x100000            // bytes of a core's stacks, as link.x counts them
+.equ EXCEPTION_STACK, 0x4000    // of which so many are for exceptions
+
+.section .text.boot, "ax"
+.global _start
+_start:
+    b       first
+    .word   0
+    .quad   0x80000             // offset from the start of memory
+    .quad   __image_size
+    .quad   0x2                 // little-endian, pages of 4 KiB
+    .quad   0, 0, 0
+    .ascii  "ARM\x64"
+    .word   0
+
+// Core 0; x0: the device tree.
+first:
+    mov     x20, x0
+    mov     x19, xzr
+    bl      enter_el1
+    // The map's first four entries: the tables of the first four GiB. No cache is on yet, so a line that one may hold
+    // from before is old: drop it.
+    adrp    x9, BOARD_MAP
+    add     x10, x9, #4, lsl #12
+    orr     x9, x9, #3
+    add     x11, x9, #1, lsl #12
+    stp     x9, x11, [x10]
+    add     x9, x9, #2, lsl #12
+    add     x11, x11, #2, lsl #12
+    stp     x9, x11, [x10, #16]
+    dmb     sy
+    dc      ivac, x10
+    dsb     sy
+    bl      set_up
+    adrp    x9, __bss_start
+    add     x9, x9, :lo12:__bss_start
+    adrp    x10, __bss_end
+    add     x10, x10, :lo12:__bss_end
+1:  cmp     x9, x10
+    b.hs    2f
+    stp     xzr, xzr, [x9], #16
+    b       1b
+2:  mov     x0, x20
+    bl      bare_main
+    b       park
+
+// Another core, started with its number in x0 (PSCI), or by a spin table, where its affinity is its number.
+.global _secondary_by_affinity
+_secondary_by_affinity:
+    mrs     x0, mpidr_el1
+    and     x0, x0, #0xff
+.global _secondary
+_secondary:
+    mov     x19, x0
+    bl      enter_el1
+    bl      set_up
+    bl      bare_core
+park:
+    wfe
+    b       park
+
+// To EL1 with all interrupts masked. Keeps x19 and up.
+enter_el1:
+    msr     daifset, #0xf
+    mrs     x9, currentel
+    cmp     x9, #0x8
+    b.ne    1f
+    mov     x9, #0x80000000     // EL1 is AArch64
+    msr     hcr_el2, x9
+    mov     x9, #0x3            // counter and timer are EL1's
+    msr     cnthctl_el2, x9
+    msr     cntvoff_el2, xzr
+    mov     x9, #0x33ff         // floating point is not trapped
+    msr     cptr_el2, x9
+    msr     hstr_el2, xzr
+    mrs     x9, midr_el1
+    msr     vpidr_el2, x9
+    mrs     x9, mpidr_el1
+    msr     vmpidr_el2, x9
+    mov     x9, #0x0800         // MMU and caches off; the bits that are always one
+    movk    x9, #0x30d0, lsl #16
+    msr     sctlr_el1, x9
+    mov     x9, #0x3c4          // EL1 with SP_EL0, all masked
+    msr     spsr_el2, x9
+    msr     elr_el2, x30
+    eret
+1:  msr     spsel, #0
+    ret
+
+// Stacks of core x19, vectors, floating point, MMU and caches. Programs run on SP_EL0, exceptions on SP_EL1: an overflowing
+// stack can still be reported.
+set_up:
+    adrp    x9, __stacks_end
+    add     x9, x9, :lo12:__stacks_end
+    mov     x10, #STACK
+    msub    x9, x19, x10, x9
+    msr     spsel, #1
+    mov     sp, x9
+    msr     spsel, #0
+    sub     x9, x9, #EXCEPTION_STACK
+    mov     sp, x9
+    adrp    x9, vectors
+    add     x9, x9, :lo12:vectors
+    msr     vbar_el1, x9
+    mov     x9, #0x300000       // CPACR_EL1.FPEN: no trap
+    msr     cpacr_el1, x9
+    isb
+    msr     fpcr, xzr           // round to nearest even, subnormals kept, no traps
+    mov     x9, #0xff04         // attributes 0: device nGnRE; 1: normal, write-back
+    msr     mair_el1, x9
+    mov     x9, #0x3519         // 39 bits of address, cached and inner shareable walks, pages of 4 KiB
+    movk    x9, #0x0080, lsl #16 // no upper half
+    movk    x9, #0x0002, lsl #32 // 40 bits of physical address
+    msr     tcr_el1, x9
+    adrp    x9, BOARD_MAP
+    add     x9, x9, #4, lsl #12
+    msr     ttbr0_el1, x9
+    isb
+    tlbi    vmalle1
+    ic      iallu
+    dsb     nsh
+    isb
+    mov     x9, #0x180d         // M, C, SA, I, and the bits that are always one
+    movk    x9, #0x30d0, lsl #16
+    msr     sctlr_el1, x9
+    isb
+    mov     x29, xzr
+    ret
+
+// Every exception is the end: its number in the table and what the processor says of it.
+.macro vector number
+    .balign 0x80
+    mov     x0, #\number
+    b       exception
+.endm
+
+.balign 0x800
+vectors:
+    vector  0
+    vector  1
+    vector  2
+    vector  3
+    vector  4
+    vector  5
+    vector  6
+    vector  7
+    vector  8
+    vector  9
+    vector  10
+    vector  11
+    vector  12
+    vector  13
+    vector  14
+    vector  15
+
+exception:
+    mrs     x1, esr_el1
+    mrs     x2, elr_el1
+    mrs     x3, far_el1
+    mrs     x4, sp_el0
+    bl      bare_exception
+    b       park

@@ -1,0 +1,123 @@
+//! Registers and instructions.
+
+use core::arch::asm;
+use core::fmt;
+
+/// Microseconds of the virtual counter.
+#[must_use]
+pub fn now_us() -> u64 {
+    let (ticks, hertz) = (counter(), frequency().max(1));
+    (ticks / hertz) * 1_000_000 + (ticks % hertz) * 1_000_000 / hertz
+}
+
+/// Ticks of the virtual counter, behind every instruction before it.
+#[must_use]
+pub fn counter() -> u64 {
+    let ticks;
+    // SAFETY: reads a counter.
+    unsafe { asm!("isb", "mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack)) };
+    ticks
+}
+
+/// Ticks of the counter in a second.
+#[must_use]
+pub fn frequency() -> u64 {
+    let hertz;
+    // SAFETY: reads a register.
+    unsafe { asm!("mrs {}, cntfrq_el0", out(reg) hertz, options(nomem, nostack)) };
+    hertz
+}
+
+/// The core's affinity: MPIDR_EL1 without its flags.
+#[must_use]
+pub fn affinity() -> u64 {
+    let mpidr: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mrs {}, mpidr_el1", out(reg) mpidr, options(nomem, nostack)) };
+    mpidr & 0xff_00ff_ffff
+}
+
+/// The register of instruction sets, ID_AA64ISAR0_EL1: bits 47..44 are one where there is `sdot`.
+#[must_use]
+pub fn isar0() -> u64 {
+    let isar;
+    // SAFETY: reads a register.
+    unsafe { asm!("mrs {}, id_aa64isar0_el1", out(reg) isar, options(nomem, nostack)) };
+    isar
+}
+
+/// The register of instruction sets, ID_AA64ISAR1_EL1: bits 55..52 are one where there is `smmla`.
+#[must_use]
+pub fn isar1() -> u64 {
+    let isar;
+    // SAFETY: reads a register.
+    unsafe { asm!("mrs {}, id_aa64isar1_el1", out(reg) isar, options(nomem, nostack)) };
+    isar
+}
+
+/// The name of this core.
+#[derive(Clone, Copy, Debug)]
+pub struct Name(u64);
+
+impl Name {
+    /// That of the calling core.
+    #[must_use]
+    pub fn here() -> Self {
+        let midr;
+        // SAFETY: reads a register.
+        unsafe { asm!("mrs {}, midr_el1", out(reg) midr, options(nomem, nostack)) };
+        Self(midr)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (implementer, part) = (self.0 >> 24 & 0xff, self.0 >> 4 & 0xfff);
+        let name = match (implementer, part) {
+            (0x41, 0xd03) => "Cortex-A53",
+            (0x41, 0xd04) => "Cortex-A35",
+            (0x41, 0xd05) => "Cortex-A55",
+            (0x41, 0xd07) => "Cortex-A57",
+            (0x41, 0xd08) => "Cortex-A72",
+            (0x41, 0xd09) => "Cortex-A73",
+            (0x41, 0xd0b) => "Cortex-A76",
+            (0x41, 0xd0c) => "Neoverse N1",
+            (0x41, 0xd40) => "Neoverse V1",
+            (0x41, 0xd42) => "Cortex-A78AE",
+            (0x41, 0xd49) => "Neoverse N2",
+            (0x00, 0x051) => "QEMU max",
+            _ => return write!(f, "a processor of implementer {implementer:#x}, part {part:#x}"),
+        };
+        f.write_str(name)
+    }
+}
+
+/// Sleeps until an event: that of another core's [`wake`], or an interrupt.
+pub fn wait_for_event() {
+    // SAFETY: waits; memory is as it was.
+    unsafe { asm!("wfe", options(nostack)) };
+}
+
+/// Makes what was written seen, then wakes cores that wait for an event.
+pub fn wake() {
+    // SAFETY: orders memory accesses and sends an event.
+    unsafe { asm!("dsb ish", "sev", options(nostack)) };
+}
+
+/// Stops this core for ever.
+pub fn halt() -> ! {
+    loop {
+        wait_for_event();
+    }
+}
+
+/// Ends an emulator or a debug session with a status (semihosting's `SYS_EXIT_EXTENDED`). Where nobody listens, it is an
+/// exception.
+pub fn semihosting_exit(status: u32) -> ! {
+    const EXIT_EXTENDED: u64 = 0x20;
+    const APPLICATION_EXIT: u64 = 0x2_0026;
+    let block = [APPLICATION_EXIT, u64::from(status)];
+    // SAFETY: The semihosting call reads the block and does not return.
+    unsafe { asm!("hlt #0xf000", in("x0") EXIT_EXTENDED, in("x1") block.as_ptr(), options(nostack)) };
+    halt()
+}

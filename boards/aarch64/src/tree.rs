@@ -1,0 +1,58 @@
+//! What the device tree says of the machine.
+
+use core::ops::Range;
+
+use dtoolkit::fdt::Fdt;
+use dtoolkit::{Node as _, Property as _, ToCellInt as _};
+
+/// The cores of the largest machine that the boot code has stacks for.
+pub const MAX_CORES: usize = 8;
+
+/// What a board needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// The memory: the first range of the memory node.
+    pub memory: Range<u64>,
+    /// The file that came with the program (`-initrd`, `initramfs`).
+    pub initrd: Option<Range<u64>>,
+    /// The cores by their affinity, as PSCI names them, and how many of the places are used.
+    pub cores: ([u64; MAX_CORES], usize),
+}
+
+/// Reads the device tree.
+///
+/// # Errors
+/// What is missing in it.
+pub fn read(tree: Fdt<'_>) -> Result<Machine, &'static str> {
+    let memory = tree.memory().map_err(|_| "the device tree has no memory node")?;
+    let mut ranges =
+        memory.reg().ok().flatten().ok_or("the device tree's memory node has no ranges")?;
+    let memory = ranges.next().ok_or("the device tree's memory node has no ranges")?;
+    let (start, size) = (memory.address::<u64>(), memory.size::<u64>());
+    let (Ok(start), Ok(size)) = (start, size) else { return Err("the memory has more than 64 bits of address") };
+    let mut cores = ([0; MAX_CORES], 0);
+    let cpus = tree.cpus().map_err(|_| "the device tree has no cpus node")?;
+    for cpu in cpus.cpus() {
+        let id = cpu.ids().ok().and_then(|mut ids| ids.next()).and_then(|id| id.to_int::<u64>().ok());
+        if let (Some(id), Some(place)) = (id, cores.0.get_mut(cores.1)) {
+            *place = id;
+            cores.1 += 1;
+        }
+    }
+    Ok(Machine { memory: start..start.saturating_add(size), initrd: initrd(tree), cores })
+}
+
+fn initrd(tree: Fdt<'_>) -> Option<Range<u64>> {
+    let chosen = tree.chosen()?;
+    let address = |name| number(chosen.property(name)?.value());
+    let range = address("linux,initrd-start")?..address("linux,initrd-end")?;
+    (!range.is_empty()).then_some(range)
+}
+
+/// A number of one or two cells: loaders write either.
+fn number(value: &[u8]) -> Option<u64> {
+    if let Ok(two) = value.try_into() {
+        return Some(u64::from_be_bytes(two));
+    }
+    value.try_into().ok().map(u32::from_be_bytes).map(u64::from)
+}

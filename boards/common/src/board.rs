@@ -1,0 +1,18 @@
+//! What a board gives.
+
+/// A stream of bytes and a clock; memory comes with [`Machine`](crate::Machine).
+///
+/// The crate's documentation has a whole one.
+pub trait Board {
+    /// The next byte that was typed, if there is one. It does not wait.
+    fn read(&mut self) -> Option<u8>;
+
+    /// Sends bytes, and returns when the hardware has taken all of them.
+    fn write(&mut self, bytes: &[u8]);
+
+    /// Microseconds since a fixed moment; it never goes back.
+    fn now_us(&mut self) -> u64;
+
+    /// Called while a key is waited for and between two steps of a pass: where a watchdog is fed.
+    fn alive(&mut self) {}
+}

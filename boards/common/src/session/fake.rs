@@ -1,0 +1,42 @@
+//! A board whose keyboard has typed everything already.
+
+use std::collections::VecDeque;
+use std::string::String;
+use std::vec::Vec;
+
+use crate::Board;
+
+pub(crate) struct Fake {
+    keys: VecDeque<u8>,
+    screen: Vec<u8>,
+    ticks: u64,
+    pub(crate) alive: u64,
+}
+
+impl Fake {
+    pub(crate) fn new(keys: &[u8]) -> Self {
+        Self { keys: keys.iter().copied().collect(), screen: Vec::new(), ticks: 0, alive: 0 }
+    }
+
+    /// What was written so far.
+    pub(crate) fn screen(&self) -> String {
+        String::from_utf8_lossy(&self.screen).into_owned()
+    }
+}
+
+impl Board for Fake {
+    fn read(&mut self) -> Option<u8> {
+        self.keys.pop_front()
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        self.screen.extend_from_slice(bytes);
+    }
+    fn now_us(&mut self) -> u64 {
+        self.ticks += 1000;
+        self.ticks
+    }
+    fn alive(&mut self) {
+        self.alive += 1;
+        assert!(self.alive < 1_000_000 || !self.keys.is_empty(), "waits for keys that never come");
+    }
+}
