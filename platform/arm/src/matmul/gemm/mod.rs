@@ -243,18 +243,49 @@ unsafe fn products<M: Matrix, const G: usize>(
         unsafe {
             let bytes = M::load(w);
             w = w.add(TILE);
-            for p in 0..4 {
-                let mut u = bytes;
-                for u in &mut u {
-                    *u = Dotprod::pairs(*u, p);
-                }
-                for sums in &mut sums {
-                    let q = arch::vld1q_u8_x4(packed);
-                    packed = packed.add(FOUR * PLANE);
-                    M::plane(sums, &u, [q.0, q.1, q.2, q.3]);
-                }
-            }
+            packed = plane::<M, G, 0>(&mut sums, &bytes, packed);
+            packed = plane::<M, G, 1>(&mut sums, &bytes, packed);
+            packed = plane::<M, G, 2>(&mut sums, &bytes, packed);
+            packed = plane::<M, G, 3>(&mut sums, &bytes, packed);
         }
     }
     sums
+}
+
+/// Adds the products of plane `P` of a tile. Returns where the next plane's activations are.
+#[inline(always)]
+unsafe fn plane<M: Matrix, const G: usize, const P: i32>(
+    sums: &mut [[int32x4_t; 4]; G],
+    bytes: &[uint8x16_t; 4],
+    packed: *const u8,
+) -> *const u8 {
+    let mut u = *bytes;
+    // SAFETY: as for `products`.
+    unsafe {
+        for u in &mut u {
+            *u = Dotprod::pairs(*u, P);
+        }
+        // Not by a loop, which the compiler would keep as one, with the sums in memory.
+        group::<M, G, 0>(sums, &u, packed);
+        group::<M, G, 1>(sums, &u, packed);
+        group::<M, G, 2>(sums, &u, packed);
+        group::<M, G, 3>(sums, &u, packed);
+        packed.add(G * FOUR * PLANE)
+    }
+}
+
+/// Adds the products of a plane for group `I`, if there is one.
+#[inline(always)]
+unsafe fn group<M: Matrix, const G: usize, const I: usize>(
+    sums: &mut [[int32x4_t; 4]; G],
+    u: &[uint8x16_t; 4],
+    packed: *const u8,
+) {
+    if I < G {
+        // SAFETY: as for `products`.
+        unsafe {
+            let q = arch::vld1q_u8_x4(packed.add(I * FOUR * PLANE));
+            M::plane(&mut sums[I], u, [q.0, q.1, q.2, q.3]);
+        }
+    }
 }
