@@ -11,7 +11,7 @@ use bitnet_edge_benches::{Attention, Product, noise, text};
 use bitnet_edge_kernels::Kernels;
 use bitnet_edge_kernels::format::{q4_0, q4_1, q4_k, q5_0, q5_k, q6_k, q8_0, tq1_0, tq2_0};
 use bitnet_edge_kernels::tile::Layout;
-use bitnet_edge_x86::Host;
+use bitnet_edge_std::{Host, Tiers};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 /// Elements of the smallest case and the largest, as powers of two.

@@ -11,7 +11,7 @@ use bitnet_edge_kernels::Kernels;
 use bitnet_edge_kernels::format::{q4_0, q6_k, q8_0};
 use bitnet_edge_kernels::gate::Activation;
 use bitnet_edge_kernels::tile::Layout;
-use bitnet_edge_x86::Host;
+use bitnet_edge_std::{Host, Tiers};
 
 /// An operation with its operands, ready to run.
 type Work = Box<dyn FnMut()>;

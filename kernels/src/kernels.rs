@@ -293,7 +293,7 @@ pub trait Kernels: Copy + Sync {
 /// assert_eq!(g, [2.0]);
 /// # Ok::<(), bitnet_edge_kernels::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scalar;
 
 impl Kernels for Scalar {

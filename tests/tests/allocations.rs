@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bitnet_edge_core::model::InPlace;
 use bitnet_edge_core::{Cpu, Event, GenerationConfig, Generator, MemoryPlan, Model, PlanOptions};
-use bitnet_edge_std::{Arena, Pool};
+use bitnet_edge_std::{Arena, Host, Pool, Tiers};
 use bitnet_edge_tests::models::STORY;
-use bitnet_edge_x86::Host;
 
 /// The system's allocator, which counts on every thread.
 struct Counting;

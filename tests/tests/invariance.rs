@@ -1,14 +1,13 @@
 //! A token's logits do not depend on batches, budgets, threads, windows, or on what was rewound (`docs/arithmetic.md`,
-//! section 15): exact equality with one token at a time on one thread.
+//! section 15): exact equality with one token at a time on one thread. Tiers and their pools: `tiers.rs`.
 
 use bitnet_edge_core::model::{InPlace, OneThread, Progress, Split, Weights};
 use bitnet_edge_core::{Backend, Cpu, KvType, MemoryPlan, Model, Session};
-use bitnet_edge_kernels::{Kernels, Scalar};
-use bitnet_edge_std::{Arena, Pool};
+use bitnet_edge_kernels::Scalar;
+use bitnet_edge_std::Arena;
 use bitnet_edge_tests::draw::Draw;
 use bitnet_edge_tests::models::{self, GoldenModel, STORIES260K, STORY, TINY_2B4T};
 use bitnet_edge_tests::spread::{Counting, Shuffled, Threads, Window};
-use bitnet_edge_x86::Host;
 
 /// The bits of the logits behind every token.
 type Bits = Vec<Vec<u32>>;
@@ -36,20 +35,9 @@ impl<'m> Subject<'m> {
     }
 
     fn run<S: Split, W: Weights>(&self, batch: u32, split: S, weights: W, passes: &[usize]) -> Bits {
-        self.run_on(Scalar, batch, split, weights, passes)
-    }
-
-    fn run_on<K: Kernels, S: Split, W: Weights>(
-        &self,
-        kernels: K,
-        batch: u32,
-        split: S,
-        weights: W,
-        passes: &[usize],
-    ) -> Bits {
         let plan = self.plan(batch);
         let mut arena = Arena::new(plan.bytes());
-        let cpu = Cpu::new(self.model, &plan, arena.lines(), kernels, split, weights).unwrap();
+        let cpu = Cpu::new(self.model, &plan, arena.lines(), Scalar, split, weights).unwrap();
         let mut session = Session::new(self.model, &plan, cpu).unwrap();
         let (mut bits, mut at) = (Bits::new(), 0);
         for tokens in passes {
@@ -114,18 +102,6 @@ impl<'m> Subject<'m> {
         self.check(&self.run(5, Shuffled::new(2), Window::default(), &passes), "a window, parts");
         // 40 tokens: attention in three rounds, in parts that begin and end anywhere.
         self.check(&self.run(40, Shuffled::new(3), InPlace, &self.passes(40)), "parts of large batches");
-    }
-
-    /// The pool, as it is and with every operation in as many parts as it has, on every tier of this machine.
-    fn pools(&self) {
-        for host in Host::available() {
-            let pool = Pool::new(2).unwrap();
-            let eager = Pool::new(3).unwrap().with_limits(0, 0);
-            for (pool, batch) in [(&pool, 16), (&eager, 1), (&eager, 40)] {
-                let found = self.run_on(host, batch, pool, InPlace, &self.passes(batch as usize));
-                self.check(&found, &format!("{pool:?} of {}, batches of {batch}", host.name()));
-            }
-        }
     }
 
     /// No step runs more than its budget, but for a single unit that costs more.
@@ -199,7 +175,6 @@ fn check(model: GoldenModel, tokens: usize, kv: KvType) {
     subject.batches();
     subject.splits_of_the_prompt();
     subject.threads_and_windows();
-    subject.pools();
     subject.budgets();
     subject.rewinding();
 }

@@ -4,10 +4,9 @@
 use bitnet_edge_core::model::{InPlace, OneThread, Split};
 use bitnet_edge_core::{Cpu, KvType, Model, Session};
 use bitnet_edge_kernels::{Kernels, Scalar};
-use bitnet_edge_std::{Arena, Bytes, Pool};
+use bitnet_edge_std::{Arena, Bytes, Host, Pool, Tiers};
 use bitnet_edge_tests::draw::Draw;
 use bitnet_edge_tests::models::{self, STORIES260K, STORY, TINY_2B4T, TINY_SILU};
-use bitnet_edge_x86::Host;
 
 /// A prompt that fills two chunks of attention and goes beyond: several tokens then see the same whole chunk.
 const LONG: usize = 150;
@@ -50,15 +49,24 @@ fn check(image: &Bytes, name: &str, tokens: usize) {
                     continue;
                 }
             };
-            for (threads, batch) in [(1, 1), (2, 7), (3, tokens)] {
-                // Every operation is cut into small parts, whatever it costs.
-                let pool = Pool::new(threads).unwrap().with_limits(0, 1);
-                let found = logits(&model, &ids, kv, batch, kernels, &pool);
+            // As pools are; and every operation in as small parts as it can be cut into, whatever it costs.
+            let pool = |threads| Pool::new(threads).unwrap();
+            let eager = |threads| pool(threads).with_limits(0, 1);
+            let runs = [
+                (pool(2), 16),
+                (eager(1), 1),
+                (eager(2), 7),
+                (eager(3), 1),
+                (eager(3), 40),
+                (eager(3), tokens),
+            ];
+            for (pool, batch) in &runs {
+                let found = logits(&model, &ids, kv, *batch, kernels, pool);
                 let token = found.iter().zip(&expected).position(|(found, expected)| found != expected);
                 assert_eq!(
                     (token, found.len()),
                     (None, expected.len()),
-                    "{name}, KV cache {}, {tier}, {threads} threads, batches of {batch}: first token that differs",
+                    "{name}, KV cache {}, {tier}, {pool:?}, batches of {batch}: first token that differs",
                     kv.name()
                 );
             }

@@ -34,16 +34,21 @@ pub const fn random(seed: u64, n: u64) -> u64 {
 /// assert_eq!(sample(&[0.5, 2.0, 2.0], &config, 0), 1);
 /// ```
 pub fn sample(logits: &[f32], config: &GenerationConfig, n: u64) -> u32 {
-    let (best, largest) = argmax(logits);
+    let blocks = Blocks::new(logits);
+    let (best, largest) = blocks.first_largest();
     if config.temperature <= 0.0 || config.top_k == 1 {
         return best;
     }
-    let candidates = Candidates::new(logits, config.top_k);
-    let weight = |l: f32| (exp1((l - largest) / config.temperature) * 4_294_967_296.0) as u64;
-    let total: u64 = candidates.iter(logits).fold(0, |sum, (_, l)| sum.saturating_add(weight(l)));
+    let candidates = Candidates::new(&blocks, config.top_k);
+    let weight = |l: f32| match (l - largest) / config.temperature {
+        // exp(-23) * 2^32 is below 1.
+        ..-23.0 => 0,
+        x => (exp1(x) * 4_294_967_296.0) as u64,
+    };
+    let total: u64 = candidates.iter(&blocks).fold(0, |sum, (_, l)| sum.saturating_add(weight(l)));
     let r = ((u128::from(random(config.seed, n)) * u128::from(total)) >> 64) as u64;
     let mut sum = 0u64;
-    for (id, l) in candidates.iter(logits) {
+    for (id, l) in candidates.iter(&blocks) {
         sum = sum.saturating_add(weight(l));
         if sum > r {
             return id;
@@ -52,20 +57,88 @@ pub fn sample(logits: &[f32], config: &GenerationConfig, n: u64) -> u32 {
     best
 }
 
-fn argmax(logits: &[f32]) -> (u32, f32) {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (id, &l) in (0u32..).zip(logits) {
-        if l > best.1 {
-            best = (id, l);
+/// Most blocks that logits are cut into.
+const BLOCKS: usize = 256;
+/// Sixteen logits, so that a block is a whole number of vectors.
+const LEAST_BLOCK: usize = 16;
+
+/// The logits in blocks of which the largest is known: a few of 128,000 are found without looking at the others again.
+struct Blocks<'l> {
+    logits: &'l [f32],
+    /// Logits of a block.
+    size: usize,
+    /// Of each block.
+    largest: [f32; BLOCKS],
+}
+
+impl<'l> Blocks<'l> {
+    fn new(logits: &'l [f32]) -> Self {
+        let size = logits.len().div_ceil(BLOCKS).next_multiple_of(LEAST_BLOCK).max(LEAST_BLOCK);
+        let mut largest = [f32::NEG_INFINITY; BLOCKS];
+        for (largest, block) in largest.iter_mut().zip(logits.chunks(size)) {
+            *largest = largest_of(block);
         }
+        Self { logits, size, largest }
     }
-    best
+
+    /// The largest logit, and the lowest id that has it.
+    fn first_largest(&self) -> (u32, f32) {
+        self.from(largest_of(&self.largest)).next().unwrap_or((0, f32::NEG_INFINITY))
+    }
+
+    /// The logits of at least `least`, in the order of their ids.
+    fn from(&self, least: f32) -> impl Iterator<Item = (u32, f32)> + Clone {
+        let starts = (0u32..).step_by(self.size);
+        let blocks = starts.zip(self.logits.chunks(self.size)).zip(&self.largest);
+        blocks
+            .filter(move |(_, largest)| **largest >= least)
+            .flat_map(|((start, block), _)| (start..).zip(block.iter().copied()))
+            .filter(move |(_, l)| *l >= least)
+    }
+}
+
+fn largest_of(logits: &[f32]) -> f32 {
+    let (whole, rest) = logits.as_chunks::<LEAST_BLOCK>();
+    let mut lanes = [f32::NEG_INFINITY; LEAST_BLOCK];
+    let mut add = |part: &[f32]| {
+        for (lane, &l) in lanes.iter_mut().zip(part) {
+            *lane = if l > *lane { l } else { *lane };
+        }
+    };
+    whole.iter().for_each(|part| add(part));
+    add(rest);
+    lanes.into_iter().fold(f32::NEG_INFINITY, |largest, l| if l > largest { l } else { largest })
 }
 
 /// The `k` largest logits: all above `threshold`, and the first `ties` that equal it.
 struct Candidates {
-    threshold: u32,
+    threshold: f32,
     ties: u32,
+}
+
+impl Candidates {
+    fn new(blocks: &Blocks<'_>, k: u32) -> Self {
+        if k == 0 || k as usize >= blocks.logits.len() {
+            return Self { threshold: f32::NEG_INFINITY, ties: u32::MAX };
+        }
+        // The k-th largest block has a logit that is no larger than the k-th largest of all.
+        let maxima = blocks.largest.iter().copied();
+        let least = if k as usize <= BLOCKS { kth_largest(maxima, k).0 } else { f32::NEG_INFINITY };
+        let (threshold, ties) = kth_largest(blocks.from(least).map(|(_, l)| l), k);
+        Self { threshold, ties }
+    }
+
+    fn iter(&self, blocks: &Blocks<'_>) -> impl Iterator<Item = (u32, f32)> {
+        let (threshold, mut ties) = (self.threshold, self.ties);
+        blocks.from(threshold).filter(move |&(_, l)| {
+            if l > threshold {
+                return true;
+            }
+            let tie = ties > 0;
+            ties = ties.saturating_sub(1);
+            tie
+        })
+    }
 }
 
 /// The order of a logit as an unsigned number; -0.0 and +0.0 are one value.
@@ -73,43 +146,28 @@ fn key(l: f32) -> u32 {
     order(l + 0.0) as u32 ^ 0x8000_0000
 }
 
-impl Candidates {
-    /// Finds the `k`-th largest key, a byte at a time from the top: four passes, no memory but a histogram.
-    fn new(logits: &[f32], k: u32) -> Self {
-        if k == 0 || k as usize >= logits.len() {
-            return Self { threshold: 0, ties: u32::MAX };
+/// The `k`-th largest number, and how many of those that equal it are among the `k` largest. Its key is found a byte at a
+/// time from the top: four passes, no memory but a histogram.
+fn kth_largest(numbers: impl Iterator<Item = f32> + Clone, k: u32) -> (f32, u32) {
+    let (mut prefix, mut mask, mut wanted) = (0u32, 0u32, k);
+    for shift in [24, 16, 8, 0] {
+        let mut histogram = [0u32; 256];
+        for key in numbers.clone().map(key).filter(|key| key & mask == prefix) {
+            if let Some(count) = histogram.get_mut((key >> shift & 255) as usize) {
+                *count = count.saturating_add(1);
+            }
         }
-        let (mut prefix, mut mask, mut wanted) = (0u32, 0u32, k);
-        for shift in [24, 16, 8, 0] {
-            let mut histogram = [0u32; 256];
-            for key in logits.iter().map(|&l| key(l)).filter(|key| key & mask == prefix) {
-                if let Some(count) = histogram.get_mut((key >> shift & 255) as usize) {
-                    *count = count.saturating_add(1);
-                }
+        for (byte, count) in (0u32..256).rev().zip(histogram.into_iter().rev()) {
+            if count >= wanted {
+                prefix |= byte << shift;
+                break;
             }
-            for (byte, count) in (0u32..256).rev().zip(histogram.into_iter().rev()) {
-                if count >= wanted {
-                    prefix |= byte << shift;
-                    break;
-                }
-                wanted -= count;
-            }
-            mask |= 255 << shift;
+            wanted -= count;
         }
-        Self { threshold: prefix, ties: wanted }
+        mask |= 255 << shift;
     }
-
-    fn iter<'l>(&self, logits: &'l [f32]) -> impl Iterator<Item = (u32, f32)> + use<'l> {
-        let (threshold, mut ties) = (self.threshold, self.ties);
-        (0u32..).zip(logits).filter_map(move |(id, &l)| {
-            let key = key(l);
-            let tie = key == threshold && ties > 0;
-            if tie {
-                ties -= 1;
-            }
-            (key > threshold || tie).then_some((id, l))
-        })
-    }
+    let bits = if prefix & 0x8000_0000 == 0 { !prefix } else { prefix ^ 0x8000_0000 };
+    (f32::from_bits(bits), wanted)
 }
 
 #[cfg(test)]
@@ -123,23 +181,31 @@ mod tests {
 
     #[test]
     fn candidates_are_the_largest_by_sorting() {
-        for (n, k) in [(1, 1), (7, 3), (512, 40), (512, 511), (1000, 64)] {
-            let mut logits = noise(n, k);
-            for (i, l) in logits.iter_mut().enumerate() {
-                if i % 5 == 0 {
-                    *l = 3.25; // many ties
-                }
-                if i % 11 == 0 {
-                    *l = if i % 2 == 0 { 0.0 } else { -0.0 };
-                }
-            }
-            let mut sorted: Vec<(u32, f32)> = (0u32..).zip(logits.iter().copied()).collect();
-            sorted.sort_by(|a, b| b.1.partial_cmp(&a.1).unwrap().then(a.0.cmp(&b.0)));
-            let mut want: Vec<u32> = sorted.iter().take(k as usize).map(|c| c.0).collect();
-            want.sort_unstable();
-            let got: Vec<u32> = Candidates::new(&logits, k as u32).iter(&logits).map(|c| c.0).collect();
-            assert_eq!(got, want, "{n} logits, top {k}");
+        for (n, k) in
+            [(1, 1), (7, 3), (512, 40), (512, 511), (1000, 64), (5000, 40), (70_000, 256), (70_000, 300)]
+        {
+            check_candidates(&noise(n, k), k as u32);
+            // Many ties, and zeros of both signs.
+            let ties = noise(n, k).into_iter().enumerate().map(|(i, l)| match i {
+                i if i % 11 == 0 => [0.0, -0.0][i % 2],
+                i if i % 5 == 0 => 3.25,
+                _ => l,
+            });
+            check_candidates(&ties.collect::<Vec<_>>(), k as u32);
+            check_candidates(&[0.0, -0.0].repeat(n)[..n], k as u32);
         }
+    }
+
+    fn check_candidates(logits: &[f32], k: u32) {
+        let n = logits.len();
+        let mut sorted: Vec<(u32, f32)> = (0u32..).zip(logits.iter().copied()).collect();
+        sorted.sort_by(|a, b| b.1.partial_cmp(&a.1).unwrap().then(a.0.cmp(&b.0)));
+        let mut want: Vec<u32> = sorted.iter().take(k as usize).map(|c| c.0).collect();
+        want.sort_unstable();
+        let blocks = Blocks::new(logits);
+        let got: Vec<u32> = Candidates::new(&blocks, k).iter(&blocks).map(|c| c.0).collect();
+        assert!(got == want, "{n} logits, top {k}");
+        assert_eq!(blocks.first_largest().0, sorted[0].0, "{n} logits");
     }
 
     #[test]

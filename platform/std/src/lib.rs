@@ -1,4 +1,4 @@
-//! The std platform of bitnet-edge: images mapped from files, memory for arenas, and threads.
+//! The std platform of bitnet-edge: images mapped from files, memory for arenas, threads, and the choice of a backend.
 //!
 //! ```
 //! use bitnet_edge_std::{Arena, Bytes};
@@ -11,11 +11,15 @@
 
 pub mod bandwidth;
 mod float_mode;
+mod host;
 mod memory;
 mod mmap;
+mod select;
 mod threads;
 
 pub use float_mode::keeps_subnormals;
+pub use host::Host;
 pub use memory::{Arena, Bytes};
 pub use mmap::{HugePages, MappedFile};
+pub use select::{SelectError, Selection, Tier, Tiers};
 pub use threads::{Pool, PoolError, PoolPart, physical_cores};

@@ -33,8 +33,8 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let (tier, layout) = (args.first(), args.get(1));
     println!("one core reads {:.1} GB/s from {} MiB", read_rate(), LARGE >> 20);
-    for name in Host::names() {
-        let Ok(host) = Host::by_name(name) else { continue };
+    for &(name, probe) in Host::TIERS {
+        let Ok(host) = probe() else { continue };
         if name == "scalar" || tier.is_some_and(|tier| tier != name) {
             continue;
         }

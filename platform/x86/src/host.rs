@@ -1,11 +1,10 @@
 //! All tiers behind one type.
 
 use bitnet_edge_kernels::Scalar;
-use bitnet_edge_kernels::simd::Scalar16;
 
-use crate::forward::names::*;
 #[cfg(target_arch = "x86_64")]
 use crate::{Amx, Avx2, Avx512Vnni, AvxVnni, Sse41};
+use bitnet_edge_simd::names::*;
 
 /// A tier of this machine, or the scalar definition.
 ///
@@ -14,11 +13,11 @@ use crate::{Amx, Avx2, Avx512Vnni, AvxVnni, Sse41};
 /// ```
 /// use bitnet_edge_kernels::Kernels;
 /// use bitnet_edge_x86::Host;
-/// for backend in Host::available() {
+/// for backend in Host::TIERS.iter().filter_map(|(_, probe)| probe().ok()) {
 ///     println!("{}", backend.name()); // the one to prefer comes first
 /// }
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Host {
     /// The definition: every machine has it.
@@ -59,17 +58,33 @@ macro_rules! dispatch {
     };
 }
 
+/// A tier by name: its token, or what this machine lacks.
+type Tier = (&'static str, fn() -> Result<Host, &'static str>);
+
 impl Host {
-    /// Columns up to which the tiers have products of their own for layouts whose activations have a scale a group: there is
-    /// room on the stack for so many. Wider matrices of these layouts take the scalar definition: right, and slow, so that
-    /// whoever runs one should be told.
-    pub const MOST_GROUPED_COLUMNS: u32 = 16_384;
+    /// Every tier, the one to prefer first; the last is the scalar definition.
+    #[cfg(target_arch = "x86_64")]
+    pub const TIERS: &'static [Tier] = &[
+        ("amx", || Amx::probe().map(Self::Amx)),
+        ("avx512-vnni", || Avx512Vnni::probe().map(Self::Avx512Vnni)),
+        ("avx-vnni", || AvxVnni::probe().map(Self::AvxVnni)),
+        ("avx2", || Avx2::probe().map(Self::Avx2)),
+        ("sse4.1", || Sse41::probe().map(Self::Sse41)),
+        ("scalar", || Ok(Self::Scalar(Scalar))),
+    ];
+
+    /// Every tier: on other architectures the scalar definition alone.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub const TIERS: &'static [Tier] = &[("scalar", || Ok(Self::Scalar(Scalar)))];
+
+    /// [`MOST_GROUPED_COLUMNS`](bitnet_edge_simd::MOST_GROUPED_COLUMNS)
+    pub const MOST_GROUPED_COLUMNS: u32 = bitnet_edge_simd::MOST_GROUPED_COLUMNS;
 }
 
 impl Kernels for Host {
     type Lanes = Scalar16;
 
-    crate::forward::forward! { dispatch: fn name() -> &'static str; }
-    crate::forward::forward_t2r4!(dispatch);
-    crate::forward::forward_others!(dispatch);
+    bitnet_edge_simd::forward! { dispatch: fn name() -> &'static str; }
+    bitnet_edge_simd::forward_t2r4!(dispatch);
+    bitnet_edge_simd::forward_others!(dispatch);
 }

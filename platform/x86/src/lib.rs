@@ -3,16 +3,15 @@
 //! A *tier* is a set of CPU features and the kernels written for it: [`Sse41`], [`Avx2`], [`AvxVnni`], [`Avx512Vnni`],
 //! [`Amx`]. Its token is proof that this machine has the features: only `new` makes one, and only after asking the CPU
 //! and the operating system. [`Host`] is any of them, or the scalar definition, behind one type, so that a session is
-//! compiled once; [`Host::select`] chooses one as `--backend` and `BITNET_BACKEND` say.
+//! compiled once; [`Host::TIERS`] is what a program chooses from.
 //!
 //! ```
 //! use bitnet_edge_kernels::Kernels;
 //! use bitnet_edge_x86::Host;
-//! let selection = Host::select(Some("scalar"))?;
-//! assert_eq!(selection.backend.name(), "scalar");
-//! assert_eq!(selection.why, "asked for");
-//! assert!(Host::available().contains(&Host::best()));
-//! # Ok::<(), bitnet_edge_x86::Error>(())
+//! let best = Host::TIERS.iter().find_map(|(_, probe)| probe().ok());
+//! assert!(best.is_some(), "the scalar definition is always there");
+//! let (name, scalar) = Host::TIERS.last().expect("the scalar definition");
+//! assert_eq!(scalar().map(|scalar| scalar.name()), Ok(*name));
 //! ```
 //!
 //! On other architectures the crate builds, and [`Host`] is the scalar definition alone.
@@ -25,17 +24,14 @@
 #[cfg(target_arch = "x86_64")]
 mod amx;
 pub mod bandwidth;
-mod forward;
 mod host;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 #[cfg(target_arch = "x86_64")]
 mod matmul;
-mod select;
 #[cfg(target_arch = "x86_64")]
 mod tier;
 
 pub use host::Host;
-pub use select::{Error, Selection};
 #[cfg(target_arch = "x86_64")]
 pub use tier::{amx::Amx, avx_vnni::AvxVnni, avx2::Avx2, avx512_vnni::Avx512Vnni, sse41::Sse41};

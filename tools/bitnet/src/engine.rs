@@ -6,8 +6,7 @@ use bitnet_edge_core::model::InPlace;
 use bitnet_edge_core::{Cpu, MemoryPlan, Model};
 use bitnet_edge_kernels::Kernels;
 use bitnet_edge_kernels::tile::Activations;
-use bitnet_edge_std::{Arena, Pool, physical_cores};
-use bitnet_edge_x86::{Host, Selection};
+use bitnet_edge_std::{Arena, Host, Pool, Selection, Tiers, physical_cores};
 use bitnet_pack::report::{advised, say};
 use clap::Args;
 

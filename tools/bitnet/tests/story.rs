@@ -5,10 +5,9 @@ mod common;
 use std::fs;
 
 use bitnet_edge_kernels::Kernels;
-use bitnet_edge_std::physical_cores;
+use bitnet_edge_std::{Host, Tiers, physical_cores};
 use bitnet_edge_tests::files;
 use bitnet_edge_tests::golden::Golden;
-use bitnet_edge_x86::Host;
 use bitnet_pack::cli::PlanArgs;
 use common::{story, story_image, success};
 

@@ -76,11 +76,7 @@ impl Element for F16 {
     }
     #[inline(always)]
     fn lanes<V: F32x16>(block: &Self::Block) -> V {
-        let mut lanes = [0; LANES];
-        for (lane, b) in lanes.iter_mut().zip(block.as_chunks().0) {
-            *lane = u16::from_le_bytes(*b);
-        }
-        V::from_f16(&lanes)
+        V::from_f16(&words(block))
     }
     #[inline(always)]
     fn widen(bytes: &[u8]) -> Option<f32> {
@@ -106,16 +102,22 @@ impl Element for Bf16 {
     }
     #[inline(always)]
     fn lanes<V: F32x16>(block: &Self::Block) -> V {
-        let mut lanes = [0; LANES];
-        for (lane, b) in lanes.iter_mut().zip(block.as_chunks().0) {
-            *lane = u16::from_le_bytes(*b);
-        }
-        V::from_bf16(&lanes)
+        V::from_bf16(&words(block))
     }
     #[inline(always)]
     fn widen(bytes: &[u8]) -> Option<f32> {
         bytes.first_chunk().map(|b| bf16_to_f32(u16::from_le_bytes(*b)))
     }
+}
+
+/// The little-endian words of a block.
+#[inline(always)]
+fn words(block: &[u8; 2 * LANES]) -> [u16; LANES] {
+    let mut words = [0; LANES];
+    for (word, bytes) in words.iter_mut().zip(block.as_chunks().0) {
+        *word = u16::from_le_bytes(*bytes);
+    }
+    words
 }
 
 fn row<E: Element>(tile: &[u8], row: usize, cols: usize) -> Option<&[u8]> {

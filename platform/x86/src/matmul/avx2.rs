@@ -3,7 +3,7 @@
 use core::arch::x86_64::*;
 
 use super::products::{Maddubs, Signs};
-use super::vector::Vector;
+use bitnet_edge_simd::vector::Vector;
 
 /// Needs `avx2` and `f16c`.
 pub(crate) struct Avx2;
@@ -18,6 +18,8 @@ impl Vector for Avx2 {
     const FEW: usize = 1;
     const AHEAD: Option<usize> = None;
     const BLOCK_TOKENS: usize = 4;
+
+    super::fetches!();
 
     #[inline(always)]
     unsafe fn zero() -> __m256i {

@@ -3,7 +3,7 @@
 use core::arch::x86_64::*;
 
 use super::products::{Dot, Vnni};
-use super::vector::Vector;
+use bitnet_edge_simd::vector::Vector;
 
 /// Needs `avx512f`, `avx512bw` and `avx512vnni`.
 pub(crate) struct Avx512;
@@ -19,6 +19,8 @@ impl Vector for Avx512 {
     const FEW: usize = 4;
     const AHEAD: Option<usize> = Some(12 << 10);
     const BLOCK_TOKENS: usize = 8;
+
+    super::fetches!();
 
     #[inline(always)]
     unsafe fn zero() -> __m512i {

@@ -4,7 +4,7 @@ use core::arch::x86_64::*;
 
 use super::avx2::Avx2;
 use super::products::{Dot, Vnni};
-use super::vector::Vector;
+use bitnet_edge_simd::vector::Vector;
 
 /// Implements [`Vector`] with the vectors of [`Avx2`], and the products of VNNI by two intrinsics.
 macro_rules! vnni256 {
@@ -18,6 +18,8 @@ macro_rules! vnni256 {
             const FEW: usize = Avx2::FEW;
             const AHEAD: Option<usize> = Avx2::AHEAD;
             const BLOCK_TOKENS: usize = Avx2::BLOCK_TOKENS;
+
+            super::fetches!();
 
             vnni256! {
                 zero() -> __m256i;

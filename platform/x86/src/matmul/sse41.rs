@@ -6,7 +6,7 @@ use bitnet_edge_kernels::format::f16_to_f32;
 use bitnet_edge_kernels::tile::TILE_ROWS;
 
 use super::products::{Maddubs, Signs};
-use super::vector::Vector;
+use bitnet_edge_simd::vector::Vector;
 
 /// Needs `sse4.1`.
 pub(crate) struct Sse41;
@@ -21,6 +21,8 @@ impl Vector for Sse41 {
     const FEW: usize = 1;
     const AHEAD: Option<usize> = None;
     const BLOCK_TOKENS: usize = 4;
+
+    super::fetches!();
 
     #[inline(always)]
     unsafe fn zero() -> __m128i {

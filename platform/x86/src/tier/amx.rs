@@ -1,10 +1,8 @@
 //! AMX: products of whole int8 tiles, beside AVX-512. Intel servers since 2023.
 
-use bitnet_edge_kernels::simd::Scalar16;
-
 use super::avx512_vnni::Avx512Vnni;
 use crate::amx::Hardware;
-use crate::forward::names::*;
+use bitnet_edge_simd::names::*;
 
 /// AMX: products of whole int8 tiles, for prefill. Intel servers since 2023.
 ///
@@ -71,7 +69,7 @@ macro_rules! methods {
             self.0.matmul_t2r4_i8t(w, tokens, acts, scale, out)
         }
 
-        $crate::forward::forward_others!(avx512);
+        bitnet_edge_simd::forward_others!(avx512);
     };
 }
 

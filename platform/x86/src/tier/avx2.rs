@@ -1,9 +1,10 @@
 //! AVX2 and F16C: Intel since 2013, AMD since 2015.
 
-use super::names::*;
+use bitnet_edge_simd::names::*;
+
 use crate::lanes::Avx2Lanes;
 
-super::token! {
+bitnet_edge_simd::token! {
     /// AVX2 and F16C: Intel since 2013, AMD since 2015.
     Avx2: super::first_missing!("avx2", "f16c")
 }
@@ -16,6 +17,6 @@ impl Kernels for Avx2 {
         "avx2"
     }
 
-    super::float_methods!(Avx2Lanes, Avx2Lanes, "avx2,f16c");
-    crate::matmul::methods!("avx2,f16c", Avx2, 2, 2);
+    bitnet_edge_simd::float_methods!(Avx2Lanes, Avx2Lanes, "avx2,f16c", super::with_scratch);
+    bitnet_edge_simd::product_methods!("avx2,f16c", crate::matmul::Avx2, 2, 2);
 }

@@ -1,9 +1,10 @@
 //! AVX2 with byte products in one instruction (AVX-VNNI): Intel since 2021, AMD since 2024.
 
-use super::names::*;
+use bitnet_edge_simd::names::*;
+
 use crate::lanes::Avx2Lanes;
 
-super::token! {
+bitnet_edge_simd::token! {
     /// AVX2 with byte products in one instruction (AVX-VNNI): Intel since 2021, AMD since 2024.
     AvxVnni: super::first_missing!("avx2", "f16c", "avxvnni")
 }
@@ -16,6 +17,6 @@ impl Kernels for AvxVnni {
         "avx-vnni"
     }
 
-    super::float_methods!(Avx2Lanes, Avx2Lanes, "avx2,f16c,avxvnni");
-    crate::matmul::methods!("avx2,f16c,avxvnni", AvxVnni, 2, 2);
+    bitnet_edge_simd::float_methods!(Avx2Lanes, Avx2Lanes, "avx2,f16c,avxvnni", super::with_scratch);
+    bitnet_edge_simd::product_methods!("avx2,f16c,avxvnni", crate::matmul::AvxVnni, 2, 2);
 }

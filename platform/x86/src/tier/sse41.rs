@@ -1,9 +1,10 @@
 //! SSE4.1: every x86-64 machine since about 2008.
 
-use super::names::*;
+use bitnet_edge_simd::names::*;
+
 use crate::lanes::Sse41Lanes;
 
-super::token! {
+bitnet_edge_simd::token! {
     /// SSE4.1: every x86-64 machine since about 2008.
     Sse41: super::first_missing!("sse4.1")
 }
@@ -16,6 +17,6 @@ impl Kernels for Sse41 {
         "sse4.1"
     }
 
-    super::float_methods!(Sse41Lanes, Sse41Lanes, "sse4.1");
-    crate::matmul::methods!("sse4.1", Sse41, 4, 4);
+    bitnet_edge_simd::float_methods!(Sse41Lanes, Sse41Lanes, "sse4.1", super::with_scratch);
+    bitnet_edge_simd::product_methods!("sse4.1", crate::matmul::Sse41, 4, 4);
 }

@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 use bitnet_edge_core::{MemoryPlan, Model, PlanOptions, Session};
-use bitnet_edge_std::physical_cores;
-use bitnet_edge_x86::Selection;
+use bitnet_edge_std::Selection;
 use bitnet_pack::report::advised;
 
 use crate::engine::{Engine, HostCpu, arena};
@@ -15,11 +14,6 @@ pub(super) struct Setup<'a> {
     pub(super) batch: u32,
     /// Positions.
     pub(super) context: u32,
-}
-
-/// The largest number of threads that makes sense here.
-pub(super) fn most_threads() -> usize {
-    physical_cores()
 }
 
 /// Runs `f` with a session of an empty context.

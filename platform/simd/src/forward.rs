@@ -1,6 +1,7 @@
-//! Methods of `Kernels` that hand their arguments on.
+//! Methods of `Kernels` that hand their arguments on. The macros are used where [`names`](crate::names) are in scope.
 
 /// Methods that evaluate `$dispatch!(self, k => k.method(arguments))`.
+#[macro_export]
 macro_rules! forward {
     ($dispatch:ident: $(
         fn $name:ident $(<$g:ident: $bound:path>)? ($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty;
@@ -13,9 +14,10 @@ macro_rules! forward {
 }
 
 /// The product that AMX has a kernel of its own for.
+#[macro_export]
 macro_rules! forward_t2r4 {
     ($dispatch:ident) => {
-        $crate::forward::forward! { $dispatch:
+        $crate::forward! { $dispatch:
             fn matmul_t2r4_i8t<R: Results>(
                 w: &[u8], tokens: usize, acts: &Int8Acts<'_>, scale: TernaryScale<'_>, out: &mut R,
             ) -> Result<(), Error>;
@@ -24,9 +26,10 @@ macro_rules! forward_t2r4 {
 }
 
 /// All methods but `name` and [`forward_t2r4`].
+#[macro_export]
 macro_rules! forward_others {
     ($dispatch:ident) => {
-        $crate::forward::forward! { $dispatch:
+        $crate::forward! { $dispatch:
             fn quantize_token(x: &[f32], q: &mut [i8]) -> Result<(f32, i32), Error>;
             fn quantize_g32(x: &[f32], q: &mut [i8], a: &mut [f32], sum: &mut [i32]) -> Result<(), Error>;
             fn quantize_g256(x: &[f32], q: &mut [i8], a: &mut [f32], sum: &mut [i32]) -> Result<(), Error>;
@@ -76,18 +79,12 @@ macro_rules! forward_others {
     };
 }
 
-pub(crate) use {forward, forward_others, forward_t2r4};
-
-/// What the macros name.
-pub(crate) mod names {
-    pub(crate) use bitnet_edge_kernels::attention::{Int8Rows, KvElement, Queries};
-    pub(crate) use bitnet_edge_kernels::gate::Activation;
-    pub(crate) use bitnet_edge_kernels::tile::{FloatActs, Int8Acts, Results, TernaryScale};
-    pub(crate) use bitnet_edge_kernels::{Error, Kernels};
-}
-
 #[cfg(test)]
 mod tests {
+    use std::borrow::ToOwned;
+    use std::string::String;
+    use std::vec::Vec;
+
     /// A method that is not forwarded would be the definition's default: right, and slow without a word.
     #[test]
     fn every_method_of_the_trait_is_forwarded() {

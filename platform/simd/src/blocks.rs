@@ -3,22 +3,22 @@
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, Results, TILE_ROWS};
 
-use super::vector::Vector;
-use super::{GROUP_ROWS, GROUP_TILES, balanced, fetch_second, whole_tiles};
+use crate::vector::Vector;
+use crate::{GROUP_ROWS, GROUP_TILES, balanced, whole_tiles};
 
 /// Row tiles whose weights stay in the second cache while the tokens pass, when there are many.
 const STAY: usize = 64;
 /// Most tokens of a register block.
-pub(crate) const BLOCK: usize = 8;
+pub const BLOCK: usize = 8;
+/// Columns up to which there is room for what is prepared; wider matrices take the definition.
+pub const MOST_COLUMNS: usize = crate::MOST_GROUPED_COLUMNS as usize;
 /// Row tiles between two times that the results of one token are put.
 const BATCH: usize = 16;
 
 /// A block layout.
-pub(crate) trait Blocks {
+pub trait Blocks {
     /// Columns of a group.
     const GROUP: usize;
-    /// Columns up to which there is room for what is prepared. Wider matrices take the definition.
-    const MOST_COLUMNS: usize;
     /// What is made of the activations of up to eight tokens before their products.
     type Prepared;
 
@@ -52,15 +52,15 @@ pub(crate) trait Blocks {
 
 /// Some tokens of activations.
 #[derive(Clone, Copy)]
-pub(crate) struct Tokens {
+pub struct Tokens {
     /// `[tokens][stride]`
-    pub(crate) q: *const u8,
-    pub(crate) stride: usize,
+    pub q: *const u8,
+    pub stride: usize,
     /// `[tokens][groups]`
-    pub(crate) scales: *const f32,
+    pub scales: *const f32,
     /// `[tokens][groups]`
-    pub(crate) sums: *const i32,
-    pub(crate) groups: usize,
+    pub sums: *const i32,
+    pub groups: usize,
 }
 
 impl Tokens {
@@ -86,7 +86,7 @@ impl Tokens {
     /// # Safety
     /// These are groups of the token; the features of `S` are there.
     #[inline(always)]
-    pub(crate) unsafe fn scales<S: Vector>(&self, t: usize, b: usize, n: usize) -> S::V {
+    pub unsafe fn scales<S: Vector>(&self, t: usize, b: usize, n: usize) -> S::V {
         // SAFETY: as promised.
         unsafe {
             let p = self.scales.add(t * self.groups + b);
@@ -105,11 +105,11 @@ impl Tokens {
 /// Fetches into the second cache, for a single token, the `bytes` of weights that are wanted soon after those at `p`. For the
 /// other layouts less or nothing ahead was better.
 #[inline(always)]
-pub(crate) fn prefetch<const T: usize>(p: *const u8, bytes: usize) {
+pub fn prefetch<S: Vector, const T: usize>(p: *const u8, bytes: usize) {
     const AHEAD: usize = 10 << 10;
     if T == 1 {
         for line in (0..bytes).step_by(64) {
-            fetch_second(p.wrapping_add(AHEAD + line));
+            S::fetch_second(p.wrapping_add(AHEAD + line));
         }
     }
 }
@@ -120,7 +120,7 @@ pub(crate) fn prefetch<const T: usize>(p: *const u8, bytes: usize) {
 /// # Safety
 /// All four are readable; the features of `S` are there.
 #[inline(always)]
-pub(crate) unsafe fn halves<S: Vector>(p: *const u8, v: usize, n: usize) -> S::V {
+pub unsafe fn halves<S: Vector>(p: *const u8, v: usize, n: usize) -> S::V {
     const FIRST: [[i32; 4]; 5] = [[0; 4], [-1, 0, 0, 0], [-1, -1, 0, 0], [-1, -1, -1, 0], [-1; 4]];
     // SAFETY: as promised.
     unsafe {
@@ -134,14 +134,14 @@ pub(crate) unsafe fn halves<S: Vector>(p: *const u8, v: usize, n: usize) -> S::V
 /// # Safety
 /// The caller runs with the features of `S`.
 #[inline(always)]
-pub(crate) unsafe fn matmul<S: Vector, B: Blocks, const NT: usize, R: Results>(
+pub unsafe fn matmul<S: Vector, B: Blocks, const NT: usize, R: Results>(
     w: &[u8],
     tokens: usize,
     acts: &Int8Acts<'_>,
     out: &mut R,
 ) -> Result<(), Error> {
     let cols = acts.groups.saturating_mul(B::GROUP);
-    if cols > B::MOST_COLUMNS {
+    if cols > MOST_COLUMNS {
         return B::definition(w, tokens, acts, out);
     }
     acts.check(tokens, cols, acts.groups)?;

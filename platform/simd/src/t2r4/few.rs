@@ -2,10 +2,9 @@
 
 use bitnet_edge_kernels::tile::{Results, TILE_ROWS, t2r4};
 
-use super::super::fetch_second;
-use super::super::products::Products;
-use super::super::vector::Vector;
 use super::{Product, RowScales, TILE};
+use crate::products::Products;
+use crate::vector::Vector;
 
 /// Row tiles between two times that results are put: what is done then keeps the stream waiting.
 const BATCH: usize = 16;
@@ -17,7 +16,7 @@ impl Product<'_> {
     /// # Safety
     /// The row tiles and tokens are readable; the features of `S` are there.
     #[inline(always)]
-    pub(super) unsafe fn few<S: Vector, const NT: usize, const T: usize>(&self, out: &mut impl Results) {
+    pub(crate) unsafe fn few<S: Vector, const NT: usize, const T: usize>(&self, out: &mut impl Results) {
         // SAFETY: as promised.
         unsafe {
             let mut totals = [[[S::zero(); NT]; BATCH]; T];
@@ -60,7 +59,7 @@ impl Product<'_> {
                 for k in start..end {
                     let w = w.add(k * TILE);
                     if let Some(ahead) = S::AHEAD {
-                        fetch_second(w.wrapping_add(ahead));
+                        S::fetch_second(w.wrapping_add(ahead));
                     }
                     for (t, sums) in sums.iter_mut().enumerate() {
                         let q = self

@@ -5,25 +5,22 @@ use core::mem::MaybeUninit;
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q6r4};
 
-use super::blocks::{BLOCK, Blocks, Tokens, halves};
-use super::fetch;
-use super::products::Products;
-use super::vector::Vector;
+use crate::blocks::{BLOCK, Blocks, MOST_COLUMNS, Tokens, halves};
+
+use crate::products::Products;
+use crate::vector::Vector;
 
 const QUARTER: usize = 192;
 const SCALES: usize = 4 * QUARTER;
 const PANEL: usize = SCALES + 64;
 /// How far ahead weights are fetched for one token.
 const AHEAD: usize = 2 << 10;
-/// Columns up to which there is room for what is prepared; wider matrices take the definition.
-const MOST_COLUMNS: usize = crate::Host::MOST_GROUPED_COLUMNS as usize;
 
 /// The layout.
-pub(crate) struct Q6;
+pub struct Q6;
 
 impl Blocks for Q6 {
     const GROUP: usize = PANEL_COLUMNS;
-    const MOST_COLUMNS: usize = MOST_COLUMNS;
     /// For each 32 columns, and for each token of the block, what an offset of 32 adds to the products: as [`Products::offsets`] makes them.
     type Prepared = MaybeUninit<[[u8; MOST_COLUMNS]; BLOCK]>;
 
@@ -99,7 +96,7 @@ unsafe fn panel<S: Vector, const NT: usize, const T: usize>(
             let at = b * PANEL_COLUMNS + quarter * 64;
             if T == 1 {
                 for line in (0..PANEL / 4).step_by(64) {
-                    fetch(w.wrapping_add(quarter * (PANEL / 4) + AHEAD + line));
+                    S::fetch(w.wrapping_add(quarter * (PANEL / 4) + AHEAD + line));
                 }
             }
             for v in 0..NT {

@@ -6,8 +6,8 @@ mod many;
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, Results, TILE_ROWS, TernaryScale, t2r4};
 
-use super::vector::Vector;
-use super::whole_tiles;
+use crate::vector::Vector;
+use crate::whole_tiles;
 
 const TILE: usize = t2r4::TILE_BYTES;
 
@@ -16,7 +16,7 @@ const TILE: usize = t2r4::TILE_BYTES;
 /// # Safety
 /// The caller runs with the features of `S`.
 #[inline(always)]
-pub(crate) unsafe fn matmul<S: Vector, const NV: usize, const NT: usize, R: Results>(
+pub unsafe fn matmul<S: Vector, const NV: usize, const NT: usize, R: Results>(
     w: &[u8],
     tokens: usize,
     acts: &Int8Acts<'_>,

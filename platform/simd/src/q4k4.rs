@@ -5,26 +5,24 @@ use core::mem::MaybeUninit;
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q4k4};
 
-use super::blocks::{BLOCK, Blocks, Tokens, prefetch};
-use super::products::Products;
-use super::vector::Vector;
+use crate::blocks::{BLOCK, Blocks, MOST_COLUMNS, Tokens, prefetch};
+use crate::products::Products;
+use crate::vector::Vector;
 
 const TILE: usize = 64;
 /// Where the fifth bits begin in a panel, and the heads if there are none.
 const BITS: usize = 8 * TILE;
 /// Panels whose terms are made together, one for each stripe.
 const CHUNK: usize = 4;
-/// Columns up to which there is room for what is prepared; wider matrices take the definition.
-const MOST_COLUMNS: usize = crate::Host::MOST_GROUPED_COLUMNS as usize;
 const MOST_CHUNKS: usize = MOST_COLUMNS / PANEL_COLUMNS / CHUNK;
 
 /// The layout; with `FIFTH` bits, that of `Q5_K`.
-pub(crate) struct K4<const FIFTH: bool>;
+pub struct K4<const FIFTH: bool>;
 
 /// What is prepared of a chunk of a token. Panels that are not there are zeros.
 #[derive(Clone, Copy)]
 #[repr(C, align(16))]
-pub(crate) struct Chunk {
+pub struct Chunk {
     /// Sums of activations over the sub-blocks: element `p` has, for each panel, those of sub-blocks `2 * p` and `2 * p + 1`.
     /// Each is at most 32 * 127.
     sums: [[i16; 2 * CHUNK]; 4],
@@ -34,7 +32,6 @@ pub(crate) struct Chunk {
 
 impl<const FIFTH: bool> Blocks for K4<FIFTH> {
     const GROUP: usize = PANEL_COLUMNS;
-    const MOST_COLUMNS: usize = MOST_COLUMNS;
     /// For each token and chunk.
     type Prepared = MaybeUninit<[[Chunk; MOST_CHUNKS]; BLOCK]>;
 
@@ -119,7 +116,7 @@ impl<const FIFTH: bool> K4<FIFTH> {
                 if k < n {
                     let panel = w.add((first + k) * Self::PANEL + v * S::LANES * 16);
                     if v == 0 {
-                        prefetch::<T>(panel, Self::PANEL);
+                        prefetch::<S, T>(panel, Self::PANEL);
                     }
                     heads[k] = S::load(panel.add(Self::HEADS));
                     unpacked[k] = unpack::<S>(heads[k]);

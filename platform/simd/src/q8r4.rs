@@ -3,20 +3,19 @@
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, TILE_ROWS, q8r4};
 
-use super::blocks::{Blocks, Tokens, halves};
-use super::products::Products;
-use super::quads::{GROUP, MOST_COLUMNS, PANEL, Quad, Quads, transposed};
-use super::vector::Vector;
+use crate::blocks::{Blocks, Tokens, halves};
+use crate::products::Products;
+use crate::quads::{GROUP, PANEL, Quad, Quads, transposed};
+use crate::vector::Vector;
 
 /// Bytes of a group's two tiles.
 const TILES: usize = 128;
 
 /// The layout.
-pub(crate) struct Q8;
+pub struct Q8;
 
 impl Blocks for Q8 {
     const GROUP: usize = GROUP;
-    const MOST_COLUMNS: usize = MOST_COLUMNS;
     type Prepared = Quads;
 
     fn row_tile_bytes(cols: usize) -> usize {

@@ -1,6 +1,6 @@
 //! The vectors of an instruction set.
 
-use super::products::Products;
+use crate::products::Products;
 
 /// Vectors of 128-bit lanes. Every layout puts sixteen bytes of one row beside sixteen of the next, so a lane is a row: a
 /// 512-bit vector holds the four rows of a tile, a 256-bit one two of them, a 128-bit one a single row. What is not said to
@@ -9,7 +9,8 @@ use super::products::Products;
 /// Every function is `unsafe` for one reason: the caller must run with the features of the instruction set, which are
 /// those of the function that all of this is inlined into. Those with pointers read or write a whole vector (or what they
 /// say), at any alignment.
-pub(crate) trait Vector: Sized {
+#[allow(clippy::missing_safety_doc, reason = "the one promise is said above")]
+pub trait Vector: Sized {
     /// `16 * LANES` bytes.
     type V: Copy;
     /// How bytes are multiplied.
@@ -25,6 +26,14 @@ pub(crate) trait Vector: Sized {
     const AHEAD: Option<usize>;
     /// Most tokens of a register block of the block layouts, at most 8.
     const BLOCK_TOKENS: usize;
+
+    /// Fetches the line at `p`, which is wanted soon, into the first cache, where that gains anything. How far ahead it is worth
+    /// it, and where the second cache is better, was measured for each layout: `docs/performance.md`.
+    #[inline(always)]
+    fn fetch(_: *const u8) {}
+    /// Fetches the line at `p` into the second cache.
+    #[inline(always)]
+    fn fetch_second(_: *const u8) {}
 
     unsafe fn zero() -> Self::V;
     unsafe fn load(p: *const u8) -> Self::V;

@@ -7,19 +7,17 @@ use core::mem::MaybeUninit;
 
 use bitnet_edge_kernels::tile::PANEL_COLUMNS;
 
-use super::blocks::{BLOCK, Tokens};
-use super::vector::Vector;
+use crate::blocks::{BLOCK, MOST_COLUMNS, Tokens};
+use crate::vector::Vector;
 
-pub(crate) const GROUP: usize = 32;
+pub const GROUP: usize = 32;
 /// Groups of a full panel.
-pub(crate) const PANEL: usize = PANEL_COLUMNS / GROUP;
-/// Columns up to which there is room for what is prepared; wider matrices take the definition.
-pub(crate) const MOST_COLUMNS: usize = crate::Host::MOST_GROUPED_COLUMNS as usize;
+pub const PANEL: usize = PANEL_COLUMNS / GROUP;
 
 /// Four groups of a token.
 #[derive(Clone, Copy)]
 #[repr(C, align(32))]
-pub(crate) struct Quad {
+pub struct Quad {
     /// Activations: of both halves of the groups, of each four bytes in a half, those of four groups.
     q: [[[i8; 16]; 4]; 2],
     /// The scales; zeros where there is no group.
@@ -29,7 +27,7 @@ pub(crate) struct Quad {
 }
 
 /// Of up to eight tokens; those of a quad are neighbours.
-pub(crate) type Quads = MaybeUninit<[[Quad; MOST_COLUMNS / GROUP / 4]; BLOCK]>;
+pub type Quads = MaybeUninit<[[Quad; MOST_COLUMNS / GROUP / 4]; BLOCK]>;
 
 impl Quad {
     /// Prepares `count` tokens.
@@ -37,7 +35,7 @@ impl Quad {
     /// # Safety
     /// They are readable, at most eight, and have no more than [`MOST_COLUMNS`].
     #[inline(always)]
-    pub(crate) unsafe fn prepare(tokens: &Tokens, count: usize, quads: &mut Quads, sum: impl Fn(i32) -> u32) {
+    pub unsafe fn prepare(tokens: &Tokens, count: usize, quads: &mut Quads, sum: impl Fn(i32) -> u32) {
         for t in 0..count {
             for (i, b) in (0..tokens.groups).step_by(4).enumerate() {
                 let mut quad = Self { q: [[[0; 16]; 4]; 2], a: [0.0; 4], sums: [0; 4] };
@@ -64,7 +62,7 @@ impl Quad {
     /// # Safety
     /// It was prepared.
     #[inline(always)]
-    pub(crate) unsafe fn of<const T: usize>(quads: &Quads, t: usize, i: usize) -> &Self {
+    pub unsafe fn of<const T: usize>(quads: &Quads, t: usize, i: usize) -> &Self {
         // SAFETY: as promised.
         unsafe { &*quads.as_ptr().cast::<Self>().add(i * T + t) }
     }
@@ -74,7 +72,7 @@ impl Quad {
     /// # Safety
     /// They were prepared.
     #[inline(always)]
-    pub(crate) unsafe fn activations<const T: usize>(quads: &Quads, i: usize) -> [*const u8; T] {
+    pub unsafe fn activations<const T: usize>(quads: &Quads, i: usize) -> [*const u8; T] {
         let mut q = [core::ptr::null(); T];
         for (t, q) in q.iter_mut().enumerate() {
             // SAFETY: as promised.
@@ -88,7 +86,7 @@ impl Quad {
     /// # Safety
     /// The features of `S` are there.
     #[inline(always)]
-    pub(crate) unsafe fn spread<S: Vector>(&self) -> [S::V; 2] {
+    pub unsafe fn spread<S: Vector>(&self) -> [S::V; 2] {
         // SAFETY: as promised.
         unsafe { [S::spread(self.a.as_ptr().cast()), S::spread(self.sums.as_ptr().cast())] }
     }
@@ -99,7 +97,7 @@ impl Quad {
 /// # Safety
 /// They are readable; the features of `S` are there.
 #[inline(always)]
-pub(crate) unsafe fn transposed<S: Vector>(p: *const u8, step: usize, n: usize) -> [S::V; 4] {
+pub unsafe fn transposed<S: Vector>(p: *const u8, step: usize, n: usize) -> [S::V; 4] {
     // SAFETY: as promised.
     unsafe {
         let mut w = [S::zero(); 4];

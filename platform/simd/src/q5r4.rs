@@ -3,19 +3,18 @@
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q5r4};
 
-use super::blocks::{Blocks, Tokens, halves, prefetch};
-use super::products::Products;
-use super::quads::{GROUP, MOST_COLUMNS, PANEL, Quad, Quads};
-use super::vector::Vector;
+use crate::blocks::{Blocks, Tokens, halves, prefetch};
+use crate::products::Products;
+use crate::quads::{GROUP, PANEL, Quad, Quads};
+use crate::vector::Vector;
 
 const TILE: usize = 64;
 
 /// The layout.
-pub(crate) struct Q5;
+pub struct Q5;
 
 impl Blocks for Q5 {
     const GROUP: usize = GROUP;
-    const MOST_COLUMNS: usize = MOST_COLUMNS;
     type Prepared = Quads;
 
     fn row_tile_bytes(cols: usize) -> usize {
@@ -50,7 +49,7 @@ impl Blocks for Q5 {
                 let bits = panel.add(groups * TILE);
                 let scales = bits.add(groups.div_ceil(4) * TILE + b % PANEL * 8);
                 let n = 4.min(tokens.groups - b);
-                prefetch::<T>(panel.add(b % PANEL / 4 * (full / 2)), full / 2);
+                prefetch::<S, T>(panel.add(b % PANEL / 4 * (full / 2)), full / 2);
                 for v in 0..NT {
                     let row = v * S::LANES * 16;
                     let nibbles = panel.add(b % PANEL * TILE + row);

@@ -3,19 +3,18 @@
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, TILE_ROWS, q4r4};
 
-use super::blocks::{Blocks, Tokens, halves, prefetch};
-use super::products::Products;
-use super::quads::{GROUP, MOST_COLUMNS, PANEL, Quad, Quads, transposed};
-use super::vector::Vector;
+use crate::blocks::{Blocks, Tokens, halves, prefetch};
+use crate::products::Products;
+use crate::quads::{GROUP, PANEL, Quad, Quads, transposed};
+use crate::vector::Vector;
 
 const TILE: usize = 64;
 
 /// The layout; with `MINIMA`, that of `Q4_1`.
-pub(crate) struct Q4<const MINIMA: bool>;
+pub struct Q4<const MINIMA: bool>;
 
 impl<const MINIMA: bool> Blocks for Q4<MINIMA> {
     const GROUP: usize = GROUP;
-    const MOST_COLUMNS: usize = MOST_COLUMNS;
     type Prepared = Quads;
 
     fn row_tile_bytes(cols: usize) -> usize {
@@ -60,7 +59,7 @@ impl<const MINIMA: bool> Blocks for Q4<MINIMA> {
                 let scales = panel.add(groups * TILE + b % PANEL * 8);
                 let minima = scales.add((groups * 8).next_multiple_of(64));
                 let n = 4.min(tokens.groups - b);
-                prefetch::<T>(panel.add(b % PANEL / 4 * (full / 2)), full / 2);
+                prefetch::<S, T>(panel.add(b % PANEL / 4 * (full / 2)), full / 2);
                 for v in 0..NT {
                     let w = transposed::<S>(tiles.add(v * S::LANES * 16), TILE, n);
                     let mut u = [S::zero(); 8];

@@ -2,10 +2,10 @@
 
 use bitnet_edge_kernels::tile::{Results, TILE_ROWS, t2r4};
 
-use super::super::products::Products;
-use super::super::vector::Vector;
-use super::super::{GROUP_ROWS, GROUP_TILES, balanced, fetch_second};
 use super::{Product, RowScales, TILE};
+use crate::products::Products;
+use crate::vector::Vector;
+use crate::{GROUP_ROWS, GROUP_TILES, balanced};
 
 /// Integer sums of a group's rows for the tokens of a block, and room for what a store of whole vectors writes behind them.
 type Sums = [[i32; 2 * GROUP_ROWS]; 8];
@@ -17,7 +17,7 @@ impl Product<'_> {
     /// # Safety
     /// The row tiles and tokens are readable; the features of `S` are there.
     #[inline(always)]
-    pub(super) unsafe fn many<S: Vector, const NV: usize>(&self, tokens: usize, out: &mut impl Results) {
+    pub(crate) unsafe fn many<S: Vector, const NV: usize>(&self, tokens: usize, out: &mut impl Results) {
         let mut sums = [[0; 2 * GROUP_ROWS]; 8];
         let mut scales = RowScales::<GROUP_ROWS>::new(self.scale);
         let mut first = 0;
@@ -32,7 +32,7 @@ impl Product<'_> {
             while token < tokens {
                 let count = balanced(tokens - token, S::TOKENS);
                 for _ in 0..part {
-                    fetch_second(next);
+                    S::fetch_second(next);
                     next = next.wrapping_add(TILE);
                 }
                 // SAFETY: row tiles `first..first + n` and tokens `token..token + count` are readable.

@@ -1,0 +1,23 @@
+//! The backends of the architecture that this is compiled for.
+
+use crate::select::{Tier, Tiers};
+
+/// The backend of this machine: any tier of its architecture, or the scalar definition, behind one type.
+#[cfg(target_arch = "x86_64")]
+pub use bitnet_edge_x86::Host;
+
+/// The backend of this machine: the scalar definition, for this architecture has no other.
+#[cfg(not(target_arch = "x86_64"))]
+pub use bitnet_edge_kernels::Scalar as Host;
+
+#[cfg(target_arch = "x86_64")]
+impl Tiers for Host {
+    const TIERS: &'static [Tier<Self>] = Self::TIERS;
+    const MOST_GROUPED_COLUMNS: u32 = Self::MOST_GROUPED_COLUMNS;
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+impl Tiers for Host {
+    const TIERS: &'static [Tier<Self>] = &[("scalar", || Ok(Self))];
+    const MOST_GROUPED_COLUMNS: u32 = u32::MAX;
+}
