@@ -1,12 +1,7 @@
-//! Which kernels this processor can run, the ones to prefer first.
+//! Which kernels the firmware chooses from, the ones to prefer first.
 
-use bitnet_edge_kernels::Scalar;
-
-/// The scalar definition.
 #[cfg(not(feature = "planted-fault"))]
-pub(crate) fn available() -> [Scalar; 1] {
-    [Scalar]
-}
+pub(crate) use virt_aarch64::backends as available;
 
 #[cfg(feature = "planted-fault")]
 pub(crate) use planted::available;

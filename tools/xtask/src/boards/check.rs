@@ -1,7 +1,7 @@
 //! The stage `boards`: what every board says, against its transcript and the host.
 
 use super::build::{firmware, image, on_the_host, version};
-use super::qemu::{has_processors, scripted};
+use super::console::{has_processors, scripted};
 use super::{BOARDS, Board, Setup, keys};
 use crate::{fetch, paths};
 use anyhow::{Context as _, Result, bail, ensure};

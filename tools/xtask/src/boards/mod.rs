@@ -2,13 +2,13 @@
 
 mod build;
 mod check;
-mod qemu;
+mod console;
 
 pub(crate) use check::check;
 
-use crate::command::{Missing, find};
+use crate::qemu::SYSTEM_ARM;
 use anyhow::{Context as _, Result, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -101,13 +101,8 @@ impl Board {
     }
 
     /// QEMU, ready to start the firmware in `image`.
-    fn emulator(&self, setup: &Setup<'_>, image: &std::path::Path) -> Result<Command> {
-        if find(self.emulator).is_none() {
-            bail!(Missing {
-                what: format!("{} 10 or later", self.emulator),
-                command: "apt-get install qemu-system-arm".to_owned()
-            });
-        }
+    fn emulator(&self, setup: &Setup<'_>, image: &Path) -> Result<Command> {
+        SYSTEM_ARM.ready()?;
         let mut qemu = Command::new(self.emulator);
         qemu.args((self.machine)(setup))
             .args(["-nic", "none", "-display", "none", "-monitor", "none"])
@@ -139,14 +134,14 @@ pub(crate) fn simulate(args: &Args) -> Result<()> {
         bail!("there is no file {}; `bitnet-pack convert` makes a flash image", model.display());
     }
     let cores = args.cores.unwrap_or(board.cores);
-    let setup = Setup { cpu, cores, model: args.model.clone(), parallel: qemu::has_processors(cores) };
+    let setup = Setup { cpu, cores, model: args.model.clone(), parallel: console::has_processors(cores) };
     let firmware = build::firmware(board, &[])?;
     let emulator = board.emulator(&setup, &firmware)?;
     let status = match &args.prompt {
-        None => qemu::interactive(emulator)?,
+        None => console::interactive(emulator)?,
         Some(prompt) => {
             let keys = keys(prompt, args.tokens)?;
-            qemu::scripted(emulator, &keys, Duration::from_secs(args.timeout), true)?.status
+            console::scripted(emulator, &keys, Duration::from_secs(args.timeout), true)?.status
         }
     };
     // The board's status is this program's.
