@@ -60,7 +60,7 @@ const STAGES: &[Stage] = &[
     },
     Stage {
         name: "instructions",
-        about: "no operation takes more instructions than recorded, as callgrind counts them",
+        about: "no operation takes more instructions than recorded, as callgrind and QEMU count them",
         run: count_instructions,
     },
 ];
@@ -239,7 +239,7 @@ fn deny(_: &Args) -> Result<()> {
 }
 
 fn count_instructions(_: &Args) -> Result<()> {
-    instructions::run(&instructions::Args { record: false, only: String::new() })
+    instructions::run(&instructions::Args { record: false, only: String::new(), arm: false })
 }
 
 fn short_fuzz(_: &Args) -> Result<()> {

@@ -52,6 +52,14 @@ impl Toolchain {
         Ok(Self::Debian { sysroot })
     }
 
+    /// The compiler's version, such as `1.96.0`.
+    pub(crate) fn version(&self) -> Result<String> {
+        match self {
+            Self::Active => release("rustc"),
+            Self::Debian { .. } => release(DEBIAN_RUSTC),
+        }
+    }
+
     /// `cargo SUBCOMMAND --release` for one of the targets, in a target folder of its own.
     pub(crate) fn cargo(&self, subcommand: &str, target: &str) -> Command {
         self.cargo_with(subcommand, target, &[])

@@ -3,8 +3,10 @@
 mod build;
 mod check;
 mod console;
+mod instructions;
 
 pub(crate) use check::check;
+pub(crate) use instructions::count as count_instructions;
 
 use crate::qemu::SYSTEM_ARM;
 use anyhow::{Context as _, Result, bail};
