@@ -1,7 +1,7 @@
 //! `matmul_q4r4_i8g32` and `matmul_q4m4_i8g32`: `Q4_0` and `Q4_1`.
 
 use bitnet_edge_kernels::Error;
-use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, TILE_ROWS, q4r4};
+use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q4r4};
 
 use crate::blocks::{Blocks, Tokens, halves, prefetch};
 use crate::products::Products;
@@ -26,7 +26,7 @@ impl<const MINIMA: bool> Blocks for Q4<MINIMA> {
     #[inline(always)]
     fn tokens<S: Vector>() -> usize {
         // With sixteen registers, more would have to be kept in memory.
-        if MINIMA && S::LANES < TILE_ROWS { 2 } else { S::BLOCK_TOKENS }
+        if MINIMA && S::REGISTERS < 32 { 2 } else { S::BLOCK_TOKENS }
     }
     fn room() -> Quads {
         Quads::uninit()

@@ -276,6 +276,41 @@ fn no_sum_is_too_narrow() {
     }
 }
 
+/// Rows and tokens for which there are tables of sums, and what is beside their borders.
+#[test]
+fn ternary_products_of_many_rows_and_tokens() {
+    for [rows, cols, tokens] in [
+        [188, 128, 12],
+        [192, 64, 11],
+        [192, 64, 12],
+        [200, 192, 16],
+        [260, 100, 24],
+        [332, 128, 25],
+        [2048, 64, 63],
+        [2052, 128, 80],
+        [4100, 64, 131],
+    ] {
+        Case::new(Layout::T2r4, [rows, cols, tokens], None, None).check();
+    }
+    // Sums that grow as fast as they can, and fall again.
+    for code in [0, 1, 2] {
+        for q in [127, -127] {
+            Case::new(Layout::T2r4, [192, 6400, 21], Some(code), Some(q)).check();
+        }
+    }
+}
+
+/// Tables have no sums for code 3; such rows are computed without.
+#[test]
+fn ternary_products_of_many_rows_with_a_code_3() {
+    for (row, column) in [(0, 0), (191, 127), (2051, 100), (4099, 64)] {
+        let mut case = Case::new(Layout::T2r4, [4100, 128, 33], None, None);
+        let row_tile = Layout::T2r4.row_tile_bytes(128).unwrap();
+        t2r4::set_code(&mut case.w[row / 4 * row_tile..][..row_tile], row, column, 3);
+        case.check();
+    }
+}
+
 #[test]
 fn operands_that_do_not_fit_are_refused_before_anything_is_put() {
     for layout in LAYOUTS {
