@@ -25,11 +25,12 @@ pub struct Machine {
 /// What is missing in it.
 pub fn read(tree: Fdt<'_>) -> Result<Machine, &'static str> {
     let memory = tree.memory().map_err(|_| "the device tree has no memory node")?;
-    let mut ranges =
-        memory.reg().ok().flatten().ok_or("the device tree's memory node has no ranges")?;
+    let mut ranges = memory.reg().ok().flatten().ok_or("the device tree's memory node has no ranges")?;
     let memory = ranges.next().ok_or("the device tree's memory node has no ranges")?;
     let (start, size) = (memory.address::<u64>(), memory.size::<u64>());
-    let (Ok(start), Ok(size)) = (start, size) else { return Err("the memory has more than 64 bits of address") };
+    let (Ok(start), Ok(size)) = (start, size) else {
+        return Err("the memory has more than 64 bits of address");
+    };
     let mut cores = ([0; MAX_CORES], 0);
     let cpus = tree.cpus().map_err(|_| "the device tree has no cpus node")?;
     for cpu in cpus.cpus() {
@@ -42,7 +43,18 @@ pub fn read(tree: Fdt<'_>) -> Result<Machine, &'static str> {
     Ok(Machine { memory: start..start.saturating_add(size), initrd: initrd(tree), cores })
 }
 
-fn initrd(tree: Fdt<'_>) -> Option<Range<u64>> {
+/// Every range of the memory node, for a machine whose memory is in pieces.
+pub fn memory(tree: Fdt<'_>) -> impl Iterator<Item = Range<u64>> {
+    let ranges = tree.memory().ok().and_then(|memory| memory.reg().ok().flatten());
+    ranges.into_iter().flatten().filter_map(|range| {
+        let (start, size) = (range.address::<u64>().ok()?, range.size::<u64>().ok()?);
+        Some(start..start.checked_add(size)?)
+    })
+}
+
+/// The file that came with the program.
+#[must_use]
+pub fn initrd(tree: Fdt<'_>) -> Option<Range<u64>> {
     let chosen = tree.chosen()?;
     let address = |name| number(chosen.property(name)?.value());
     let range = address("linux,initrd-start")?..address("linux,initrd-end")?;

@@ -1,8 +1,54 @@
-//! Which kernels this processor can run.
+//! Which kernels the firmware chooses from, the ones to prefer first.
 
-use bitnet_edge_kernels::Scalar;
+#[cfg(not(feature = "planted-fault"))]
+pub(crate) use virt_aarch64::backends as available;
 
-/// The scalar definition.
-pub(crate) fn available() -> [Scalar; 1] {
-    [Scalar]
+#[cfg(feature = "planted-fault")]
+pub(crate) use planted::available;
+
+/// Kernels with a wrong product, which the self-test must see.
+#[cfg(feature = "planted-fault")]
+mod planted {
+    use bitnet_edge_kernels::simd::Scalar16;
+    use bitnet_edge_kernels::tile::{Int8Acts, Results, TernaryScale};
+    use bitnet_edge_kernels::{Error, Kernels, Scalar};
+
+    #[derive(Clone, Copy)]
+    pub(crate) enum Planted {
+        Fault,
+        Scalar,
+    }
+
+    pub(crate) fn available() -> [Planted; 2] {
+        [Planted::Fault, Planted::Scalar]
+    }
+
+    impl Kernels for Planted {
+        type Lanes = Scalar16;
+
+        fn name(&self) -> &'static str {
+            match self {
+                Self::Fault => "planted-fault",
+                Self::Scalar => Scalar.name(),
+            }
+        }
+
+        fn matmul_t2r4_i8t<R: Results>(
+            &self,
+            w: &[u8],
+            tokens: usize,
+            acts: &Int8Acts<'_>,
+            scale: TernaryScale<'_>,
+            out: &mut R,
+        ) -> Result<(), Error> {
+            let scale = match (self, scale) {
+                // One bit of the scale.
+                (Self::Fault, TernaryScale::Tensor(s)) => {
+                    TernaryScale::Tensor(f32::from_bits(s.to_bits() ^ 1))
+                }
+                (_, scale) => scale,
+            };
+            Scalar.matmul_t2r4_i8t(w, tokens, acts, scale, out)
+        }
+    }
 }
