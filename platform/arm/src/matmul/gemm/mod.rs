@@ -7,7 +7,6 @@
 mod sdot;
 mod smmla;
 
-use core::arch::asm;
 use core::mem::MaybeUninit;
 
 use bitnet_edge_kernels::Error;
@@ -43,8 +42,10 @@ pub(crate) trait Matrix {
     unsafe fn load(w: *const u8) -> [uint8x16_t; 4];
     /// Writes sixteen columns of four tokens, `q`, to the 64 bytes at `to`.
     unsafe fn pack(q: [uint8x16_t; FOUR], to: *mut u8);
-    /// Adds products of a plane of codes and the 64 packed bytes, `q`, of four tokens.
-    unsafe fn plane(sums: &mut [int32x4_t; 4], u: &[uint8x16_t; 4], q: [uint8x16_t; 4]);
+    /// Adds products of a plane of codes and the 64 packed bytes at `q` of four tokens. Returns where the next ones are.
+    ///
+    /// In one piece of assembly: the compiler would take the load of four registers apart, or copy what it loads.
+    unsafe fn plane(sums: &mut [int32x4_t; 4], u: &[uint8x16_t; 4], q: *const u8) -> *const u8;
     /// Of sums, the four rows of each of the four tokens.
     unsafe fn rows(sums: [int32x4_t; 4]) -> [int32x4_t; FOUR];
 }
@@ -292,21 +293,6 @@ unsafe fn group<M: Matrix, const G: usize, const I: usize>(
 ) {
     if I < G {
         // SAFETY: as for `products`.
-        unsafe { M::plane(&mut sums[I], u, next(packed)) };
+        unsafe { *packed = M::plane(&mut sums[I], u, *packed) };
     }
-}
-
-/// The 64 bytes at `p`, which moves behind them: in one instruction, which the compiler makes four of.
-///
-/// # Safety
-/// They are readable.
-#[inline(always)]
-unsafe fn next(p: &mut *const u8) -> [uint8x16_t; 4] {
-    let (a, b, c, d);
-    // SAFETY: as promised.
-    unsafe {
-        asm!("ld1 {{v0.16b, v1.16b, v2.16b, v3.16b}}, [{p}], #64", p = inout(reg) *p,
-            out("v0") a, out("v1") b, out("v2") c, out("v3") d, options(pure, readonly, nostack, preserves_flags));
-    }
-    [a, b, c, d]
 }

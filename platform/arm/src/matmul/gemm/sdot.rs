@@ -8,26 +8,45 @@ use crate::intrinsics::*;
 /// Needs `dotprod`.
 pub(crate) struct Sdot;
 
-/// Adds to element `r` four products of bytes: those of element `r` of `u`, and those of one element of `q`.
-macro_rules! by_element {
-    ($name:ident, $instruction:literal) => {
-        #[inline]
-        #[target_feature(enable = "dotprod")]
-        fn $name(mut sums: int32x4_t, u: uint8x16_t, q: uint8x16_t) -> int32x4_t {
-            // SAFETY: the instruction works on registers alone.
-            unsafe {
-                asm!($instruction, inout(vreg) sums, in(vreg) u, in(vreg) q,
-                    options(pure, nomem, nostack, preserves_flags));
-            }
-            sums
-        }
-    };
+/// [`Matrix::plane`]: adds to element `r` of the sums of a token the products of four bytes of row `r` and four of the token. The tokens take
+/// turns: a sum waits for the one before it.
+///
+/// # Safety
+/// 64 bytes at `q` are readable.
+#[inline]
+#[target_feature(enable = "dotprod")]
+unsafe fn plane(sums: &mut [int32x4_t; 4], u: &[uint8x16_t; 4], mut q: *const u8) -> *const u8 {
+    let [mut a, mut b, mut c, mut d] = *sums;
+    // SAFETY: as promised; the other instructions work on registers alone.
+    unsafe {
+        asm!(
+            "ld1 {{v0.16b, v1.16b, v2.16b, v3.16b}}, [{q}], #64",
+            "sdot {a:v}.4s, {i:v}.16b, v0.4b[0]",
+            "sdot {b:v}.4s, {i:v}.16b, v1.4b[0]",
+            "sdot {c:v}.4s, {i:v}.16b, v2.4b[0]",
+            "sdot {d:v}.4s, {i:v}.16b, v3.4b[0]",
+            "sdot {a:v}.4s, {j:v}.16b, v0.4b[1]",
+            "sdot {b:v}.4s, {j:v}.16b, v1.4b[1]",
+            "sdot {c:v}.4s, {j:v}.16b, v2.4b[1]",
+            "sdot {d:v}.4s, {j:v}.16b, v3.4b[1]",
+            "sdot {a:v}.4s, {k:v}.16b, v0.4b[2]",
+            "sdot {b:v}.4s, {k:v}.16b, v1.4b[2]",
+            "sdot {c:v}.4s, {k:v}.16b, v2.4b[2]",
+            "sdot {d:v}.4s, {k:v}.16b, v3.4b[2]",
+            "sdot {a:v}.4s, {l:v}.16b, v0.4b[3]",
+            "sdot {b:v}.4s, {l:v}.16b, v1.4b[3]",
+            "sdot {c:v}.4s, {l:v}.16b, v2.4b[3]",
+            "sdot {d:v}.4s, {l:v}.16b, v3.4b[3]",
+            q = inout(reg) q,
+            a = inout(vreg) a, b = inout(vreg) b, c = inout(vreg) c, d = inout(vreg) d,
+            i = in(vreg) u[0], j = in(vreg) u[1], k = in(vreg) u[2], l = in(vreg) u[3],
+            out("v0") _, out("v1") _, out("v2") _, out("v3") _,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    *sums = [a, b, c, d];
+    q
 }
-
-by_element!(sdot0, "sdot {0:v}.4s, {1:v}.16b, {2:v}.4b[0]");
-by_element!(sdot1, "sdot {0:v}.4s, {1:v}.16b, {2:v}.4b[1]");
-by_element!(sdot2, "sdot {0:v}.4s, {1:v}.16b, {2:v}.4b[2]");
-by_element!(sdot3, "sdot {0:v}.4s, {1:v}.16b, {2:v}.4b[3]");
 
 impl Matrix for Sdot {
     #[inline(always)]
@@ -48,23 +67,9 @@ impl Matrix for Sdot {
         }
     }
     #[inline(always)]
-    unsafe fn plane(sums: &mut [int32x4_t; 4], u: &[uint8x16_t; 4], q: [uint8x16_t; 4]) {
-        // The tokens take turns: a sum waits for the one before it.
-        // SAFETY: the feature is there, as promised.
-        unsafe {
-            for (sum, q) in sums.iter_mut().zip(q) {
-                *sum = sdot0(*sum, u[0], q);
-            }
-            for (sum, q) in sums.iter_mut().zip(q) {
-                *sum = sdot1(*sum, u[1], q);
-            }
-            for (sum, q) in sums.iter_mut().zip(q) {
-                *sum = sdot2(*sum, u[2], q);
-            }
-            for (sum, q) in sums.iter_mut().zip(q) {
-                *sum = sdot3(*sum, u[3], q);
-            }
-        }
+    unsafe fn plane(sums: &mut [int32x4_t; 4], u: &[uint8x16_t; 4], q: *const u8) -> *const u8 {
+        // SAFETY: as promised.
+        unsafe { plane(sums, u, q) }
     }
     #[inline(always)]
     unsafe fn rows(sums: [int32x4_t; 4]) -> [int32x4_t; FOUR] {

@@ -8,16 +8,35 @@ use crate::intrinsics::*;
 /// Needs `i8mm`.
 pub(crate) struct Smmla;
 
-/// Adds the sums of products of eight bytes: half 0 of `a` with both halves of `b`, then half 1.
+/// [`Matrix::plane`]: each instruction adds the sums of products of eight bytes, those of two tokens with those of two rows.
+///
+/// # Safety
+/// 64 bytes at `q` are readable.
 #[inline]
 #[target_feature(enable = "i8mm")]
-fn smmla(mut sums: int32x4_t, a: uint8x16_t, b: uint8x16_t) -> int32x4_t {
-    // SAFETY: the instruction works on registers alone.
+unsafe fn plane(sums: &mut [int32x4_t; 4], u: &[uint8x16_t; 4], mut q: *const u8) -> *const u8 {
+    let [mut a, mut b, mut c, mut d] = *sums;
+    // SAFETY: as promised; the other instructions work on registers alone.
     unsafe {
-        asm!("smmla {0:v}.4s, {1:v}.16b, {2:v}.16b", inout(vreg) sums, in(vreg) a, in(vreg) b,
-            options(pure, nomem, nostack, preserves_flags));
+        asm!(
+            "ld1 {{v0.16b, v1.16b, v2.16b, v3.16b}}, [{q}], #64",
+            "smmla {a:v}.4s, v0.16b, {i:v}.16b",
+            "smmla {b:v}.4s, v0.16b, {k:v}.16b",
+            "smmla {c:v}.4s, v2.16b, {i:v}.16b",
+            "smmla {d:v}.4s, v2.16b, {k:v}.16b",
+            "smmla {a:v}.4s, v1.16b, {j:v}.16b",
+            "smmla {b:v}.4s, v1.16b, {l:v}.16b",
+            "smmla {c:v}.4s, v3.16b, {j:v}.16b",
+            "smmla {d:v}.4s, v3.16b, {l:v}.16b",
+            q = inout(reg) q,
+            a = inout(vreg) a, b = inout(vreg) b, c = inout(vreg) c, d = inout(vreg) d,
+            i = in(vreg) u[0], j = in(vreg) u[1], k = in(vreg) u[2], l = in(vreg) u[3],
+            out("v0") _, out("v1") _, out("v2") _, out("v3") _,
+            options(pure, readonly, nostack, preserves_flags),
+        );
     }
-    sums
+    *sums = [a, b, c, d];
+    q
 }
 
 /// The lower halves of two vectors, and the upper ones.
@@ -47,16 +66,9 @@ impl Matrix for Smmla {
         }
     }
     #[inline(always)]
-    unsafe fn plane(sums: &mut [int32x4_t; 4], u: &[uint8x16_t; 4], q: [uint8x16_t; 4]) {
-        // SAFETY: the feature is there, as promised.
-        unsafe {
-            for half in 0..2 {
-                sums[0] = smmla(sums[0], q[half], u[half]);
-                sums[1] = smmla(sums[1], q[half], u[2 + half]);
-                sums[2] = smmla(sums[2], q[2 + half], u[half]);
-                sums[3] = smmla(sums[3], q[2 + half], u[2 + half]);
-            }
-        }
+    unsafe fn plane(sums: &mut [int32x4_t; 4], u: &[uint8x16_t; 4], q: *const u8) -> *const u8 {
+        // SAFETY: as promised.
+        unsafe { plane(sums, u, q) }
     }
     #[inline(always)]
     unsafe fn rows([a, b, c, d]: [int32x4_t; 4]) -> [int32x4_t; FOUR] {
