@@ -14,10 +14,12 @@
 #![cfg_attr(target_os = "none", no_std)]
 #![deny(missing_docs)]
 
+mod backends;
 mod map;
 pub mod memory;
 pub mod tree;
 
+pub use backends::backends;
 pub use map::{Kind, Map};
 
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
