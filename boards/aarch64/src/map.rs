@@ -75,8 +75,14 @@ impl Map {
         while at < regions.len() {
             let (start, end, _) = regions[at];
             assert!(start < end && end <= 512 * GIB, "a range of the map is empty or ends beyond 512 GiB");
-            assert!(start.is_multiple_of(if start < 4 * GIB { SMALL } else { GIB }), "a range begins within a block");
-            assert!(end.is_multiple_of(if end <= 4 * GIB { SMALL } else { GIB }), "a range ends within a block");
+            assert!(
+                start.is_multiple_of(if start < 4 * GIB { SMALL } else { GIB }),
+                "a range begins within a block"
+            );
+            assert!(
+                end.is_multiple_of(if end <= 4 * GIB { SMALL } else { GIB }),
+                "a range ends within a block"
+            );
             at += 1;
         }
         let (mut second, mut first) = ([[0; 512]; 4], [0; 512]);

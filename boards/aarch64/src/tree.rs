@@ -25,11 +25,12 @@ pub struct Machine {
 /// What is missing in it.
 pub fn read(tree: Fdt<'_>) -> Result<Machine, &'static str> {
     let memory = tree.memory().map_err(|_| "the device tree has no memory node")?;
-    let mut ranges =
-        memory.reg().ok().flatten().ok_or("the device tree's memory node has no ranges")?;
+    let mut ranges = memory.reg().ok().flatten().ok_or("the device tree's memory node has no ranges")?;
     let memory = ranges.next().ok_or("the device tree's memory node has no ranges")?;
     let (start, size) = (memory.address::<u64>(), memory.size::<u64>());
-    let (Ok(start), Ok(size)) = (start, size) else { return Err("the memory has more than 64 bits of address") };
+    let (Ok(start), Ok(size)) = (start, size) else {
+        return Err("the memory has more than 64 bits of address");
+    };
     let mut cores = ([0; MAX_CORES], 0);
     let cpus = tree.cpus().map_err(|_| "the device tree has no cpus node")?;
     for cpu in cpus.cpus() {
