@@ -4,6 +4,9 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
 
+use memmap2::MmapMut;
+use zerocopy::FromBytes;
+
 /// A way to read words: gives a number that depends on every one of them, so that no read can be left out.
 pub type Reader = fn(&[u64]) -> u64;
 
@@ -52,19 +55,30 @@ fn eight_sums(words: &[u64]) -> u64 {
     sums.as_flattened().iter().fold(sum(rest), |sum, &word| sum.wrapping_add(word))
 }
 
-/// Memory to read, larger than every cache.
+/// Memory to read, larger than every cache: in huge pages where the system has them, for with small ones part of the time goes
+/// into page tables, and files may lie in larger pages than other memory.
 #[derive(Debug)]
-pub struct Memory(Vec<u64>);
+pub struct Memory(MmapMut);
 
 impl Memory {
     /// `bytes` bytes, all of them in memory; `None` if the system does not give them.
     #[must_use]
     pub fn new(bytes: usize) -> Option<Self> {
-        let mut words = Vec::new();
-        words.try_reserve_exact(bytes / 8).ok()?;
+        let mut map = MmapMut::map_anon(bytes.next_multiple_of(8)).ok()?;
+        #[cfg(target_os = "linux")]
+        {
+            // Advice that the system does not take changes nothing.
+            let _ = map.advise(memmap2::Advice::HugePage);
+        }
         // Numbers that are not zero: pages that were never written to could all be the same one.
-        words.extend((1..).take(bytes / 8));
-        Some(Self(words))
+        for (word, number) in map.as_chunks_mut().0.iter_mut().zip(1u64..) {
+            *word = number.to_ne_bytes();
+        }
+        Some(Self(map))
+    }
+
+    fn words(&self) -> &[u64] {
+        <[u64]>::ref_from_bytes(&self.0).unwrap_or_default()
     }
 
     /// Bytes a second that `threads` threads read together, each its own part: the best of `repetitions` times.
@@ -82,12 +96,12 @@ impl Memory {
     pub fn bytes_per_second(&self, reader: Reader, threads: usize, repetitions: usize) -> f64 {
         let threads = threads.max(1);
         // Parts begin at a multiple of 64 bytes.
-        let part = self.0.len().div_ceil(threads).next_multiple_of(8).max(8);
+        let part = self.words().len().div_ceil(threads).next_multiple_of(8).max(8);
         let (start, end) = (Barrier::new(threads + 1), Barrier::new(threads + 1));
         let mut best = f64::INFINITY;
         thread::scope(|scope| {
             for i in 0..threads {
-                let words = self.0.get(i * part..).unwrap_or_default();
+                let words = self.words().get(i * part..).unwrap_or_default();
                 let words = words.get(..part).unwrap_or(words);
                 let (start, end) = (&start, &end);
                 scope.spawn(move || {
@@ -108,7 +122,7 @@ impl Memory {
                 }
             }
         });
-        (self.0.len() * 8) as f64 / best
+        self.0.len() as f64 / best
     }
 }
 

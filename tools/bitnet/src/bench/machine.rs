@@ -1,6 +1,6 @@
 //! The machine: its name, its memory, how fast it reads.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -24,22 +24,21 @@ pub(super) fn describe() -> Machine {
     }
 }
 
-/// Read bandwidths for each number of threads: the best of five over 1 GiB, by each reader.
-pub(super) fn bandwidth(threads: &[usize]) -> Result<Vec<Bandwidth>> {
-    let memory =
-        Memory::new(READ_BYTES).context("the system has no 1 GiB to measure its read bandwidth with")?;
-    let readers = readers();
-    Ok(threads
-        .iter()
-        .map(|&threads| Bandwidth {
-            bytes_per_second: readers
-                .iter()
-                .map(|&(name, reader)| {
-                    (name.to_owned(), memory.bytes_per_second(reader, threads, REPETITIONS))
-                })
-                .collect::<HashMap<_, _>>(),
-        })
-        .collect())
+/// The memory bus, to be read between two measurements.
+pub(super) struct Bus(Memory);
+
+impl Bus {
+    pub(super) fn new() -> Result<Self> {
+        let memory = Memory::new(READ_BYTES);
+        Ok(Self(memory.context("the system has no 1 GiB to measure its read bandwidth with")?))
+    }
+
+    /// What `threads` threads read now: the best of five over 1 GiB, by each reader.
+    pub(super) fn turn(&self, threads: usize) -> Bandwidth {
+        let speed = |reader| self.0.bytes_per_second(reader, threads, REPETITIONS);
+        let all = readers().into_iter().map(|(name, reader)| (name.to_owned(), speed(reader)));
+        Bandwidth { bytes_per_second: all.collect() }
+    }
 }
 
 /// The largest resident memory so far less the model's own, in bytes; `None` where the system does not tell.
@@ -74,17 +73,27 @@ fn kilobytes(text: &str) -> Option<u64> {
     text.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|n| n * 1024)
 }
 
-/// Bytes of the largest cache; `None` where the system does not tell.
-pub(super) fn last_level_cache() -> Option<u64> {
-    let sizes = (0..8).filter_map(|index| {
-        let path = format!("/sys/devices/system/cpu/cpu0/cache/index{index}/size");
-        let text = fs::read_to_string(path).ok()?;
-        let text = text.trim();
-        let (digits, unit) = match text.strip_suffix('K') {
-            Some(digits) => (digits, 1 << 10),
-            None => (text.strip_suffix('M')?, 1 << 20),
-        };
-        digits.parse::<u64>().ok().map(|n| n * unit)
-    });
-    sizes.max()
+/// Bytes of all caches of the last level, of which a processor of many cores has several; `None` where the system does not tell.
+pub(super) fn last_level_caches() -> Option<u64> {
+    let mut largest = BTreeMap::new();
+    for cpu in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+        let caches = (0..8).filter_map(|index| {
+            let folder = format!("/sys/devices/system/cpu/cpu{cpu}/cache/index{index}");
+            let read = |name: &str| fs::read_to_string(format!("{folder}/{name}")).ok();
+            Some((bytes(read("size")?.trim())?, read("shared_cpu_list")?))
+        });
+        // The same cache of several processors is one.
+        let (size, processors) = caches.max()?;
+        largest.insert(processors, size);
+    }
+    Some(largest.values().sum())
+}
+
+/// A number of bytes as the system writes it: 512K, 32M.
+fn bytes(text: &str) -> Option<u64> {
+    let (digits, unit) = match text.strip_suffix('K') {
+        Some(digits) => (digits, 1 << 10),
+        None => (text.strip_suffix('M')?, 1 << 20),
+    };
+    digits.parse::<u64>().ok().map(|n| n * unit)
 }

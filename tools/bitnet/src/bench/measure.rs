@@ -3,31 +3,30 @@
 use std::time::Instant;
 
 use anyhow::Result;
+use bitnet_edge_core::generate::{GenerationConfig, sample};
 use bitnet_edge_core::{Backend, Session};
 use bitnet_pack::report::advised;
 
-use super::report::{Load, Prefill, Samples};
+use super::report::{Bandwidth, Load, Prefill, Samples};
 
-/// What a session showed.
-pub(super) struct Done {
+/// What the first session of a number of threads showed.
+pub(super) struct Prompted {
     pub(super) plan_bytes: usize,
     pub(super) first: Option<Load>,
     pub(super) prefill: Vec<Prefill>,
-    pub(super) decode: Option<Samples>,
 }
 
 /// Tokens of the prompt that shows how soon the first token is there.
 const FIRST_PROMPT: u32 = 16;
 
-/// Measures prompts of `prefill` tokens and the decoding of `decode` tokens. `started` is when the program began to open
-/// the model, for the time to the first token.
-pub(super) fn session<B: Backend>(
+/// Measures prompts of `prefill` tokens. `started` is when the program began to open the model, for the time to the first
+/// token.
+pub(super) fn prompts<B: Backend>(
     session: &mut Session<'_, B>,
     prefill: &[u32],
-    decode: u32,
     repetitions: u32,
     started: Option<Instant>,
-) -> Result<Done> {
+) -> Result<Prompted> {
     let mut prompts = Prompts::new(session);
     // The first pass touches every page: it is the one that a user waits for, and the warm-up of the others.
     let length = FIRST_PROMPT.min(session.room());
@@ -46,11 +45,27 @@ pub(super) fn session<B: Backend>(
         let speed = Samples::of(repetitions, || Ok(f64::from(tokens) / prompts.seconds(session, tokens)?))?;
         all.push(Prefill { tokens, speed });
     }
-    let decode = match decode {
-        0 => None,
-        _ => Some(Samples::of(repetitions, || Ok(f64::from(decode) / decode_seconds(session, decode)?))?),
-    };
-    Ok(Done { plan_bytes: session.plan().bytes(), first, prefill: all, decode })
+    // One token alone, too, so that all memory that a session needs has been touched.
+    decode_seconds(session, 1)?;
+    Ok(Prompted { plan_bytes: session.plan().bytes(), first, prefill: all })
+}
+
+/// Measures the decoding of `tokens` tokens, in turns with what the memory bus allows, for that changes: one more turn of
+/// the bus than repetitions, which are between them.
+pub(super) fn decode<B: Backend>(
+    session: &mut Session<'_, B>,
+    tokens: u32,
+    repetitions: u32,
+    mut bus: impl FnMut() -> Bandwidth,
+) -> Result<(Samples, Vec<Bandwidth>)> {
+    decode_seconds(session, 1)?;
+    let mut turns = vec![bus()];
+    let speed = Samples::of(repetitions, || {
+        let speed = f64::from(tokens) / decode_seconds(session, tokens)?;
+        turns.push(bus());
+        Ok(speed)
+    })?;
+    Ok((speed, turns))
 }
 
 /// The token at a place of the prompt: any will do, and `cargo xtask compare` gives the peer the same ones.
@@ -87,10 +102,7 @@ fn decode_seconds<B: Backend>(session: &mut Session<'_, B>, tokens: u32) -> Resu
     Ok(begun.elapsed().as_secs_f64())
 }
 
-/// The first of the largest logits.
+/// The first of the largest logits, as the sampler finds it.
 fn likeliest(logits: &[f32]) -> u32 {
-    let best = (0..)
-        .zip(logits)
-        .fold((0, f32::NEG_INFINITY), |best, (id, &logit)| if logit > best.1 { (id, logit) } else { best });
-    best.0
+    sample(logits, &GenerationConfig { temperature: 0.0, ..GenerationConfig::default() }, 0)
 }

@@ -23,6 +23,7 @@ use clap::Args;
 
 use crate::engine::{BATCH, BackendArgs};
 use engine::Setup;
+use machine::Bus;
 use report::{Load, Memory, Report, Run};
 
 /// Above this share of the measured read bandwidth something was measured wrongly.
@@ -104,22 +105,32 @@ fn measure(args: &BenchArgs) -> Result<Report> {
     let context = context.min(model.config().context);
     let traffic = traffic::Traffic::of(&model);
 
+    let setup = |threads| Setup { selection: &selection, threads, batch: args.batch, context };
     let mut runs = Vec::new();
     let mut load = Load { open_s: opened, ..Load::default() };
     let mut plan_bytes = 0;
     for &threads in &threads {
-        let setup = Setup { selection: &selection, threads, batch: args.batch, context };
         let first = runs.is_empty().then_some(started);
-        let done = engine::with_session(&model, &setup, |session| {
-            measure::session(session, &prefill, decode, args.repetitions, first)
+        let done = engine::with_session(&model, &setup(threads), |session| {
+            measure::prompts(session, &prefill, args.repetitions, first)
         })?;
         plan_bytes = plan_bytes.max(done.plan_bytes);
         if let Some(first) = done.first {
             load = Load { open_s: opened, ..first };
         }
-        runs.push(Run { threads, prefill: done.prefill, decode: done.decode, ..Run::default() });
+        runs.push(Run { threads, prefill: done.prefill, ..Run::default() });
     }
+    // Before there is memory to measure the bus with.
     let memory = Memory { plan_bytes, peak_beyond_model_bytes: machine::peak_beyond(&source, path) };
+    if decode > 0 {
+        let (bus, bytes) = (Bus::new()?, traffic.decode(decode));
+        for run in &mut runs {
+            let (speed, turns) = engine::with_session(&model, &setup(run.threads), |session| {
+                measure::decode(session, decode, args.repetitions, || bus.turn(run.threads))
+            })?;
+            run.set_decode(speed, &turns, bytes);
+        }
+    }
 
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -138,7 +149,7 @@ fn measure(args: &BenchArgs) -> Result<Report> {
         notes: Vec::new(),
         problems: Vec::new(),
     };
-    add_bandwidth(&mut report)?;
+    judge(&mut report, machine::last_level_caches());
     Ok(report)
 }
 
@@ -161,27 +172,24 @@ fn lengths(args: &BenchArgs, model: &Model<'_>) -> Result<(Vec<u32>, u32)> {
     Ok((fit, decode))
 }
 
-/// Measures what the memory bus allows, and compares.
-fn add_bandwidth(report: &mut Report) -> Result<()> {
-    let counts: Vec<usize> = report.runs.iter().map(|run| run.threads).collect();
-    let measured = machine::bandwidth(&counts)?;
-    let cached = machine::last_level_cache().is_some_and(|bytes| report.bytes_per_token < 4 * bytes);
-    if cached {
-        report
-            .notes
-            .push("a token's weights fit into the caches or nearly: no share of the bandwidth".to_owned());
+/// What a model reads is compared with the bus only where the caches can hold no more than a quarter of it.
+fn judge(report: &mut Report, caches: Option<u64>) {
+    let cached = caches.filter(|bytes| report.bytes_per_token < 4 * bytes);
+    if let Some(bytes) = cached {
+        report.notes.push(format!(
+            "no share of the bandwidth: up to {:.0} MB of what a token reads can be in caches",
+            bytes as f64 / 1e6
+        ));
     }
-    for (run, bandwidth) in report.runs.iter_mut().zip(measured) {
-        let Some(decode) = &run.decode else { continue };
-        let percent = 100.0 * report.bytes_per_token as f64 * decode.median / bandwidth.best();
-        run.bandwidth_percent = (!cached).then_some(percent);
-        if !cached && percent > MOST_PERCENT {
+    for run in &mut report.runs {
+        if cached.is_some() {
+            (run.bandwidth_percent, run.bandwidth_percents) = (None, None);
+        }
+        if let Some(percent) = run.bandwidth_percent.filter(|percent| *percent > MOST_PERCENT) {
             report.problems.push(format!(
                 "{} threads read {percent:.1} % of the measured bandwidth; more than {MOST_PERCENT} % cannot be",
                 run.threads
             ));
         }
-        run.bandwidth = Some(bandwidth);
     }
-    Ok(())
 }

@@ -57,9 +57,25 @@ pub(super) struct Run {
     pub(super) threads: usize,
     pub(super) prefill: Vec<Prefill>,
     pub(super) decode: Option<Samples>,
+    /// The best of all turns.
     pub(super) bandwidth: Option<Bandwidth>,
-    /// What decoding reads, as a share of that.
+    /// What decoding reads, as a share of what the bus gave in the turns beside it: the median.
     pub(super) bandwidth_percent: Option<f64>,
+    /// The same, repetition by repetition.
+    pub(super) bandwidth_percents: Option<Samples>,
+}
+
+impl Run {
+    /// Takes the speeds of decoding, where a token reads `bytes`, and the turns of the bus: one more than there are speeds.
+    pub(super) fn set_decode(&mut self, speed: Samples, turns: &[Bandwidth], bytes: u64) {
+        let beside = turns.windows(2).map(|pair| pair.iter().map(Bandwidth::best).fold(0.0, f64::max));
+        let percents = speed.all.iter().zip(beside).map(|(speed, best)| 100.0 * bytes as f64 * speed / best);
+        let percents = Samples::from(percents.collect::<Vec<_>>());
+        self.bandwidth = Bandwidth::best_of(turns);
+        self.bandwidth_percent = Some(percents.median);
+        self.bandwidth_percents = Some(percents);
+        self.decode = Some(speed);
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -76,6 +92,16 @@ pub(super) struct Bandwidth {
 }
 
 impl Bandwidth {
+    /// The best of each reader; `None` of no turns.
+    fn best_of(turns: &[Self]) -> Option<Self> {
+        let mut bytes_per_second = turns.first()?.bytes_per_second.clone();
+        for (name, speed) in turns.iter().flat_map(|turn| &turn.bytes_per_second) {
+            let best = bytes_per_second.entry(name.clone()).or_default();
+            *best = best.max(*speed);
+        }
+        Some(Self { bytes_per_second })
+    }
+
     pub(super) fn best(&self) -> f64 {
         self.bytes_per_second.values().copied().fold(0.0, f64::max)
     }
@@ -158,9 +184,12 @@ impl Report {
             }
             if let Some(decode) = &run.decode {
                 let bus = run.bandwidth.as_ref().map_or_else(String::new, |bandwidth| {
-                    match run.bandwidth_percent {
-                        Some(percent) => format!("{percent:.1} % of {:.1} GB/s", bandwidth.best() / 1e9),
-                        None => format!("{:.1} GB/s", bandwidth.best() / 1e9),
+                    let best = bandwidth.best() / 1e9;
+                    match &run.bandwidth_percents {
+                        Some(Samples { median, min, max, .. }) => {
+                            format!("{median:.1} % ({min:.1} - {max:.1}); at best {best:.1} GB/s")
+                        }
+                        None => format!("at best {best:.1} GB/s"),
                     }
                 });
                 row(out, run.threads, &format!("decode {}", self.decode_tokens), decode, &bus)?;
@@ -190,5 +219,19 @@ mod tests {
         assert_eq!((samples.median, samples.min, samples.max), (2.0, 1.0, 3.0));
         assert_eq!(Samples::from(vec![1.0, 2.0]).median, 1.5);
         assert_eq!(samples.all, [3.0, 1.0, 2.0]);
+    }
+
+    #[test]
+    fn a_share_is_that_of_the_turns_beside_it() {
+        // A bus that becomes three times as fast, and decoding with it.
+        let turn =
+            |sum, wide| Bandwidth { bytes_per_second: [("sum".into(), sum), ("wide".into(), wide)].into() };
+        let turns = [turn(9.0, 10.0), turn(10.0, 8.0), turn(20.0, 30.0), turn(30.0, 15.0)];
+        let mut run = Run::default();
+        run.set_decode(Samples::from(vec![4.0, 6.0, 12.0]), &turns, 2);
+        assert_eq!(run.bandwidth_percents.unwrap().all, [80.0, 40.0, 80.0]);
+        assert_eq!(run.bandwidth_percent, Some(80.0));
+        let best = run.bandwidth.unwrap();
+        assert_eq!((best.bytes_per_second["sum"], best.bytes_per_second["wide"]), (30.0, 30.0));
     }
 }
