@@ -24,8 +24,16 @@ macro_rules! first_missing {
     };
 }
 
+/// The same where there is no operating system.
+#[cfg(all(not(feature = "std"), target_os = "none"))]
+macro_rules! first_missing {
+    ($($feature:tt),*) => {
+        [$($feature),*].into_iter().find(|feature| !crate::registers::has(feature))
+    };
+}
+
 /// The first of CPU features that the code is not compiled for.
-#[cfg(not(feature = "std"))]
+#[cfg(all(not(feature = "std"), not(target_os = "none")))]
 macro_rules! first_missing {
     ($($feature:tt),*) => {
         [$((cfg!(target_feature = $feature), $feature)),*]
@@ -133,7 +141,7 @@ impl Kernels for Neon {
 
     bitnet_edge_simd::float_methods!(Lanes, Lanes, "neon", with_scratch);
     #[cfg(feature = "std")]
-    bitnet_edge_simd::product_methods!("neon", matmul::Neon, 4, 4, with_tables);
+    bitnet_edge_simd::product_methods!("neon", matmul::Neon, 4, 4, matmul::Neon, 192, with_tables);
     // There is no memory for tables.
     #[cfg(not(feature = "std"))]
     bitnet_edge_simd::product_methods!("neon", matmul::Neon, 4, 4);
