@@ -7,6 +7,8 @@
 pub(crate) mod gemm;
 mod sdot;
 mod smull;
+#[cfg(test)]
+mod tests;
 mod vectors;
 
 /// Needs `neon`.
