@@ -1,7 +1,7 @@
 //! The kernels of bitnet-edge for ARM, each tier with the bits of the scalar definition.
 //!
-//! A *tier* is a set of CPU features and the kernels written for it. On AArch64 these are [`Neon`] (every processor: Cortex-A53, A72,
-//! A73), [`Dotprod`] (Cortex-A55, A76, Neoverse N1), and [`I8mm`] (Neoverse V1, N2, Grace). A tier's token is proof that this machine
+//! A *tier* is a set of CPU features and the kernels written for it. On `AArch64` these are `Neon` (every processor: Cortex-A53, A72,
+//! A73), `Dotprod` (Cortex-A55, A76, Neoverse N1), and `I8mm` (Neoverse V1, N2, Grace). A tier's token is proof that this machine
 //! has the features: only `new` makes one. [`Host`] is any of them, or the scalar definition, behind one type.
 //!
 //! With the feature `std`, which is on by default, the operating system is asked what the processor can. Without it and without an

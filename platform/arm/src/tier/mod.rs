@@ -127,7 +127,7 @@ macro_rules! product_methods {
 }
 
 bitnet_edge_simd::token! {
-    /// NEON: every AArch64 processor.
+    /// NEON: every `AArch64` processor.
     Neon: first_missing!("neon")
 }
 
