@@ -50,7 +50,18 @@ fn psci_method(tree: Fdt<'_>) -> Option<&str> {
     tree.find_node("/psci")?.property("method")?.value_as().ok()
 }
 
-fn initrd(tree: Fdt<'_>) -> Option<Range<u64>> {
+/// Every range of the memory node, for a machine whose memory is in pieces.
+pub fn memory(tree: Fdt<'_>) -> impl Iterator<Item = Range<u64>> {
+    let ranges = tree.memory().ok().and_then(|memory| memory.reg().ok().flatten());
+    ranges.into_iter().flatten().filter_map(|range| {
+        let (start, size) = (range.address::<u64>().ok()?, range.size::<u64>().ok()?);
+        Some(start..start.checked_add(size)?)
+    })
+}
+
+/// The file that came with the program.
+#[must_use]
+pub fn initrd(tree: Fdt<'_>) -> Option<Range<u64>> {
     let chosen = tree.chosen()?;
     let address = |name| number(chosen.property(name)?.value());
     let range = address("linux,initrd-start")?..address("linux,initrd-end")?;

@@ -38,6 +38,8 @@ enum Task {
     Instructions(instructions::Args),
     /// Build a board's firmware, start it in QEMU, and give it a prompt
     Simulate(boards::Args),
+    /// Make what a board starts from: the folder for an SD card
+    Board(boards::card::Args),
     /// Write a model of a real shape with random ternary weights, that llama.cpp loads as well
     Synth(synth::Args),
     /// Measure llama.cpp and bitnet on the same file, in turns
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Task::Fuzz(args) => fuzz::run(&args),
         Task::NoPanic(args) => no_panic::run(&args),
         Task::Instructions(args) => instructions::run(&args),
+        Task::Board(args) => boards::card::run(&args),
         Task::Simulate(args) => boards::simulate(&args),
         Task::Synth(args) => synth::run(&args),
         Task::Compare(args) => compare::run(&args),

@@ -142,8 +142,12 @@ fn summary(outcomes: &[(&str, Outcome)], started: Instant) -> Result<()> {
 }
 
 /// The workspaces beside the main one, which cargo's `--workspace` does not reach.
-const OTHER_WORKSPACES: [&str; 3] =
-    ["tests/firmware/Cargo.toml", "fuzz/Cargo.toml", "boards/virt-aarch64/Cargo.toml"];
+const OTHER_WORKSPACES: [&str; 4] = [
+    "tests/firmware/Cargo.toml",
+    "fuzz/Cargo.toml",
+    "boards/virt-aarch64/Cargo.toml",
+    "boards/rpi/Cargo.toml",
+];
 
 fn fmt(_: &Args) -> Result<()> {
     needs("rustfmt")?;

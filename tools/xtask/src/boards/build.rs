@@ -1,6 +1,6 @@
 //! Firmware, as a loader takes it.
 
-use super::Board;
+use super::{Board, rpi};
 use crate::command::{cargo, line, output};
 use crate::paths;
 use crate::toolchain::Toolchain;
@@ -18,7 +18,7 @@ const STORY: &str = "models/tinystories-micro/tinystories-micro-i2_s.gguf";
 const FLAGS: [&str; 1] = ["-Ctarget-feature=-strict-align"];
 
 /// Where flash images and firmware lie.
-fn folder() -> Result<PathBuf> {
+pub(super) fn folder() -> Result<PathBuf> {
     let folder = paths::target().join("boards");
     fs::create_dir_all(&folder)?;
     Ok(folder)
@@ -45,7 +45,7 @@ pub(super) fn story() -> Result<PathBuf> {
 
 /// Builds the firmware of a board, and writes what its loader takes: the memory from its first byte on.
 pub(super) fn firmware(board: &Board, features: &[&str]) -> Result<PathBuf> {
-    program(board, board.name, features)
+    program(board, board.program, features)
 }
 
 /// Builds one of the programs in a board's crate.
@@ -64,7 +64,10 @@ pub(super) fn program(board: &Board, name: &str, features: &[&str]) -> Result<Pa
     let suffix = features.iter().map(|feature| format!("-{feature}")).collect::<String>();
     let image = folder()?.join(format!("{name}{suffix}.img"));
     let bytes = fs::read(&elf).with_context(|| format!("cannot read {}", elf.display()))?;
-    let flat = flat(&bytes).with_context(|| format!("cannot read the segments of {}", elf.display()))?;
+    let mut flat = flat(&bytes).with_context(|| format!("cannot read the segments of {}", elf.display()))?;
+    if board.takes_model {
+        rpi::as_long_as_its_memory(&mut flat).with_context(|| elf.display().to_string())?;
+    }
     fs::write(&image, flat).with_context(|| format!("cannot write {}", image.display()))?;
     Ok(image)
 }

@@ -2,7 +2,7 @@
 
 use super::build::{firmware, image, on_the_host, version};
 use super::console::{has_processors, scripted};
-use super::{BOARDS, Board, Setup, keys};
+use super::{BOARDS, Board, Setup, card, keys};
 use crate::{fetch, paths};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::fs;
@@ -21,27 +21,29 @@ pub(crate) fn check(record: bool) -> Result<()> {
     let digest = on_the_host(None, PROMPT, None)?;
     for board in BOARDS {
         println!("{}: {}", board.name, version(board.emulator)?);
-        let firmware = firmware(board, &[])?;
-        for (number, &(cpu, name)) in board.cpus.iter().enumerate() {
-            for cores in cores_for(number) {
-                let run = Run { board, cpu, name, cores: *cores };
-                run.story(&firmware, &digest, record && number == 0 && *cores == board.cores)?;
+        // A board with a card runs what is on it.
+        let (firmware, model) = if board.takes_model {
+            let card = card::for_tests()?;
+            (card.join(card::KERNEL), Some(card.join(card::MODEL)))
+        } else {
+            (firmware(board, &[])?, None)
+        };
+        for (number, (&(cpu, name), counts)) in board.cpus.iter().zip(board.tested).enumerate() {
+            for &cores in *counts {
+                let run = Run { board, cpu, name, cores };
+                run.story(
+                    &firmware,
+                    model.as_deref(),
+                    &digest,
+                    record && number == 0 && cores == board.cores,
+                )?;
             }
         }
-        planted_fault(board, &digest)?;
     }
+    // What is the same program on every board is shown on one.
     let board = &BOARDS[0];
+    planted_fault(board, &digest)?;
     smollm2(board, &firmware(board, &[])?)
-}
-
-/// The first processor has all counts of cores, the default first, which the transcript is of; each other one an own.
-const fn cores_for(number: usize) -> &'static [u32] {
-    match number {
-        0 => &[2, 1, 4],
-        1 => &[1, 4],
-        2 => &[2],
-        _ => &[4],
-    }
 }
 
 struct Run<'a> {
@@ -73,10 +75,10 @@ impl Run<'_> {
     }
 
     /// The whole story, as the transcript has it.
-    fn story(&self, firmware: &Path, digest: &str, record: bool) -> Result<()> {
-        let said = self.start(firmware, None, &keys(PROMPT, None)?)?;
+    fn story(&self, firmware: &Path, model: Option<&Path>, digest: &str, record: bool) -> Result<()> {
+        let said = self.start(firmware, model, &keys(PROMPT, None)?)?;
         has_digest(&said, digest).with_context(|| self.title())?;
-        let path = paths::root().join(self.board.folder).join("transcript.txt");
+        let path = paths::root().join(self.board.transcript);
         if record {
             fs::write(&path, without_times(&said))?;
         }

@@ -34,8 +34,13 @@ pub(super) fn scripted(mut qemu: Command, keys: &str, limit: Duration, show: boo
     let (mut typed, mut heard) =
         (child.stdin.take().context("no stdin")?, child.stdout.take().context("no stdout")?);
     let keys = keys.to_owned();
+    // What is typed before a board has set up its line is lost: it has, once it says something.
+    let (begin, begun) = mpsc::channel();
     // The pipe stays open until the board ends: an end of input is a key of its own.
-    let typing = thread::spawn(move || typed.write_all(keys.as_bytes()).and(Ok(typed)));
+    let typing = thread::spawn(move || match begun.recv() {
+        Ok(()) => typed.write_all(keys.as_bytes()).and(Ok(typed)),
+        Err(_) => Ok(typed),
+    });
     let (send, receive) = mpsc::channel();
     thread::spawn(move || {
         let mut buffer = [0; 4096];
@@ -50,6 +55,8 @@ pub(super) fn scripted(mut qemu: Command, keys: &str, limit: Duration, show: boo
     loop {
         match receive.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(bytes) => {
+                // Nobody waits for it any more after the first time.
+                let _ = begin.send(());
                 let bytes: Vec<u8> = bytes.into_iter().filter(|&byte| byte != b'\r').collect();
                 if show {
                     let mut out = stdout().lock();

@@ -1,15 +1,18 @@
 //! Boards without an operating system: `cargo xtask simulate`, and the stage `boards`.
 
 mod build;
+pub(crate) mod card;
 mod check;
 mod console;
 mod instructions;
+mod rpi;
 
 pub(crate) use check::check;
 pub(crate) use instructions::count as count_instructions;
 
 use crate::qemu::SYSTEM_ARM;
 use anyhow::{Context as _, Result, bail};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -50,13 +53,22 @@ pub(crate) struct Board {
     about: &'static str,
     /// The folder of its firmware, which is a workspace of its own.
     pub(crate) folder: &'static str,
+    /// The program in that folder.
+    program: &'static str,
     target: &'static str,
+    transcript: &'static str,
+    /// The loader brings the model: the program has none of its own.
+    takes_model: bool,
     /// Processors, the default first: QEMU's name and the board's own.
     pub(crate) cpus: &'static [(&'static str, &'static str)],
     /// Cores unless something else is asked for.
     cores: u32,
+    /// How many it can have.
+    possible: RangeInclusive<u32>,
+    /// Counts of cores that the tests run it with, for each processor; the transcript is of the first.
+    tested: &'static [&'static [u32]],
     emulator: &'static str,
-    machine: fn(&Setup<'_>) -> Vec<String>,
+    machine: fn(&Setup<'_>) -> Result<Vec<String>>,
 }
 
 /// What a run of a board is made of.
@@ -69,31 +81,68 @@ pub(crate) struct Setup<'a> {
     pub(crate) parallel: bool,
 }
 
-pub(crate) const BOARDS: &[Board] = &[Board {
-    name: "virt-aarch64",
-    about: "QEMU's machine `virt`: AArch64, 1 to 8 cores, PL011",
-    folder: "boards/virt-aarch64",
-    target: "aarch64-unknown-none",
-    cpus: &[
-        ("cortex-a72", "Cortex-A72"),
-        ("cortex-a53", "Cortex-A53"),
-        ("cortex-a76", "Cortex-A76"),
-        ("max", "QEMU max"),
-    ],
-    cores: 2,
-    emulator: "qemu-system-aarch64",
-    machine: virt,
-}];
+pub(crate) const BOARDS: &[Board] = &[
+    Board {
+        name: "virt-aarch64",
+        about: "QEMU's machine `virt`: AArch64, 1 to 8 cores, PL011",
+        folder: "boards/virt-aarch64",
+        program: "virt-aarch64",
+        target: "aarch64-unknown-none",
+        transcript: "boards/virt-aarch64/transcript.txt",
+        takes_model: false,
+        cpus: &[
+            ("cortex-a72", "Cortex-A72"),
+            ("cortex-a53", "Cortex-A53"),
+            ("cortex-a76", "Cortex-A76"),
+            ("max", "QEMU max"),
+        ],
+        cores: 2,
+        possible: 1..=8,
+        tested: &[&[2, 1, 4], &[1, 4], &[2], &[4]],
+        emulator: "qemu-system-aarch64",
+        machine: virt,
+    },
+    Board {
+        name: "rpi3",
+        about: "Raspberry Pi 3 (also Zero 2 W): 4 cores, 1 GiB, PL011",
+        folder: "boards/rpi",
+        program: "rpi",
+        target: "aarch64-unknown-none",
+        transcript: "boards/rpi/transcript-3.txt",
+        takes_model: true,
+        cpus: &[("cortex-a53", "Cortex-A53")],
+        cores: 4,
+        possible: 4..=4,
+        tested: &[&[4]],
+        emulator: "qemu-system-aarch64",
+        machine: rpi::three,
+    },
+    Board {
+        name: "rpi4",
+        about: "Raspberry Pi 4: 4 cores, 2 GiB, PL011",
+        folder: "boards/rpi",
+        program: "rpi",
+        target: "aarch64-unknown-none",
+        transcript: "boards/rpi/transcript-4.txt",
+        takes_model: true,
+        cpus: &[("cortex-a72", "Cortex-A72")],
+        cores: 4,
+        possible: 4..=4,
+        tested: &[&[4]],
+        emulator: "qemu-system-aarch64",
+        machine: rpi::four,
+    },
+];
 
-fn virt(setup: &Setup<'_>) -> Vec<String> {
+fn virt(setup: &Setup<'_>) -> Result<Vec<String>> {
     let image = setup.model.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |file| file.len() >> 20);
     // The processor that has everything begins at EL2, as boards do whose firmware leaves it to the program.
     let machine = if setup.cpu == "max" { "virt,virtualization=on" } else { "virt" };
     // The image is copied to memory, behind the first 128 MiB; the arena is what is left.
     let megabytes = 1024 + 2 * image;
-    ["-M", machine, "-cpu", setup.cpu, "-smp", &setup.cores.to_string(), "-m", &format!("{megabytes}M")]
+    Ok(["-M", machine, "-cpu", setup.cpu, "-smp", &setup.cores.to_string(), "-m", &format!("{megabytes}M")]
         .map(str::to_owned)
-        .to_vec()
+        .to_vec())
 }
 
 impl Board {
@@ -108,7 +157,7 @@ impl Board {
     fn emulator(&self, setup: &Setup<'_>, image: &Path) -> Result<Command> {
         SYSTEM_ARM.ready()?;
         let mut qemu = Command::new(self.emulator);
-        qemu.args((self.machine)(setup))
+        qemu.args((self.machine)(setup)?)
             .args(["-nic", "none", "-display", "none", "-monitor", "none"])
             .args(["-semihosting-config", "enable=on,target=native"])
             .args(["-accel", if setup.parallel { "tcg,thread=multi" } else { "tcg,thread=single" }])
@@ -138,9 +187,13 @@ pub(crate) fn simulate(args: &Args) -> Result<()> {
         bail!("there is no file {}; `bitnet-pack convert` makes a flash image", model.display());
     }
     let cores = args.cores.unwrap_or(board.cores);
+    if !board.possible.contains(&cores) {
+        bail!("{} has {} to {} cores", board.name, board.possible.start(), board.possible.end());
+    }
+    let story = if board.takes_model { Some(build::story()?) } else { None };
     // With one processor to spare, for what else the machine does.
     let parallel = console::has_processors(cores + 1);
-    let setup = Setup { cpu, cores, model: args.model.clone(), parallel };
+    let setup = Setup { cpu, cores, model: args.model.clone().or(story), parallel };
     let firmware = build::firmware(board, &[])?;
     let emulator = board.emulator(&setup, &firmware)?;
     let status = match &args.prompt {
