@@ -15,10 +15,12 @@
 #![deny(missing_docs)]
 
 pub mod atags;
+mod backends;
 mod map;
 pub mod memory;
 pub mod tree;
 
+pub use backends::backends;
 pub use map::{Kind, Map};
 
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]

@@ -15,6 +15,8 @@ pub struct Machine {
     pub memory: Range<u64>,
     /// The file that came with the program (`-initrd`, `initramfs`).
     pub initrd: Option<Range<u64>>,
+    /// Whether PSCI is called with `smc` (firmware at EL3) instead of `hvc`.
+    pub psci_by_smc: bool,
     /// The cores by their affinity, as PSCI names them, and how many of the places are used.
     pub cores: ([u64; MAX_CORES], usize),
 }
@@ -40,13 +42,18 @@ pub fn read(tree: Fdt<'_>) -> Result<Machine, &'static str> {
             cores.1 += 1;
         }
     }
-    Ok(Machine { memory: start..start.saturating_add(size), initrd: initrd(tree), cores })
+    let psci_by_smc = psci_method(tree) == Some("smc");
+    Ok(Machine { memory: start..start.saturating_add(size), initrd: initrd(tree), psci_by_smc, cores })
 }
 
-/// Every range of the memory node, for a machine whose memory is in pieces.
+fn psci_method(tree: Fdt<'_>) -> Option<&str> {
+    tree.find_node("/psci")?.property("method")?.value_as().ok()
+}
+
+/// Every range of every memory node, for a machine whose memory is in pieces.
 pub fn memory(tree: Fdt<'_>) -> impl Iterator<Item = Range<u64>> {
-    let ranges = tree.memory().ok().and_then(|memory| memory.reg().ok().flatten());
-    ranges.into_iter().flatten().filter_map(|range| {
+    let nodes = tree.root().children().filter(|node| node.name_without_address() == "memory");
+    nodes.filter_map(|node| node.reg().ok().flatten()).flatten().filter_map(|range| {
         let (start, size) = (range.address::<u64>().ok()?, range.size::<u64>().ok()?);
         Some(start..start.checked_add(size)?)
     })

@@ -4,15 +4,16 @@
 #![no_std]
 
 use core::ops::Range;
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::Relaxed;
 
 use bitnet_edge_board::Error;
 use bitnet_edge_board::cores::Team;
 use bitnet_edge_board_aarch64::memory::largest_gap;
 use bitnet_edge_board_aarch64::{Kind, Pl011, cores, processor, tree};
 use bitnet_edge_core::Line;
-use bitnet_edge_kernels::Scalar;
 use dtoolkit::fdt::Fdt;
-use smccc::{Hvc, psci};
+use smccc::{Hvc, Smc, psci};
 
 /// Devices below the first GiB, memory above. Null is not mapped.
 pub const REGIONS: [(u64, u64, Kind); 2] =
@@ -25,19 +26,16 @@ pub fn uart() -> Pl011 {
     unsafe { Pl011::new(0x0900_0000) }
 }
 
+/// Whether PSCI is called with `smc`: so it is where the machine has EL2 (`-M virt,virtualization=on`).
+static BY_SMC: AtomicBool = AtomicBool::new(false);
+
 /// QEMU ends: by itself where all is well, else with this status.
 pub fn exit(status: u32) -> ! {
     if status == 0 {
         // It returns only where there is no such call.
-        let _ = psci::system_off::<Hvc>();
+        let _ = if BY_SMC.load(Relaxed) { psci::system_off::<Smc>() } else { psci::system_off::<Hvc>() };
     }
     processor::semihosting_exit(status)
-}
-
-/// Kernels of this processor, the ones to prefer first; the last is the scalar definition.
-#[must_use]
-pub fn backends() -> [Scalar; 1] {
-    [Scalar]
 }
 
 /// The machine as its device tree tells it.
@@ -62,6 +60,7 @@ impl Machine {
         let tree = unsafe { Fdt::from_raw(device_tree as *const u8) }
             .map_err(|_| "there is no device tree: QEMU gives one to an Image, not to an ELF file")?;
         let machine = tree::read(tree)?;
+        BY_SMC.store(machine.psci_by_smc, Relaxed);
         let tree = device_tree as u64..device_tree as u64 + tree.data().len() as u64;
         let initrd = machine.initrd.as_ref().map(|file| {
             let len = (file.end - file.start) as usize;
@@ -85,9 +84,18 @@ impl Machine {
         let (ids, count) = &self.cores;
         let others = ids.iter().take(*count).filter(|id| **id != processor::affinity());
         for (&id, number) in others.zip(1..) {
-            cores::start(|| psci::cpu_on::<Hvc>(id, cores::entry() as u64, number).is_ok());
+            cores::start(|| cpu_on(id, number).is_ok());
         }
         cores::CREW.assemble()
+    }
+}
+
+fn cpu_on(id: u64, number: u64) -> Result<(), psci::error::Error> {
+    let entry = cores::entry() as u64;
+    if BY_SMC.load(Relaxed) {
+        psci::cpu_on::<Smc>(id, entry, number)
+    } else {
+        psci::cpu_on::<Hvc>(id, entry, number)
     }
 }
 

@@ -6,12 +6,10 @@
 #![no_std]
 #![no_main]
 
-mod backends;
-
 use core::fmt::{self, Display, Write};
 
 use bitnet_edge_board::{Console, run};
-use bitnet_edge_board_aarch64::{Map, Pl011, Serial, board, processor};
+use bitnet_edge_board_aarch64::{Map, Pl011, Serial, backends, board, processor};
 use bitnet_edge_core::include_image;
 use virt_aarch64::{Machine, REGIONS, exit, uart};
 
@@ -38,12 +36,11 @@ fn start(board: &mut Serial<Pl011>, device_tree: usize) -> Result<(), Error> {
     let machine = unsafe { Machine::find(device_tree) }.map_err(Error::Machine)?;
     let team = machine.start_cores().map_err(Error::Board)?;
     let title = format_args!("QEMU virt, {}", processor::Name::here());
-    let kernels = backends::available();
     let machine = bitnet_edge_board::Machine {
         title: &title,
         model: machine.initrd.unwrap_or(STORY),
         arena: machine.memory,
-        kernels: &kernels,
+        kernels: &backends(),
         split: team,
         options: None,
         budget: u32::MAX,

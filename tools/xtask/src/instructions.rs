@@ -16,7 +16,7 @@ pub(crate) struct Args {
     /// Count only operations whose name contains this
     #[arg(long, value_name = "TEXT", default_value = "", conflicts_with = "record")]
     pub(crate) only: String,
-    /// Count only the products on AArch64, in QEMU
+    /// Count only the products on 64-bit ARM, in QEMU
     #[arg(long)]
     pub(crate) arm: bool,
 }

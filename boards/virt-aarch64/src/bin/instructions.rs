@@ -8,6 +8,7 @@
 
 use core::fmt::Write;
 
+use bitnet_edge_arm::Host;
 use bitnet_edge_board_aarch64::{LastWords, Map, board, processor};
 use bitnet_edge_core::Line;
 use bitnet_edge_kernels::tile::{Activations, Int8Acts, Layout, Outputs, TernaryScale};
@@ -50,7 +51,7 @@ fn say(line: core::fmt::Arguments<'_>) {
 }
 
 fn count_all(memory: &mut [Line]) -> Result<(), &'static str> {
-    for kernels in virt_aarch64::backends() {
+    for kernels in Host::TIERS.iter().filter_map(|(_, tier)| tier().ok()) {
         let name = kernels.name();
         for layout in LAYOUTS {
             for (rows, cols) in SHAPES {

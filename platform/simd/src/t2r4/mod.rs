@@ -40,6 +40,23 @@ pub unsafe fn matmul<S: Vector, const NV: usize, const NT: usize, R: Results>(
     Ok(())
 }
 
+/// The product for one token. `NT` as in [`matmul`].
+///
+/// # Safety
+/// The caller runs with the features of `S`.
+#[inline(always)]
+pub unsafe fn matmul_one<S: Vector, const NT: usize, R: Results>(
+    w: &[u8],
+    acts: &Int8Acts<'_>,
+    scale: TernaryScale<'_>,
+    out: &mut R,
+) -> Result<(), Error> {
+    let product = Product::new(w, 1, acts, scale)?;
+    // SAFETY: the row tiles are those of `w`, the token is there; the features are the caller's promise.
+    unsafe { product.few::<S, NT, 1>(out) };
+    Ok(())
+}
+
 /// The product with tables of sums, where [`takes_tables`] says so. `NV` as in [`matmul`].
 ///
 /// # Safety

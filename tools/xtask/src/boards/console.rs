@@ -14,9 +14,9 @@ pub(super) struct Ended {
     pub(super) status: i32,
 }
 
-/// Whether this machine has a processor for each core of the board.
-pub(super) fn has_processors(cores: u32) -> bool {
-    thread::available_parallelism().is_ok_and(|there| there.get() >= cores as usize)
+/// Whether this machine has so many processors.
+pub(super) fn has_processors(count: u32) -> bool {
+    thread::available_parallelism().is_ok_and(|there| there.get() >= count as usize)
 }
 
 /// The board's console is this terminal, Ctrl-C included. The board's status.

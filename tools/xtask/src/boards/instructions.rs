@@ -56,7 +56,7 @@ pub(crate) fn count(record: bool, only: &str) -> Result<()> {
             _ if !same_compiler => {}
             None => problems.push(format!("{} is not recorded", count.name)),
             Some(change) if change > TOLERANCE => {
-                problems.push(format!("{} takes {change:.2} % more", count.name))
+                problems.push(format!("{} takes {change:.2} % more", count.name));
             }
             Some(_) => {}
         }

@@ -76,8 +76,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) cpu: &'a str,
     pub(crate) cores: u32,
     pub(crate) model: Option<PathBuf>,
-    /// A thread of QEMU for each core. Cores that wait for each other need a processor each then; else one thread takes turns
-    /// for all cores.
+    /// A thread of QEMU for each core: cores that wait for each other then need a processor each, all the time. Else one thread
+    /// takes turns for all cores.
     pub(crate) parallel: bool,
 }
 
@@ -136,9 +136,11 @@ pub(crate) const BOARDS: &[Board] = &[
 
 fn virt(setup: &Setup<'_>) -> Result<Vec<String>> {
     let image = setup.model.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |file| file.len() >> 20);
+    // The processor that has everything begins at EL2, as boards do whose firmware leaves it to the program.
+    let machine = if setup.cpu == "max" { "virt,virtualization=on" } else { "virt" };
     // The image is copied to memory, behind the first 128 MiB; the arena is what is left.
     let megabytes = 1024 + 2 * image;
-    Ok(["-M", "virt", "-cpu", setup.cpu, "-smp", &setup.cores.to_string(), "-m", &format!("{megabytes}M")]
+    Ok(["-M", machine, "-cpu", setup.cpu, "-smp", &setup.cores.to_string(), "-m", &format!("{megabytes}M")]
         .map(str::to_owned)
         .to_vec())
 }
@@ -189,8 +191,9 @@ pub(crate) fn simulate(args: &Args) -> Result<()> {
         bail!("{} has {} to {} cores", board.name, board.possible.start(), board.possible.end());
     }
     let story = if board.takes_model { Some(build::story()?) } else { None };
-    let setup =
-        Setup { cpu, cores, model: args.model.clone().or(story), parallel: console::has_processors(cores) };
+    // With one processor to spare, for what else the machine does.
+    let parallel = console::has_processors(cores + 1);
+    let setup = Setup { cpu, cores, model: args.model.clone().or(story), parallel };
     let firmware = build::firmware(board, &[])?;
     let emulator = board.emulator(&setup, &firmware)?;
     let status = match &args.prompt {

@@ -1,10 +1,21 @@
-//! Which kernels the firmware chooses from, the ones to prefer first.
+//! Which kernels a board chooses from.
 
+use bitnet_edge_kernels::Kernels;
+
+/// The best kernels of this processor, then the scalar definition, which the self-test falls back to.
 #[cfg(not(feature = "planted-fault"))]
-pub(crate) use virt_aarch64::backends as available;
+#[must_use]
+pub fn backends() -> [impl Kernels; 2] {
+    use bitnet_edge_arm::Host;
+    [Host::best(), Host::Scalar(bitnet_edge_kernels::Scalar)]
+}
 
+/// Wrong kernels, then the scalar definition, which the self-test falls back to.
 #[cfg(feature = "planted-fault")]
-pub(crate) use planted::available;
+#[must_use]
+pub fn backends() -> [impl Kernels; 2] {
+    [planted::Planted::Fault, planted::Planted::Scalar]
+}
 
 /// Kernels with a wrong product, which the self-test must see.
 #[cfg(feature = "planted-fault")]
@@ -14,13 +25,9 @@ mod planted {
     use bitnet_edge_kernels::{Error, Kernels, Scalar};
 
     #[derive(Clone, Copy)]
-    pub(crate) enum Planted {
+    pub(super) enum Planted {
         Fault,
         Scalar,
-    }
-
-    pub(crate) fn available() -> [Planted; 2] {
-        [Planted::Fault, Planted::Scalar]
     }
 
     impl Kernels for Planted {
