@@ -7,8 +7,7 @@
 //! Around them the methods of a tier (`tier.rs`), and methods that hand their arguments on (`forward.rs`), as macros: code
 //! that uses an instruction set must be inlined into a function that has its features.
 //!
-//! This crate is for those that implement a backend, such as `bitnet-edge-x86`; programs need none of it but
-//! [`MOST_GROUPED_COLUMNS`].
+//! This crate is for those that implement a backend, such as `bitnet-edge-x86`; programs need none of it.
 #![no_std]
 #![deny(clippy::disallowed_methods)]
 
@@ -30,11 +29,6 @@ pub mod quads;
 pub mod t2r4;
 mod tier;
 pub mod vector;
-
-/// Columns up to which the tiers have products of their own for layouts whose activations have a scale a group: there is
-/// room on the stack for so many. Wider matrices of these layouts take the scalar definition: right, and slow, so that
-/// whoever runs one should be told.
-pub const MOST_GROUPED_COLUMNS: u32 = 16_384;
 
 /// Row tiles whose results are put together.
 pub(crate) const GROUP_TILES: usize = 4;
