@@ -8,10 +8,6 @@ use bitnet_edge_std::{Arena, Host, Pool, Selection, Tiers, physical_cores};
 use bitnet_pack::report::advised;
 use clap::Args;
 
-/// Tokens of a prompt that go through the model together unless something else is asked for: enough that unpacking weights is
-/// a small part of the work, few enough that activations stay in a core's cache.
-pub(crate) const BATCH: u32 = 128;
-
 /// The backend of every session here.
 pub(crate) type HostCpu<'a> = Cpu<'a, Host, &'a Pool>;
 

@@ -141,7 +141,7 @@ impl Kernels for Neon {
 
     bitnet_edge_simd::float_methods!(Lanes, Lanes, "neon", with_scratch);
     #[cfg(feature = "std")]
-    bitnet_edge_simd::product_methods!("neon", matmul::Neon, 4, 4, with_tables);
+    bitnet_edge_simd::product_methods!("neon", matmul::Neon, 4, 4, matmul::Neon, 192, with_tables);
     // There is no memory for tables.
     #[cfg(not(feature = "std"))]
     bitnet_edge_simd::product_methods!("neon", matmul::Neon, 4, 4);

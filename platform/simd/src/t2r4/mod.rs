@@ -57,12 +57,12 @@ pub unsafe fn matmul_one<S: Vector, const NT: usize, R: Results>(
     Ok(())
 }
 
-/// The product with tables of sums, where [`takes_tables`] says so. `NV` as in [`matmul`].
+/// The product with tables of sums in vectors `T`, where [`takes_tables`] says so. `NV` as in [`matmul`].
 ///
 /// # Safety
-/// The caller runs with the features of `S`.
+/// The caller runs with the features of `T` and `S`.
 #[inline(always)]
-pub unsafe fn matmul_by_tables<S: Tables, const NV: usize, R: Results>(
+pub unsafe fn matmul_by_tables<T: Tables, S: Vector, const NV: usize, R: Results>(
     w: &[u8],
     tokens: usize,
     acts: &Int8Acts<'_>,
@@ -72,7 +72,7 @@ pub unsafe fn matmul_by_tables<S: Tables, const NV: usize, R: Results>(
 ) -> Result<(), Error> {
     let product = Product::new(w, tokens, acts, scale)?;
     // SAFETY: the row tiles are those of `w`, the tokens are there; the features are the caller's promise.
-    unsafe { product.by_tables::<S, NV>(tokens, scratch, out) };
+    unsafe { product.by_tables::<T, S, NV>(tokens, scratch, out) };
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 mod sdot;
 mod smmla;
 
+use core::arch::asm;
 use core::mem::MaybeUninit;
 
 use bitnet_edge_kernels::Error;
@@ -106,6 +107,16 @@ pub(crate) unsafe fn matmul<M: Matrix>(
     Ok(())
 }
 
+/// The sixteen activations at `q`.
+///
+/// # Safety
+/// They are readable.
+#[inline(always)]
+unsafe fn load(q: *const i8) -> uint8x16_t {
+    // SAFETY: as promised.
+    unsafe { arch::vld1q_u8(q.cast()) }
+}
+
 /// A group of row tiles and a block of tokens.
 struct Block<'a> {
     /// The first row tile.
@@ -172,14 +183,13 @@ impl Block<'_> {
                 step[t] = PLANE;
             }
             let mut to = to.wrapping_add(group * FOUR * PLANE);
+            let ([mut a, mut b, mut c, mut d], [i, j, k, l]) = (q, step);
             for _ in 0..4 * columns {
                 // SAFETY: as promised.
                 unsafe {
-                    M::pack(q.map(|q| arch::vld1q_u8(q.cast())), to);
+                    M::pack([load(a), load(b), load(c), load(d)], to);
                 }
-                for (q, step) in q.iter_mut().zip(step) {
-                    *q = q.wrapping_add(step);
-                }
+                (a, b, c, d) = (a.wrapping_add(i), b.wrapping_add(j), c.wrapping_add(k), d.wrapping_add(l));
                 to = to.wrapping_add(G * FOUR * PLANE);
             }
         }
@@ -243,18 +253,60 @@ unsafe fn products<M: Matrix, const G: usize>(
         unsafe {
             let bytes = M::load(w);
             w = w.add(TILE);
-            for p in 0..4 {
-                let mut u = bytes;
-                for u in &mut u {
-                    *u = Dotprod::pairs(*u, p);
-                }
-                for sums in &mut sums {
-                    let q = arch::vld1q_u8_x4(packed);
-                    packed = packed.add(FOUR * PLANE);
-                    M::plane(sums, &u, [q.0, q.1, q.2, q.3]);
-                }
-            }
+            plane::<M, G, 0>(&mut sums, &bytes, &mut packed);
+            plane::<M, G, 1>(&mut sums, &bytes, &mut packed);
+            plane::<M, G, 2>(&mut sums, &bytes, &mut packed);
+            plane::<M, G, 3>(&mut sums, &bytes, &mut packed);
         }
     }
     sums
+}
+
+/// Adds the products of plane `P` of a tile, and moves `packed` to the activations of the next one.
+#[inline(always)]
+unsafe fn plane<M: Matrix, const G: usize, const P: i32>(
+    sums: &mut [[int32x4_t; 4]; G],
+    bytes: &[uint8x16_t; 4],
+    packed: &mut *const u8,
+) {
+    let mut u = *bytes;
+    // SAFETY: as for `products`.
+    unsafe {
+        for u in &mut u {
+            *u = Dotprod::pairs(*u, P);
+        }
+        // Not by a loop, which the compiler would keep as one, with the sums in memory.
+        group::<M, G, 0>(sums, &u, packed);
+        group::<M, G, 1>(sums, &u, packed);
+        group::<M, G, 2>(sums, &u, packed);
+        group::<M, G, 3>(sums, &u, packed);
+    }
+}
+
+/// Adds the products of a plane for group `I`, if there is one.
+#[inline(always)]
+unsafe fn group<M: Matrix, const G: usize, const I: usize>(
+    sums: &mut [[int32x4_t; 4]; G],
+    u: &[uint8x16_t; 4],
+    packed: &mut *const u8,
+) {
+    if I < G {
+        // SAFETY: as for `products`.
+        unsafe { M::plane(&mut sums[I], u, next(packed)) };
+    }
+}
+
+/// The 64 bytes at `p`, which moves behind them: in one instruction, which the compiler makes four of.
+///
+/// # Safety
+/// They are readable.
+#[inline(always)]
+unsafe fn next(p: &mut *const u8) -> [uint8x16_t; 4] {
+    let (a, b, c, d);
+    // SAFETY: as promised.
+    unsafe {
+        asm!("ld1 {{v0.16b, v1.16b, v2.16b, v3.16b}}, [{p}], #64", p = inout(reg) *p,
+            out("v0") a, out("v1") b, out("v2") c, out("v3") d, options(pure, readonly, nostack, preserves_flags));
+    }
+    [a, b, c, d]
 }

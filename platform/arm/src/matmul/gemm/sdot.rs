@@ -38,10 +38,13 @@ impl Matrix for Sdot {
         [all.0, all.1, all.2, all.3].map(|v| vreinterpretq_u8_u32(v))
     }
     #[inline(always)]
-    unsafe fn pack(q: [uint8x16_t; FOUR], to: *mut u8) {
-        for (t, q) in q.into_iter().enumerate() {
-            // SAFETY: as promised.
-            unsafe { arch::vst1q_u8(to.add(16 * t), q) };
+    unsafe fn pack([a, b, c, d]: [uint8x16_t; FOUR], to: *mut u8) {
+        // SAFETY: as promised.
+        unsafe {
+            arch::vst1q_u8(to, a);
+            arch::vst1q_u8(to.add(16), b);
+            arch::vst1q_u8(to.add(32), c);
+            arch::vst1q_u8(to.add(48), d);
         }
     }
     #[inline(always)]

@@ -37,10 +37,13 @@ impl Matrix for Smmla {
     }
     #[inline(always)]
     unsafe fn pack([a, b, c, d]: [uint8x16_t; FOUR], to: *mut u8) {
-        let (first, second) = (halves(a, b), halves(c, d));
-        for (i, q) in first.into_iter().chain(second).enumerate() {
-            // SAFETY: as promised.
-            unsafe { arch::vst1q_u8(to.add(16 * i), q) };
+        let ([a, b], [c, d]) = (halves(a, b), halves(c, d));
+        // SAFETY: as promised.
+        unsafe {
+            arch::vst1q_u8(to, a);
+            arch::vst1q_u8(to.add(16), b);
+            arch::vst1q_u8(to.add(32), c);
+            arch::vst1q_u8(to.add(48), d);
         }
     }
     #[inline(always)]
