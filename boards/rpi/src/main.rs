@@ -16,8 +16,7 @@ use core::fmt::{self, Display, Write};
 
 use bitnet_edge_board::cores::Team;
 use bitnet_edge_board::{Console, Machine, run};
-use bitnet_edge_board_aarch64::{Kind, Map, Pl011, Serial, board, cores, processor};
-use bitnet_edge_kernels::Scalar;
+use bitnet_edge_board_aarch64::{Kind, Map, Pl011, Serial, backends, board, cores, processor};
 
 use mailbox::Mailbox;
 use pi::Pi;
@@ -59,12 +58,11 @@ fn start(board: &mut Serial<Pl011>, pi: Pi, mailbox: &Mailbox, told: usize) -> R
     let team = start_cores().map_err(Error::Board)?;
     let name = processor::Name::here();
     let title = format_args!("{}, {name}, {megahertz} MHz", pi::Model(revision));
-    let kernels = [Scalar];
     let machine = Machine {
         title: &title,
         model,
         arena,
-        kernels: &kernels,
+        kernels: &backends(),
         split: team,
         options: None,
         budget: u32::MAX,

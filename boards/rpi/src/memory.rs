@@ -3,7 +3,7 @@
 use core::ops::Range;
 use core::slice::{from_raw_parts, from_raw_parts_mut};
 
-use bitnet_edge_board_aarch64::memory::largest_gap;
+use bitnet_edge_board_aarch64::memory::{largest_gap, whole_blocks};
 use bitnet_edge_board_aarch64::{Map, atags, tree};
 use bitnet_edge_core::Line;
 use dtoolkit::fdt::Fdt;
@@ -12,6 +12,10 @@ use crate::pi::Pi;
 
 /// The end of what is mapped from the beginning: program, data and stacks lie below.
 pub(crate) const BOOT_END: u64 = 0x100_0000;
+
+/// Where a Raspberry Pi 4 has devices, below 4 GiB.
+const DEVICES: u64 = 0xfc00_0000;
+const GIB: u64 = 1 << 30;
 
 /// Why there is no model: what a card lacks then.
 const NO_MODEL: &str = "the firmware loaded no model: config.txt needs the line `initramfs model.bpk followkernel`, and both \
@@ -45,7 +49,8 @@ pub(crate) unsafe fn find(
         );
     }
     let mut free = largest_gap(arm_memory.clone(), &mut [program, told.place(), model.clone()]);
-    for piece in told.memory().filter(|_| pi == Pi::Four).filter_map(|piece| outside(piece, &arm_memory)) {
+    let further = told.memory().filter(|_| pi == Pi::Four);
+    for piece in further.filter_map(|piece| whole_blocks(&piece, GIB.max(arm_memory.end), DEVICES)) {
         // SAFETY: The device tree says that memory is there.
         unsafe { map.add_memory(piece.clone()) };
         if piece.end - piece.start > free.end - free.start {
@@ -64,16 +69,6 @@ pub(crate) unsafe fn find(
 
 fn is_inside(inner: &Range<u64>, outer: &Range<u64>) -> bool {
     outer.start <= inner.start && inner.end <= outer.end
-}
-
-/// The whole blocks of a piece of memory that the first GiB, the devices below 4 GiB, and null have nothing to do with.
-fn outside(piece: Range<u64>, arm_memory: &Range<u64>) -> Option<Range<u64>> {
-    const GIB: u64 = 1 << 30;
-    const DEVICES: u64 = 0xfc00_0000;
-    let (block, end) =
-        if piece.start < 4 * GIB { (2 << 20, piece.end.min(DEVICES)) } else { (GIB, piece.end) };
-    let piece = piece.start.next_multiple_of(block)..end / block * block;
-    (piece.start >= GIB.max(arm_memory.end) && piece.start < piece.end).then_some(piece)
 }
 
 /// What the firmware gave to the program.

@@ -60,6 +60,8 @@ pub(super) fn for_tests() -> Result<PathBuf> {
 fn make(folder: &Path, model: Option<&Path>, ram: u64) -> Result<u32> {
     ensure!(!folder.exists(), "{} is there already: name a folder that is not", folder.display());
     let model = model.map_or_else(build::story, |model| Ok(model.to_path_buf()))?;
+    // Before the program is built: a file that can never do is refused at once.
+    fits(&model, 0, ram)?;
     let program = build::firmware(Board::named("rpi3")?, &[])?;
     let context = fits(&model, fs::metadata(&program)?.len(), ram)?;
     let mut beside = folder.as_os_str().to_owned();
@@ -109,15 +111,14 @@ fn first(ram: u64) -> Range<u64> {
     0..ram.min(1024 * MIB) - GPU
 }
 
-/// The largest piece of memory beside program and model, if these fit. Memory above the first GiB is that of a Pi 4: up to
-/// the devices, and from 4 GiB on.
+/// The largest piece of memory beside program and model, if these fit. Memory above the first GiB is that of a Pi 4, whose
+/// largest piece ends at the devices; what is from 4 GiB on comes in pieces of at most 2 GiB.
 fn arena_bytes(program: u64, model: u64, ram: u64) -> Option<u64> {
     const DEVICES: u64 = 0xfc00_0000;
     let behind = (rpi::LOAD_ADDRESS + program + model).next_multiple_of(4096);
     let rest = first(ram).end.checked_sub(behind)?;
     let above = ram.min(DEVICES).saturating_sub(1024 * MIB);
-    let high = ram.saturating_sub(4096 * MIB);
-    Some(rest.max(above).max(high))
+    Some(rest.max(above))
 }
 
 /// Whether a folder has what the firmware needs to start the program with this model.
@@ -178,7 +179,7 @@ mod tests {
         assert_eq!(arena_bytes(PROGRAM, 100 * MIB, gib), Some((1024 - 76 - 105) * MIB - rpi::LOAD_ADDRESS));
         assert_eq!(arena_bytes(PROGRAM, 100 * MIB, 2 * gib), Some(gib));
         assert_eq!(arena_bytes(PROGRAM, 100 * MIB, 4 * gib), Some(0xfc00_0000 - gib));
-        assert_eq!(arena_bytes(PROGRAM, 100 * MIB, 8 * gib), Some(4 * gib));
+        assert_eq!(arena_bytes(PROGRAM, 100 * MIB, 8 * gib), Some(0xfc00_0000 - gib));
         assert_eq!(arena_bytes(PROGRAM, 944 * MIB, 8 * gib), None);
     }
 

@@ -40,6 +40,7 @@ pub(crate) fn check(record: bool) -> Result<()> {
             }
         }
     }
+    without_model(Board::named("rpi3")?)?;
     // What is the same program on every board is shown on one.
     let board = &BOARDS[0];
     planted_fault(board, &digest)?;
@@ -149,6 +150,18 @@ fn arena(line: &str) -> Option<String> {
 fn speeds(said: &str) -> &str {
     let line = said.lines().find_map(|line| line.split_once(" | prefill ")).map(|(_, rest)| rest);
     line.and_then(|rest| rest.split(" | arena").next()).unwrap_or_default()
+}
+
+/// A board whose loader brings no model says what is missing, and ends with an error.
+fn without_model(board: &Board) -> Result<()> {
+    let card = card::for_tests()?;
+    let setup = Setup { cpu: board.cpus[0].0, cores: board.cores, model: None, parallel: false };
+    let ended = scripted(board.emulator(&setup, &card.join(card::KERNEL))?, "", LIMIT, false)?;
+    let said = ended.said;
+    let told = said.contains("error: the firmware loaded no model") && said.contains("initramfs model.bpk");
+    ensure!(ended.status == 1 && told, "{} without a model: status {}\n{said}", board.name, ended.status);
+    println!("{}: a card without a model is refused", board.name);
+    Ok(())
 }
 
 /// Wrong kernels are named, passed over, and change no bit.

@@ -48,7 +48,8 @@ pub(super) fn three(_: &Setup<'_>) -> Result<Vec<String>> {
     Ok(["-M", "raspi3b"].map(str::to_owned).to_vec())
 }
 
-/// With a device tree, to which QEMU adds the model's place and the memory above the first GiB, as the firmware does.
+/// With a device tree, to which QEMU adds the model's place, as the firmware does. (It has memory above the first GiB, and says
+/// nothing of it.)
 pub(super) fn four(_: &Setup<'_>) -> Result<Vec<String>> {
     let path = build::folder()?.join("rpi4.dtb");
     fs::write(&path, tree()).with_context(|| format!("cannot write {}", path.display()))?;
