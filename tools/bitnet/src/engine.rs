@@ -1,5 +1,7 @@
 //! What a model runs on: backend, threads, memory.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use bitnet_edge_core::image::{Data, Role, TensorId};
 use bitnet_edge_core::model::InPlace;
@@ -9,6 +11,8 @@ use bitnet_edge_kernels::tile::Activations;
 use bitnet_edge_std::{Arena, Host, Pool, Selection, Tiers, physical_cores};
 use bitnet_pack::report::{advised, say};
 use clap::Args;
+
+use crate::jetson;
 
 /// Tokens of a prompt that go through the model together unless something else is asked for: enough that unpacking weights is
 /// a small part of the work, few enough that activations stay in a core's cache.
@@ -30,6 +34,9 @@ pub(crate) struct BackendArgs {
 impl BackendArgs {
     /// The backend that is asked for, and why it is this one.
     pub(crate) fn select(&self) -> Result<Selection> {
+        if let Some(note) = jetson::note(Path::new("/")) {
+            say(note);
+        }
         Host::select(self.backend.as_deref()).context("--backend (or BITNET_BACKEND)")
     }
 }

@@ -1,13 +1,14 @@
 //! Developer tasks: `cargo xtask --help`.
 
+mod arm;
 mod command;
 mod compare;
+mod deb;
 mod fetch;
 mod fuzz;
 mod instructions;
 mod no_panic;
 mod paths;
-#[allow(dead_code, reason = "the first stage under emulation uses it")]
 mod qemu;
 mod stages;
 mod synth;
@@ -35,6 +36,8 @@ enum Task {
     NoPanic(no_panic::Args),
     /// Count the instructions of the operations, and compare them with what is recorded
     Instructions(instructions::Args),
+    /// Make a Debian package of the programs
+    Deb(deb::Args),
     /// Write a model of a real shape with random ternary weights, that llama.cpp loads as well
     Synth(synth::Args),
     /// Measure llama.cpp and bitnet on the same file, in turns
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::Fuzz(args) => fuzz::run(&args),
         Task::NoPanic(args) => no_panic::run(&args),
         Task::Instructions(args) => instructions::run(&args),
+        Task::Deb(args) => deb::run(&args),
         Task::Synth(args) => synth::run(&args),
         Task::Compare(args) => compare::run(&args),
     };
