@@ -36,7 +36,7 @@ mod tests {
         assert_eq!(largest_gap(10..100, &mut [0..20, 30..35]), 35..100);
         assert_eq!(largest_gap(10..100, &mut [0..12, 70..200]), 12..70);
         assert_eq!(largest_gap(10..100, &mut [50..60, 20..80, 0..5]), 80..100);
-        assert_eq!(largest_gap(10..100, &mut [0..200]), 10..10);
+        assert_eq!(largest_gap(10..100, &mut [0..200, 5..5]), 10..10);
         assert_eq!(largest_gap(10..100, &mut [200..300, 5..5]), 10..100);
     }
 }

@@ -15,6 +15,8 @@ pub struct Machine {
     pub memory: Range<u64>,
     /// The file that came with the program (`-initrd`, `initramfs`).
     pub initrd: Option<Range<u64>>,
+    /// Whether PSCI is called with `smc` (firmware at EL3) instead of `hvc`.
+    pub psci_by_smc: bool,
     /// The cores by their affinity, as PSCI names them, and how many of the places are used.
     pub cores: ([u64; MAX_CORES], usize),
 }
@@ -25,11 +27,12 @@ pub struct Machine {
 /// What is missing in it.
 pub fn read(tree: Fdt<'_>) -> Result<Machine, &'static str> {
     let memory = tree.memory().map_err(|_| "the device tree has no memory node")?;
-    let mut ranges =
-        memory.reg().ok().flatten().ok_or("the device tree's memory node has no ranges")?;
+    let mut ranges = memory.reg().ok().flatten().ok_or("the device tree's memory node has no ranges")?;
     let memory = ranges.next().ok_or("the device tree's memory node has no ranges")?;
     let (start, size) = (memory.address::<u64>(), memory.size::<u64>());
-    let (Ok(start), Ok(size)) = (start, size) else { return Err("the memory has more than 64 bits of address") };
+    let (Ok(start), Ok(size)) = (start, size) else {
+        return Err("the memory has more than 64 bits of address");
+    };
     let mut cores = ([0; MAX_CORES], 0);
     let cpus = tree.cpus().map_err(|_| "the device tree has no cpus node")?;
     for cpu in cpus.cpus() {
@@ -39,10 +42,26 @@ pub fn read(tree: Fdt<'_>) -> Result<Machine, &'static str> {
             cores.1 += 1;
         }
     }
-    Ok(Machine { memory: start..start.saturating_add(size), initrd: initrd(tree), cores })
+    let psci_by_smc = psci_method(tree) == Some("smc");
+    Ok(Machine { memory: start..start.saturating_add(size), initrd: initrd(tree), psci_by_smc, cores })
 }
 
-fn initrd(tree: Fdt<'_>) -> Option<Range<u64>> {
+fn psci_method(tree: Fdt<'_>) -> Option<&str> {
+    tree.find_node("/psci")?.property("method")?.value_as().ok()
+}
+
+/// Every range of the memory node, for a machine whose memory is in pieces.
+pub fn memory(tree: Fdt<'_>) -> impl Iterator<Item = Range<u64>> {
+    let ranges = tree.memory().ok().and_then(|memory| memory.reg().ok().flatten());
+    ranges.into_iter().flatten().filter_map(|range| {
+        let (start, size) = (range.address::<u64>().ok()?, range.size::<u64>().ok()?);
+        Some(start..start.checked_add(size)?)
+    })
+}
+
+/// The file that came with the program.
+#[must_use]
+pub fn initrd(tree: Fdt<'_>) -> Option<Range<u64>> {
     let chosen = tree.chosen()?;
     let address = |name| number(chosen.property(name)?.value());
     let range = address("linux,initrd-start")?..address("linux,initrd-end")?;

@@ -65,9 +65,6 @@ impl Host {
     #[cfg(not(all(target_arch = "aarch64", target_feature = "neon")))]
     pub const TIERS: &'static [Tier] = &[("scalar", || Ok(Self::Scalar(Scalar)))];
 
-    /// [`MOST_GROUPED_COLUMNS`](bitnet_edge_simd::MOST_GROUPED_COLUMNS)
-    pub const MOST_GROUPED_COLUMNS: u32 = bitnet_edge_simd::MOST_GROUPED_COLUMNS;
-
     /// The best tier of this machine. Without the feature `std` the answer is known at compile time.
     ///
     /// ```

@@ -93,6 +93,7 @@ safe! {
     vshrq_n_u8[N](a: uint8x16_t) -> uint8x16_t;
     vsraq_n_s32[N](a: int32x4_t, b: int32x4_t) -> int32x4_t;
     vsubq_f32(a: float32x4_t, b: float32x4_t) -> float32x4_t;
+    vsubq_s32(a: int32x4_t, b: int32x4_t) -> int32x4_t;
     vsubq_u16(a: uint16x8_t, b: uint16x8_t) -> uint16x8_t;
     vsubq_u32(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t;
     vsubq_u8(a: uint8x16_t, b: uint8x16_t) -> uint8x16_t;
@@ -102,8 +103,10 @@ safe! {
     vzip1q_u16(a: uint16x8_t, b: uint16x8_t) -> uint16x8_t;
     vzip1q_u32(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t;
     vzip1q_u64(a: uint64x2_t, b: uint64x2_t) -> uint64x2_t;
+    vzip1q_u8(a: uint8x16_t, b: uint8x16_t) -> uint8x16_t;
     vzip2q_f64(a: float64x2_t, b: float64x2_t) -> float64x2_t;
     vzip2q_u16(a: uint16x8_t, b: uint16x8_t) -> uint16x8_t;
     vzip2q_u32(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t;
     vzip2q_u64(a: uint64x2_t, b: uint64x2_t) -> uint64x2_t;
+    vzip2q_u8(a: uint8x16_t, b: uint8x16_t) -> uint8x16_t;
 }

@@ -4,8 +4,10 @@
 //! A73), [`Dotprod`] (Cortex-A55, A76, Neoverse N1), and [`I8mm`] (Neoverse V1, N2, Grace). A tier's token is proof that this machine
 //! has the features: only `new` makes one. [`Host`] is any of them, or the scalar definition, behind one type.
 //!
-//! With the feature `std`, which is on by default, the operating system is asked what the processor can. Without it a tier is
-//! there if the code is compiled for its features (`-C target-feature=+dotprod`, or a `-C target-cpu` that has them).
+//! With the feature `std`, which is on by default, the operating system is asked what the processor can. Without it and without an
+//! operating system, the processor's registers are, which a firmware at EL1 or above may read: one firmware serves every
+//! processor. Elsewhere a tier is there if the code is compiled for its features (`-C target-feature=+dotprod`, or a
+//! `-C target-cpu` that has them).
 //!
 //! ```
 //! use bitnet_edge_arm::Host;
@@ -31,6 +33,8 @@ mod intrinsics;
 mod lanes;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod matmul;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_os = "none"))]
+mod registers;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod tier;
 

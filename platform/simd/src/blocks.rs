@@ -1,5 +1,8 @@
 //! Products with the block layouts: one float term a group, in four stripes.
 
+use core::mem::MaybeUninit;
+use core::ops::Range;
+
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, Results, TILE_ROWS};
 
@@ -10,8 +13,9 @@ use crate::{GROUP_ROWS, GROUP_TILES, balanced, whole_tiles};
 const STAY: usize = 64;
 /// Most tokens of a register block.
 pub const BLOCK: usize = 8;
-/// Columns up to which there is room for what is prepared; wider matrices take the definition.
-pub const MOST_COLUMNS: usize = crate::MOST_GROUPED_COLUMNS as usize;
+/// Columns that there is room for on the stack when they are prepared, a whole number of times four panels; wider matrices are
+/// gone through in blocks of so many.
+pub const MOST_COLUMNS: usize = 16_384;
 /// Row tiles between two times that the results of one token are put.
 const BATCH: usize = 16;
 
@@ -24,7 +28,10 @@ pub trait Blocks {
 
     fn row_tile_bytes(cols: usize) -> usize;
 
-    fn definition(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut impl Results) -> Result<(), Error>;
+    /// Bytes from the beginning of a row tile to what it has of the column `cols`, which is the first of four panels.
+    fn column_bytes(cols: usize) -> usize {
+        Self::row_tile_bytes(cols)
+    }
 
     /// Most tokens of a register block.
     #[inline(always)]
@@ -39,42 +46,57 @@ pub trait Blocks {
     /// The `count` tokens are readable; the features of `S` are there.
     unsafe fn prepare<S: Vector>(tokens: &Tokens, count: usize, prepared: &mut Self::Prepared);
 
-    /// The stripes of the `NT` vectors of a row tile for `T` tokens: in each lane, those of its row.
+    /// Adds the terms of the tokens' groups to the stripes of the `NT` vectors of a row tile for `T` tokens: in each lane, those
+    /// of its row.
     ///
     /// # Safety
-    /// The row tile at `w` and the tokens are readable, and were prepared; the features of `S` are there.
+    /// The row tile, with the tokens' first column at `w`, and the tokens are readable, and were prepared; the features of `S`
+    /// are there.
     unsafe fn stripes<S: Vector, const NT: usize, const T: usize>(
         w: *const u8,
         tokens: &Tokens,
         prepared: &Self::Prepared,
+        stripes: [[S::V; NT]; T],
     ) -> [[S::V; NT]; T];
 }
 
-/// Some tokens of activations.
+/// Some tokens of activations, or some columns of them.
 #[derive(Clone, Copy)]
 pub struct Tokens {
-    /// `[tokens][stride]`
+    /// `[tokens][stride]`, as all below from the first group on.
     pub q: *const u8,
     pub stride: usize,
-    /// `[tokens][groups]`
+    /// `[tokens][row]`
     pub scales: *const f32,
-    /// `[tokens][groups]`
+    /// `[tokens][row]`
     pub sums: *const i32,
+    /// The first token.
+    pub token: usize,
+    /// Which of a token's groups is the first, and how many there are.
+    pub first: usize,
     pub groups: usize,
+    /// All groups of a token.
+    pub row: usize,
 }
 
 impl Tokens {
+    /// Groups `first..end`, of `group` columns, from token `t` on.
+    ///
     /// # Safety
-    /// Token `t` exists.
-    unsafe fn new(acts: &Int8Acts<'_>, t: usize) -> Self {
+    /// They exist.
+    unsafe fn new(acts: &Int8Acts<'_>, t: usize, group: usize, first: usize, end: usize) -> Self {
+        let at = t * acts.groups + first;
         // SAFETY: as promised.
         unsafe {
             Self {
-                q: acts.q.as_ptr().add(t * acts.stride).cast(),
+                q: acts.q.as_ptr().add(t * acts.stride + first * group).cast(),
                 stride: acts.stride,
-                scales: acts.scales.as_ptr().add(t * acts.groups),
-                sums: acts.sums.as_ptr().add(t * acts.groups),
-                groups: acts.groups,
+                token: t,
+                scales: acts.scales.as_ptr().add(at),
+                sums: acts.sums.as_ptr().add(at),
+                first,
+                groups: end - first,
+                row: acts.groups,
             }
         }
     }
@@ -89,7 +111,7 @@ impl Tokens {
     pub unsafe fn scales<S: Vector>(&self, t: usize, b: usize, n: usize) -> S::V {
         // SAFETY: as promised.
         unsafe {
-            let p = self.scales.add(t * self.groups + b);
+            let p = self.scales.add(t * self.row + b);
             if n == 4 {
                 return S::spread(p.cast());
             }
@@ -140,47 +162,52 @@ pub unsafe fn matmul<S: Vector, B: Blocks, const NT: usize, R: Results>(
     acts: &Int8Acts<'_>,
     out: &mut R,
 ) -> Result<(), Error> {
-    let cols = acts.groups.saturating_mul(B::GROUP);
-    if cols > MOST_COLUMNS {
-        return B::definition(w, tokens, acts, out);
-    }
-    acts.check(tokens, cols, acts.groups)?;
-    let row_tile = B::row_tile_bytes(cols);
+    let (groups, most) = (acts.groups, MOST_COLUMNS / B::GROUP);
+    acts.check(tokens, groups.saturating_mul(B::GROUP), groups)?;
+    let row_tile = B::row_tile_bytes(groups * B::GROUP);
     let tiles = whole_tiles(w, row_tile)?;
     let mut product = Product::<B> { w: w.as_ptr(), row_tile, prepared: B::room() };
-    // SAFETY: row tiles `0..tiles` and tokens `0..tokens` are those of the checked slices.
-    unsafe {
-        if tokens == 1 {
-            let all = Tokens::new(acts, 0);
-            B::prepare::<S>(&all, 1, &mut product.prepared);
-            let mut first = 0;
-            while first < tiles {
-                let n = BATCH.min(tiles - first);
-                product.put::<S, NT, 1, BATCH, { BATCH * TILE_ROWS }>(&all, 0, first, n, out);
-                first += n;
-            }
-            return Ok(());
-        }
-        let mut first = 0;
-        while first < tiles {
-            let end = tiles.min(first + STAY);
-            let mut token = 0;
-            while token < tokens {
-                let count = balanced(tokens - token, B::tokens::<S>());
-                let some = Tokens::new(acts, token);
-                B::prepare::<S>(&some, count, &mut product.prepared);
-                let mut tile = first;
-                while tile < end {
-                    let n = GROUP_TILES.min(end - tile);
-                    product.group::<S, NT>(&some, count, token, tile, n, out);
-                    tile += n;
+    let mut sums = MaybeUninit::<[[[S::V; NT]; STAY]; BLOCK]>::uninit();
+    // What is prepared once for a single token serves all its row tiles.
+    let stay = if tokens == 1 && groups <= most { tiles } else { STAY };
+    let mut first = 0;
+    while first < tiles {
+        let end = tiles.min(first + stay);
+        let mut token = 0;
+        while token < tokens {
+            let count = balanced(tokens - token, B::tokens::<S>());
+            let mut from = 0;
+            loop {
+                let to = groups.min(from + most);
+                let carried =
+                    Carried { sums: sums.as_mut_ptr().cast(), first: from == 0, last: to == groups };
+                // SAFETY: row tiles `0..tiles`, tokens `0..tokens` and their groups are those of the checked slices; there is
+                // room for the sums of `STAY` row tiles and `BLOCK` tokens.
+                unsafe {
+                    let some = Tokens::new(acts, token, B::GROUP, from, to);
+                    B::prepare::<S>(&some, count, &mut product.prepared);
+                    product.tiles::<S, NT>(&some, count, first..end, tokens == 1, carried, out);
                 }
-                token += count;
+                if to == groups {
+                    break;
+                }
+                from = to;
             }
-            first = end;
+            token += count;
         }
+        first = end;
     }
     Ok(())
+}
+
+/// Stripes that are carried from one block of columns to the next.
+#[derive(Clone, Copy)]
+struct Carried<V> {
+    /// Those of each row tile and token, written and read where the block is not the only one.
+    sums: *mut V,
+    /// Whether the block is the first, and the last.
+    first: bool,
+    last: bool,
 }
 
 struct Product<B: Blocks> {
@@ -190,7 +217,38 @@ struct Product<B: Blocks> {
 }
 
 impl<B: Blocks> Product<B> {
-    /// Puts the results of `n` row tiles, up to a group, for `count` tokens from `token` on.
+    /// Goes through row tiles for `count` tokens.
+    ///
+    /// # Safety
+    /// As for [`Blocks::stripes`].
+    #[inline(always)]
+    unsafe fn tiles<S: Vector, const NT: usize>(
+        &self,
+        some: &Tokens,
+        count: usize,
+        tiles: Range<usize>,
+        single: bool,
+        carried: Carried<S::V>,
+        out: &mut impl Results,
+    ) {
+        let mut tile = tiles.start;
+        while tile < tiles.end {
+            let n = (if single { BATCH } else { GROUP_TILES }).min(tiles.end - tile);
+            // SAFETY: as promised; a block that is the only one leaves no sums, and others have at most `STAY` row tiles.
+            unsafe {
+                let at = if carried.first && carried.last { 0 } else { (tile - tiles.start) * count * NT };
+                let carried = Carried { sums: carried.sums.add(at), ..carried };
+                if single {
+                    self.put::<S, NT, 1, BATCH, { BATCH * TILE_ROWS }>(some, tile, n, carried, out);
+                } else {
+                    self.group::<S, NT>(some, count, tile, n, carried, out);
+                }
+            }
+            tile += n;
+        }
+    }
+
+    /// Puts the results of `n` row tiles, up to a group, for `count` tokens.
     ///
     /// # Safety
     /// As for [`Blocks::stripes`].
@@ -199,29 +257,29 @@ impl<B: Blocks> Product<B> {
         &self,
         some: &Tokens,
         count: usize,
-        token: usize,
         tile: usize,
         n: usize,
+        carried: Carried<S::V>,
         out: &mut impl Results,
     ) {
         // SAFETY: as promised.
         unsafe {
             match count {
-                1 => self.put::<S, NT, 1, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out),
-                2 => self.put::<S, NT, 2, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out),
-                3 => self.put::<S, NT, 3, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out),
-                4 => self.put::<S, NT, 4, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out),
+                1 => self.put::<S, NT, 1, GROUP_TILES, GROUP_ROWS>(some, tile, n, carried, out),
+                2 => self.put::<S, NT, 2, GROUP_TILES, GROUP_ROWS>(some, tile, n, carried, out),
+                3 => self.put::<S, NT, 3, GROUP_TILES, GROUP_ROWS>(some, tile, n, carried, out),
+                4 => self.put::<S, NT, 4, GROUP_TILES, GROUP_ROWS>(some, tile, n, carried, out),
                 5 if S::BLOCK_TOKENS >= 5 => {
-                    self.put::<S, NT, 5, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out);
+                    self.put::<S, NT, 5, GROUP_TILES, GROUP_ROWS>(some, tile, n, carried, out);
                 }
                 6 if S::BLOCK_TOKENS >= 6 => {
-                    self.put::<S, NT, 6, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out);
+                    self.put::<S, NT, 6, GROUP_TILES, GROUP_ROWS>(some, tile, n, carried, out);
                 }
                 7 if S::BLOCK_TOKENS >= 7 => {
-                    self.put::<S, NT, 7, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out);
+                    self.put::<S, NT, 7, GROUP_TILES, GROUP_ROWS>(some, tile, n, carried, out);
                 }
                 8 if S::BLOCK_TOKENS >= 8 => {
-                    self.put::<S, NT, 8, GROUP_TILES, GROUP_ROWS>(some, token, tile, n, out);
+                    self.put::<S, NT, 8, GROUP_TILES, GROUP_ROWS>(some, tile, n, carried, out);
                 }
                 _ => unreachable!("a register block has at most {} tokens", S::BLOCK_TOKENS),
             }
@@ -233,21 +291,28 @@ impl<B: Blocks> Product<B> {
     unsafe fn put<S: Vector, const NT: usize, const T: usize, const N: usize, const ROWS: usize>(
         &self,
         some: &Tokens,
-        token: usize,
         first: usize,
         n: usize,
+        carried: Carried<S::V>,
         out: &mut impl Results,
     ) {
         // SAFETY: as promised for `group`.
         unsafe {
-            let mut all = [[[S::zero(); NT]; N]; T];
+            let sums = carried.sums.cast::<[[[S::V; NT]; N]; T]>();
+            let mut all = if carried.first { [[[S::zero(); NT]; N]; T] } else { sums.read() };
+            let columns = self.w.add(B::column_bytes(some.first * B::GROUP));
             for tile in 0..n {
-                let w = self.w.add((first + tile) * self.row_tile);
-                let stripes = B::stripes::<S, NT, T>(w, some, &self.prepared);
+                let w = columns.add((first + tile) * self.row_tile);
+                let before = core::array::from_fn(|t| all[t][tile]);
+                let stripes = B::stripes::<S, NT, T>(w, some, &self.prepared, before);
                 // By index: an iterator over the array would copy it first.
                 for (t, all) in all.iter_mut().enumerate() {
                     all[tile] = stripes[t];
                 }
+            }
+            if !carried.last {
+                sums.write(all);
+                return;
             }
             for (t, all) in all.iter().enumerate() {
                 let mut y = [0.0f32; ROWS];
@@ -255,7 +320,7 @@ impl<B: Blocks> Product<B> {
                 for (rows, &v) in rows.zip(all.as_flattened().as_chunks().0).take((n * NT).div_ceil(4)) {
                     S::store_rows(S::fold4_float(v), rows.as_mut_ptr().cast());
                 }
-                out.put(token + t, first * TILE_ROWS, &y[..n * TILE_ROWS]);
+                out.put(some.token + t, first * TILE_ROWS, &y[..n * TILE_ROWS]);
             }
         }
     }

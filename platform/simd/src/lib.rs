@@ -7,8 +7,7 @@
 //! Around them the methods of a tier (`tier.rs`), and methods that hand their arguments on (`forward.rs`), as macros: code
 //! that uses an instruction set must be inlined into a function that has its features.
 //!
-//! This crate is for those that implement a backend, such as `bitnet-edge-x86`; programs need none of it but
-//! [`MOST_GROUPED_COLUMNS`].
+//! This crate is for those that implement a backend, such as `bitnet-edge-x86`; programs need none of it.
 #![no_std]
 #![deny(clippy::disallowed_methods)]
 
@@ -31,19 +30,17 @@ pub mod t2r4;
 mod tier;
 pub mod vector;
 
-/// Columns up to which the tiers have products of their own for layouts whose activations have a scale a group: there is
-/// room on the stack for so many. Wider matrices of these layouts take the scalar definition: right, and slow, so that
-/// whoever runs one should be told.
-pub const MOST_GROUPED_COLUMNS: u32 = 16_384;
-
 /// Row tiles whose results are put together.
 pub(crate) const GROUP_TILES: usize = 4;
 /// Their rows.
 pub(crate) const GROUP_ROWS: usize = GROUP_TILES * TILE_ROWS;
 
-/// Row tiles in `w`.
+/// Row tiles of `row_tile` bytes in `w`.
+///
+/// # Errors
+/// [`Error::Operand`] if they are not whole.
 #[inline]
-pub(crate) fn whole_tiles(w: &[u8], row_tile: usize) -> Result<usize, Error> {
+pub fn whole_tiles(w: &[u8], row_tile: usize) -> Result<usize, Error> {
     if row_tile == 0 || !w.len().is_multiple_of(row_tile) {
         return Err(Error::Operand("weights are not whole row tiles"));
     }
@@ -52,7 +49,8 @@ pub(crate) fn whole_tiles(w: &[u8], row_tile: usize) -> Result<usize, Error> {
 
 /// Of `rest` tokens, how many to take next so that blocks of at most `most` are of nearly the same size.
 #[inline(always)]
-pub(crate) fn balanced(rest: usize, most: usize) -> usize {
+#[must_use]
+pub fn balanced(rest: usize, most: usize) -> usize {
     rest.div_ceil(rest.div_ceil(most))
 }
 

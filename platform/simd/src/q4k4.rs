@@ -2,8 +2,7 @@
 
 use core::mem::MaybeUninit;
 
-use bitnet_edge_kernels::Error;
-use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q4k4};
+use bitnet_edge_kernels::tile::{PANEL_COLUMNS, q4k4};
 
 use crate::blocks::{BLOCK, Blocks, MOST_COLUMNS, Tokens, prefetch};
 use crate::products::Products;
@@ -38,9 +37,6 @@ impl<const FIFTH: bool> Blocks for K4<FIFTH> {
     fn row_tile_bytes(cols: usize) -> usize {
         q4k4::row_tile_bytes(cols, FIFTH)
     }
-    fn definition(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut impl Results) -> Result<(), Error> {
-        if FIFTH { q4k4::matmul_fifth(w, tokens, acts, out) } else { q4k4::matmul(w, tokens, acts, out) }
-    }
     fn room() -> Self::Prepared {
         MaybeUninit::uninit()
     }
@@ -53,7 +49,7 @@ impl<const FIFTH: bool> Blocks for K4<FIFTH> {
                 for k in 0..CHUNK.min(tokens.groups - first) {
                     // SAFETY: the panel is one of the token's.
                     let q = unsafe {
-                        chunk.a[k] = *tokens.scales.add(t * tokens.groups + first + k);
+                        chunk.a[k] = *tokens.scales.add(t * tokens.row + first + k);
                         let q = tokens.q.add(t * tokens.stride + (first + k) * PANEL_COLUMNS);
                         &*q.cast::<[[i8; 32]; 8]>()
                     };
@@ -76,10 +72,10 @@ impl<const FIFTH: bool> Blocks for K4<FIFTH> {
         w: *const u8,
         tokens: &Tokens,
         prepared: &Self::Prepared,
+        mut stripes: [[S::V; NT]; T],
     ) -> [[S::V; NT]; T] {
         // SAFETY: all panels of the row tile and of the tokens are readable; the tokens were prepared.
         unsafe {
-            let mut stripes = [[S::zero(); NT]; T];
             for first in (0..tokens.groups).step_by(CHUNK) {
                 for v in 0..NT {
                     Self::chunk::<S, NT, T>(w, tokens, first, v, prepared, &mut stripes);

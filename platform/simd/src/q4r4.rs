@@ -1,7 +1,6 @@
 //! `matmul_q4r4_i8g32` and `matmul_q4m4_i8g32`: `Q4_0` and `Q4_1`.
 
-use bitnet_edge_kernels::Error;
-use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q4r4};
+use bitnet_edge_kernels::tile::{PANEL_COLUMNS, q4r4};
 
 use crate::blocks::{Blocks, Tokens, halves, prefetch};
 use crate::products::Products;
@@ -19,9 +18,6 @@ impl<const MINIMA: bool> Blocks for Q4<MINIMA> {
 
     fn row_tile_bytes(cols: usize) -> usize {
         q4r4::row_tile_bytes(cols, MINIMA)
-    }
-    fn definition(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut impl Results) -> Result<(), Error> {
-        if MINIMA { q4r4::matmul_minima(w, tokens, acts, out) } else { q4r4::matmul(w, tokens, acts, out) }
     }
     #[inline(always)]
     fn tokens<S: Vector>() -> usize {
@@ -47,10 +43,10 @@ impl<const MINIMA: bool> Blocks for Q4<MINIMA> {
         w: *const u8,
         tokens: &Tokens,
         quads: &Quads,
+        mut stripes: [[S::V; NT]; T],
     ) -> [[S::V; NT]; T] {
         // SAFETY: all groups of the row tile are readable, those of the tokens prepared.
         unsafe {
-            let mut stripes = [[S::zero(); NT]; T];
             let full = const { q4r4::row_tile_bytes(PANEL_COLUMNS, MINIMA) };
             for b in (0..tokens.groups).step_by(4) {
                 let groups = PANEL.min(tokens.groups - b / PANEL * PANEL);

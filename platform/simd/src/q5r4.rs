@@ -1,7 +1,6 @@
 //! `matmul_q5r4_i8g32`: `Q5_0`.
 
-use bitnet_edge_kernels::Error;
-use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q5r4};
+use bitnet_edge_kernels::tile::{PANEL_COLUMNS, q5r4};
 
 use crate::blocks::{Blocks, Tokens, halves, prefetch};
 use crate::products::Products;
@@ -20,9 +19,6 @@ impl Blocks for Q5 {
     fn row_tile_bytes(cols: usize) -> usize {
         q5r4::row_tile_bytes(cols)
     }
-    fn definition(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut impl Results) -> Result<(), Error> {
-        q5r4::matmul(w, tokens, acts, out)
-    }
     fn room() -> Quads {
         Quads::uninit()
     }
@@ -38,10 +34,10 @@ impl Blocks for Q5 {
         w: *const u8,
         tokens: &Tokens,
         quads: &Quads,
+        mut stripes: [[S::V; NT]; T],
     ) -> [[S::V; NT]; T] {
         // SAFETY: all groups of the row tile are readable, those of the tokens prepared.
         unsafe {
-            let mut stripes = [[S::zero(); NT]; T];
             let full = const { q5r4::row_tile_bytes(PANEL_COLUMNS) };
             for b in (0..tokens.groups).step_by(4) {
                 let groups = PANEL.min(tokens.groups - b / PANEL * PANEL);

@@ -2,8 +2,7 @@
 
 use core::mem::MaybeUninit;
 
-use bitnet_edge_kernels::Error;
-use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q6r4};
+use bitnet_edge_kernels::tile::{PANEL_COLUMNS, q6r4};
 
 use crate::blocks::{BLOCK, Blocks, MOST_COLUMNS, Tokens, halves};
 
@@ -27,8 +26,9 @@ impl Blocks for Q6 {
     fn row_tile_bytes(cols: usize) -> usize {
         q6r4::row_tile_bytes(cols)
     }
-    fn definition(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut impl Results) -> Result<(), Error> {
-        q6r4::matmul(w, tokens, acts, out)
+    fn column_bytes(cols: usize) -> usize {
+        // Behind the panels of all columns there are their scales.
+        cols / PANEL_COLUMNS * PANEL
     }
     fn room() -> Self::Prepared {
         MaybeUninit::uninit()
@@ -52,11 +52,11 @@ impl Blocks for Q6 {
         w: *const u8,
         tokens: &Tokens,
         prepared: &Self::Prepared,
+        mut stripes: [[S::V; NT]; T],
     ) -> [[S::V; NT]; T] {
         // SAFETY: all panels of the row tile and of the tokens are readable; the tokens were prepared.
         unsafe {
-            let mut stripes = [[S::zero(); NT]; T];
-            let scales = w.add(tokens.groups * PANEL);
+            let scales = w.add((tokens.row - tokens.first) * PANEL + tokens.first * 8);
             let mut b = 0;
             while b < tokens.groups {
                 let n = 4.min(tokens.groups - b);

@@ -1,7 +1,6 @@
 //! `matmul_q8r4_i8g32`: `Q8_0`.
 
-use bitnet_edge_kernels::Error;
-use bitnet_edge_kernels::tile::{Int8Acts, PANEL_COLUMNS, Results, q8r4};
+use bitnet_edge_kernels::tile::{PANEL_COLUMNS, q8r4};
 
 use crate::blocks::{Blocks, Tokens, halves};
 use crate::products::Products;
@@ -20,9 +19,6 @@ impl Blocks for Q8 {
 
     fn row_tile_bytes(cols: usize) -> usize {
         q8r4::row_tile_bytes(cols)
-    }
-    fn definition(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, out: &mut impl Results) -> Result<(), Error> {
-        q8r4::matmul(w, tokens, acts, out)
     }
     #[inline(always)]
     fn tokens<S: Vector>() -> usize {
@@ -48,10 +44,10 @@ impl Blocks for Q8 {
         w: *const u8,
         tokens: &Tokens,
         quads: &Quads,
+        mut stripes: [[S::V; NT]; T],
     ) -> [[S::V; NT]; T] {
         // SAFETY: all groups of the row tile are readable, those of the tokens prepared.
         unsafe {
-            let mut stripes = [[S::zero(); NT]; T];
             let full = const { q8r4::row_tile_bytes(PANEL_COLUMNS) };
             for b in (0..tokens.groups).step_by(4) {
                 let groups = PANEL.min(tokens.groups - b / PANEL * PANEL);

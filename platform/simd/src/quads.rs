@@ -42,7 +42,7 @@ impl Quad {
                 for j in 0..4.min(tokens.groups - b) {
                     // SAFETY: group `b + j` of token `t` exists.
                     unsafe {
-                        let at = t * tokens.groups + b + j;
+                        let at = t * tokens.row + b + j;
                         quad.a[j] = *tokens.scales.add(at);
                         quad.sums[j] = sum(*tokens.sums.add(at));
                         let q = tokens.q.add(t * tokens.stride + (b + j) * GROUP).cast::<[[[i8; 4]; 4]; 2]>();

@@ -116,11 +116,12 @@ macro_rules! float_methods {
 }
 
 /// The integer products of a tier: `$vector` with the register blocks of its instruction set, of `$block` vectors for many tokens
-/// of the ternary layout; `$tile` are a row tile. With `$with_tables`, which calls a function with the memory of a product by
-/// tables ([`Scratch`](crate::t2r4::Scratch)), very many tokens of the ternary layout take tables.
+/// of the ternary layout; `$tile` are a row tile. With `$tables`, vectors
+/// ([`Tables`](crate::t2r4::Tables)), very many tokens of the ternary layout and `$rows` rows take tables of sums; `$with_tables`
+/// calls a function with their memory ([`Scratch`](crate::t2r4::Scratch)).
 #[macro_export]
 macro_rules! product_methods {
-    ($features:literal, $vector:ty, $block:literal, $tile:literal, $with_tables:path) => {
+    ($features:literal, $vector:ty, $block:literal, $tile:literal, $tables:ty, $rows:expr, $with_tables:path) => {
         #[inline]
         fn matmul_t2r4_i8t<R: Results>(
             &self,
@@ -152,12 +153,13 @@ macro_rules! product_methods {
             ) -> Result<(), Error> {
                 // SAFETY: as above.
                 unsafe {
-                    $crate::t2r4::matmul_by_tables::<$vector, $block, _>(w, tokens, acts, scale, scratch, out)
+                    $crate::t2r4::matmul_by_tables::<$tables, $vector, $block, _>(
+                        w, tokens, acts, scale, scratch, out)
                 }
             }
             // SAFETY: the features are there, for a token of the tier exists (see `token`).
             unsafe {
-                if $crate::t2r4::takes_tables(w, tokens, acts) {
+                if $crate::t2r4::takes_tables(w, tokens, acts, $rows) {
                     let out = &mut $crate::AnyResults(out);
                     return $with_tables(|scratch| by_tables(w, tokens, acts, scale, scratch, out));
                 }

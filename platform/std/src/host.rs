@@ -17,11 +17,9 @@ pub use bitnet_edge_kernels::Scalar as Host;
 #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 impl Tiers for Host {
     const TIERS: &'static [Tier<Self>] = Self::TIERS;
-    const MOST_GROUPED_COLUMNS: u32 = Self::MOST_GROUPED_COLUMNS;
 }
 
 #[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
 impl Tiers for Host {
     const TIERS: &'static [Tier<Self>] = &[("scalar", || Ok(Self))];
-    const MOST_GROUPED_COLUMNS: u32 = u32::MAX;
 }

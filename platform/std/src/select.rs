@@ -74,9 +74,6 @@ pub trait Tiers: Kernels + Copy + fmt::Debug + PartialEq + 'static {
     /// Every tier, the one to prefer first; the last is the scalar definition, which every machine has.
     const TIERS: &'static [Tier<Self>];
 
-    /// Columns up to which the tiers have products of their own for layouts whose activations have a scale a group.
-    const MOST_GROUPED_COLUMNS: u32;
-
     /// The names of all tiers, whether this machine has them or not, the one to prefer first.
     fn names() -> impl Iterator<Item = &'static str> {
         Self::TIERS.iter().map(|&(name, _)| name)
@@ -204,7 +201,6 @@ mod tests {
             ("old-unit", || Ok(Self("old-unit"))),
             ("scalar", || Ok(Self("scalar"))),
         ];
-        const MOST_GROUPED_COLUMNS: u32 = u32::MAX;
     }
 
     #[test]

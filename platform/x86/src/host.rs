@@ -76,9 +76,6 @@ impl Host {
     /// Every tier: on other architectures the scalar definition alone.
     #[cfg(not(target_arch = "x86_64"))]
     pub const TIERS: &'static [Tier] = &[("scalar", || Ok(Self::Scalar(Scalar)))];
-
-    /// [`MOST_GROUPED_COLUMNS`](bitnet_edge_simd::MOST_GROUPED_COLUMNS)
-    pub const MOST_GROUPED_COLUMNS: u32 = bitnet_edge_simd::MOST_GROUPED_COLUMNS;
 }
 
 impl Kernels for Host {

@@ -113,6 +113,10 @@ impl ImportArgs {
 /// Tokens of a batch in the plan for a board, where memory is short.
 const BOARD_BATCH: u32 = 8;
 
+/// Tokens of a prompt that go through the model together on a host, unless something else is asked for: enough that unpacking
+/// weights is a small part of the work, few enough that activations stay in a core's cache.
+pub const HOST_BATCH: u32 = 128;
+
 /// What a memory plan is made for.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PlanArgs {
@@ -122,7 +126,7 @@ pub struct PlanArgs {
     /// Type of the KV cache: f16, f32 or int8 [default: f16]
     #[arg(long, value_name = "TYPE", value_parser = kv_type)]
     kv: Option<KvType>,
-    /// Tokens of a prompt that go through the model together, at most 4096 [default: 8 for a board, 128 on the host]
+    /// Tokens of a prompt that go through the model together, at most 4096 [default: 128 in bitnet; 8, for boards, in bitnet-pack plan]
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: Option<u32>,
     /// Refuse a plan of more bytes than a board has; K and M are 1024 and 1024 x 1024
@@ -240,5 +244,16 @@ fn plan_file(path: &Path, args: &PlanArgs, import: &ImportArgs) -> Result<()> {
         print_notes(notes);
     }
     let model = model(source.bytes(), path)?;
-    plan::print(&model, &args.plan(&model, 0, BOARD_BATCH)?, &mut stdout().lock()).context(NO_STDOUT)
+    let plan = args.plan(&model, 0, BOARD_BATCH)?;
+    let out = &mut stdout().lock();
+    plan::print(&model, &plan, out).context(NO_STDOUT)?;
+    if args.batch.is_none() {
+        let (board, host) = (plan.options().batch, HOST_BATCH.min(plan.options().context));
+        writeln!(
+            out,
+            "\na batch of {board} suits a board; `bitnet` takes {host} on a host: --batch {host} shows its plan"
+        )
+        .context(NO_STDOUT)?;
+    }
+    Ok(())
 }

@@ -3,8 +3,9 @@
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use tempfile::NamedTempFile;
 
 /// A place that a file can be written to.
@@ -45,10 +46,19 @@ impl Destination {
         &self.name
     }
 
-    /// A file beside the place, which gets its name when it is whole: an interrupted or failed write changes nothing.
+    /// A file beside the place, which gets its name when it is whole: an interrupted or failed write changes nothing, and leaves
+    /// nothing (of an interrupt, that is so on Unix).
     pub fn begin(&self) -> Result<Partial> {
-        let file = temporary(folder(&self.path)).map_err(|error| self.failed(0, error))?;
-        Ok(Partial { to: self.clone(), file, buffer: Vec::with_capacity(BUFFER), flushed: 0 })
+        #[cfg(unix)]
+        end_cleanly().context("cannot watch for signals")?;
+        let (file, listed) = temporary(folder(&self.path)).map_err(|error| self.failed(0, error))?;
+        Ok(Partial {
+            to: self.clone(),
+            file,
+            _listed: listed,
+            buffer: Vec::with_capacity(BUFFER),
+            flushed: 0,
+        })
     }
 
     fn failed(&self, bytes: u64, error: std::io::Error) -> anyhow::Error {
@@ -66,6 +76,8 @@ const BUFFER: usize = 1 << 20;
 pub struct Partial {
     to: Destination,
     file: NamedTempFile,
+    /// Behind the file, which is removed first.
+    _listed: Listed,
     buffer: Vec<u8>,
     /// Bytes in the file; those of the buffer follow.
     flushed: u64,
@@ -163,7 +175,7 @@ fn folder(path: &Path) -> &Path {
 }
 
 /// A file that is removed unless it is renamed, and that is then as readable as any other.
-fn temporary(folder: &Path) -> std::io::Result<NamedTempFile> {
+fn temporary(folder: &Path) -> std::io::Result<(NamedTempFile, Listed)> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".bitnet-");
     #[cfg(unix)]
@@ -172,5 +184,52 @@ fn temporary(folder: &Path) -> std::io::Result<NamedTempFile> {
         // Less what the user's mask takes away.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    builder.tempfile_in(folder)
+    // Until it is on the list, an interrupt waits.
+    let mut list = unfinished();
+    let file = builder.tempfile_in(folder)?;
+    list.push(file.path().to_owned());
+    let listed = Listed(file.path().to_owned());
+    Ok((file, listed))
+}
+
+/// The files that an interrupt removes, for it ends the process without a destructor.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An entry of that list, for as long as it is needed.
+#[derive(Debug)]
+struct Listed(PathBuf);
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        unfinished().retain(|path| *path != self.0);
+    }
+}
+
+/// Has an interrupt (Ctrl-C) and a request to terminate remove what is on the list before they end the process as ever.
+#[cfg(unix)]
+fn end_cleanly() -> std::io::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    static WATCHED: Mutex<bool> = Mutex::new(false);
+    let mut watched = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *watched {
+        return Ok(());
+    }
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            // Locked until the process ends: no file is begun any more.
+            let list = unfinished();
+            for path in list.iter() {
+                // One that has its name by now is whole.
+                let _ = fs::remove_file(path);
+            }
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+        }
+    })?;
+    *watched = true;
+    Ok(())
 }

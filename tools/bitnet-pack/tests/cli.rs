@@ -147,6 +147,11 @@ fn plans_add_up() {
     let bytes = Bytes::copy_of(&fs::read(&image).unwrap());
     let model = Model::new_checked(bytes.as_slice()).unwrap();
     let (stdout, stderr) = success(&["plan", &image]);
+    assert!(
+        stdout.ends_with(
+            "a batch of 8 suits a board; `bitnet` takes 128 on a host: --batch 128 shows its plan\n"
+        )
+    );
     assert_eq!(stderr, "");
     // What `bitnet run --batch 8` takes; its tests compare with what it reports.
     assert_eq!(number(&stdout, "  arena"), PlanArgs::default().plan(&model, 0, 8).unwrap().bytes() as u64);
@@ -168,6 +173,7 @@ fn plans_add_up() {
         assert_eq!(found, elements * context * bytes, "{line}");
     }
     let (int8, _) = success(&["plan", &image, "--kv", "int8", "--batch", "1", "--context", "64"]);
+    assert!(!int8.contains("suits a board"));
     assert!(number(&int8, "  arena") < 64 * 1024, "{int8}");
     // A GGUF file is converted for it.
     let (converted, stderr) = success(&["plan", &folder.text("story.gguf"), "--lowercase"]);
@@ -371,5 +377,39 @@ fn an_output_that_is_full_is_an_error() {
         let output = program().args([command, &folder.text("story.bpk")]).stdout(full).output().unwrap();
         let line = failure_of(1, &output);
         assert_eq!(line, "cannot write to stdout: No space left on device (os error 28)", "{command}");
+    }
+}
+
+/// By the keyboard, or by whoever stops programs: what was begun is removed, and the program ends by the signal.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_conversion_leaves_nothing() {
+    use std::os::unix::process::ExitStatusExt;
+    for (name, number) in [("INT", 2), ("TERM", 15)] {
+        let folder = Folder::new();
+        // A conversion that was faster than the signal is a whole image, and another one is begun.
+        let ended_by = (0..1000).find_map(|_| {
+            let (from, to) = (folder.path("story.gguf"), folder.path("story.bpk"));
+            let mut child = program().arg("convert").arg(&from).stderr(Stdio::null()).spawn().unwrap();
+            while !folder.names().iter().any(|name| name.starts_with('.')) {
+                if child.try_wait().unwrap().is_some() {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+            let id = child.id().to_string();
+            Command::new("kill").args(["-s", name, &id]).stderr(Stdio::null()).status().unwrap();
+            let signal = child.wait().unwrap().signal();
+            let left = folder.names();
+            assert!(left.iter().all(|name| !name.starts_with('.')), "SIG{name}: {left:?}");
+            if signal.is_none() {
+                Model::new_checked(Bytes::copy_of(&fs::read(&to).unwrap()).as_slice()).unwrap();
+                fs::remove_file(to).unwrap();
+            } else {
+                assert_eq!(left, ["story.gguf"], "SIG{name}");
+            }
+            signal
+        });
+        assert_eq!(ended_by, Some(number), "SIG{name}");
     }
 }

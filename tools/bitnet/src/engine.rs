@@ -3,20 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use bitnet_edge_core::image::{Data, Role, TensorId};
 use bitnet_edge_core::model::InPlace;
 use bitnet_edge_core::{Cpu, MemoryPlan, Model};
 use bitnet_edge_kernels::Kernels;
-use bitnet_edge_kernels::tile::Activations;
 use bitnet_edge_std::{Arena, Host, Pool, Selection, Tiers, physical_cores};
 use bitnet_pack::report::{advised, say};
 use clap::Args;
 
 use crate::jetson;
-
-/// Tokens of a prompt that go through the model together unless something else is asked for: enough that unpacking weights is
-/// a small part of the work, few enough that activations stay in a core's cache.
-pub(crate) const BATCH: u32 = 128;
 
 /// The backend of every session here.
 pub(crate) type HostCpu<'a> = Cpu<'a, Host, &'a Pool>;
@@ -63,30 +57,7 @@ impl Engine {
         plan: &MemoryPlan,
         arena: &'a mut Arena,
     ) -> Result<HostCpu<'a>> {
-        self.tell_of_wide_matrices(model);
         Cpu::new(model, plan, arena.lines(), self.backend, &self.pool, InPlace).map_err(advised)
-    }
-
-    /// Says so if a matrix is wider than the backend's own products.
-    fn tell_of_wide_matrices(&self, model: &Model<'_>) {
-        let config = model.config();
-        let most = Host::MOST_GROUPED_COLUMNS;
-        let roles = [(Role::Q, config.dim), (Role::AttnOut, config.q_dim()), (Role::Down, config.ffn)];
-        for (role, columns) in roles.into_iter().filter(|(_, columns)| *columns > most) {
-            let grouped = (0..config.layers).find_map(|layer| {
-                let tensor = model.tensor(TensorId::of(layer, role))?;
-                let Data::Matrix { layout, .. } = tensor.data else { return None };
-                matches!(layout.activations(), Activations::Group32 | Activations::Group256).then_some(layout)
-            });
-            if let Some(layout) = grouped.filter(|_| self.backend.name() != "scalar") {
-                say(format_args!(
-                    "note: {} matrices of {columns} columns run on the scalar definition, for backend {} has products of at \
-                     most {most} columns",
-                    layout.name(),
-                    self.backend.name()
-                ));
-            }
-        }
     }
 
     /// What runs: the backend, why it is this one, threads.

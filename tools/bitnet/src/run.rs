@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use bitnet_edge_core::text::{Ending, Message, Piece, Role, Utf8Stream};
 use bitnet_edge_core::{Backend, Error, Event, GenerationConfig, Generator, Model, StopReason};
-use bitnet_pack::cli::{ImportArgs, PlanArgs, print_notes};
+use bitnet_pack::cli::{HOST_BATCH, ImportArgs, PlanArgs, print_notes};
 use bitnet_pack::convert::{Options, convert, hex};
 use bitnet_pack::report::{advised, say};
 use bitnet_pack::source::{self, Source};
 use bitnet_pack::verify;
 use clap::Args;
 
-use crate::engine::{self, BATCH, BackendArgs, Engine};
+use crate::engine::{self, BackendArgs, Engine};
 use crate::stats::Stats;
 
 /// The story model, as the repository ships it.
@@ -110,7 +110,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         None => vec![Piece::from(prompt)],
     };
     let bytes = pieces.iter().map(|p| if let Piece::Text(t) = p { t.len() } else { 0 }).sum();
-    let plan = args.plan.plan(&model, bytes, BATCH)?;
+    let plan = args.plan.plan(&model, bytes, HOST_BATCH)?;
     let mut arena = engine::arena(&plan)?;
     let cpu = engine.cpu(&model, &plan, &mut arena)?;
     let mut generator = Generator::new(&model, &plan, cpu, config(args, &model)?)?;

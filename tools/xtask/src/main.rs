@@ -1,6 +1,7 @@
 //! Developer tasks: `cargo xtask --help`.
 
 mod arm;
+mod boards;
 mod command;
 mod compare;
 mod deb;
@@ -38,6 +39,10 @@ enum Task {
     Instructions(instructions::Args),
     /// Make a Debian package of the programs
     Deb(deb::Args),
+    /// Build a board's firmware, start it in QEMU, and give it a prompt
+    Simulate(boards::Args),
+    /// Make what a board starts from: the folder for an SD card
+    Board(boards::card::Args),
     /// Write a model of a real shape with random ternary weights, that llama.cpp loads as well
     Synth(synth::Args),
     /// Measure llama.cpp and bitnet on the same file, in turns
@@ -52,6 +57,8 @@ fn main() -> ExitCode {
         Task::NoPanic(args) => no_panic::run(&args),
         Task::Instructions(args) => instructions::run(&args),
         Task::Deb(args) => deb::run(&args),
+        Task::Board(args) => boards::card::run(&args),
+        Task::Simulate(args) => boards::simulate(&args),
         Task::Synth(args) => synth::run(&args),
         Task::Compare(args) => compare::run(&args),
     };

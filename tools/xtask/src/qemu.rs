@@ -20,7 +20,6 @@ pub(crate) struct Qemu {
 pub(crate) const USER: Qemu = Qemu { program: "qemu-aarch64", packages: &["qemu-user"] };
 
 /// Runs ARM boards: `qemu-system-aarch64`, `qemu-system-arm`.
-#[allow(dead_code, reason = "for the boards' firmware")]
 pub(crate) const SYSTEM_ARM: Qemu = Qemu {
     program: "qemu-system-aarch64",
     // Named one by one: apt would keep the older ones of the release otherwise.

@@ -1,8 +1,10 @@
 //! Products of packed weights and int8 activations.
 //!
 //! The layouts are those of `bitnet-edge-simd`, generic over the vectors ([`vectors`]) and over how bytes are multiplied: [`smull`] on
-//! every processor, [`sdot`] where there is an instruction for four products at once.
+//! every processor, [`sdot`] where there is an instruction for four products at once. Several tokens of the ternary layout have products of
+//! their own there ([`gemm`]).
 
+pub(crate) mod gemm;
 mod sdot;
 mod smull;
 mod vectors;

@@ -1,9 +1,18 @@
 //! The tiers: what each needs of the machine, and its methods.
 
+#[cfg(feature = "std")]
+use core::cell::{Cell, RefCell};
+#[cfg(feature = "std")]
+use std::boxed::Box;
+
 use bitnet_edge_kernels::attention::Scratch;
+use bitnet_edge_simd::AnyResults;
 use bitnet_edge_simd::names::*;
+#[cfg(feature = "std")]
+use bitnet_edge_simd::t2r4;
 
 use crate::lanes::Lanes;
+use crate::matmul;
 
 /// The first of CPU features that the machine does not have.
 #[cfg(feature = "std")]
@@ -15,8 +24,16 @@ macro_rules! first_missing {
     };
 }
 
+/// The same where there is no operating system.
+#[cfg(all(not(feature = "std"), target_os = "none"))]
+macro_rules! first_missing {
+    ($($feature:tt),*) => {
+        [$($feature),*].into_iter().find(|feature| !crate::registers::has(feature))
+    };
+}
+
 /// The first of CPU features that the code is not compiled for.
-#[cfg(not(feature = "std"))]
+#[cfg(all(not(feature = "std"), not(target_os = "none")))]
 macro_rules! first_missing {
     ($($feature:tt),*) => {
         [$((cfg!(target_feature = $feature), $feature)),*]
@@ -30,7 +47,7 @@ macro_rules! first_missing {
 #[inline]
 fn with_scratch<T>(f: impl FnOnce(&mut Scratch) -> T) -> T {
     std::thread_local! {
-        static SCRATCH: core::cell::RefCell<Scratch> = const { core::cell::RefCell::new(Scratch::new()) };
+        static SCRATCH: RefCell<Scratch> = const { RefCell::new(Scratch::new()) };
     }
     SCRATCH.with_borrow_mut(f)
 }
@@ -40,6 +57,73 @@ fn with_scratch<T>(f: impl FnOnce(&mut Scratch) -> T) -> T {
 #[inline]
 fn with_scratch<T>(f: impl FnOnce(&mut Scratch) -> T) -> T {
     f(&mut Scratch::new())
+}
+
+/// Calls `f` with this thread's memory of a product by tables, which its first long prompt allocates. A product within the results
+/// of a product has its own.
+#[cfg(feature = "std")]
+#[inline]
+fn with_tables<T>(f: impl FnOnce(&mut t2r4::Scratch) -> T) -> T {
+    std::thread_local! {
+        static SCRATCH: Cell<Option<Box<t2r4::Scratch>>> = const { Cell::new(None) };
+    }
+    let mut scratch = SCRATCH.take().unwrap_or_else(t2r4_scratch);
+    let result = f(&mut scratch);
+    SCRATCH.set(Some(scratch));
+    result
+}
+
+#[cfg(feature = "std")]
+#[cold]
+fn t2r4_scratch() -> Box<t2r4::Scratch> {
+    // SAFETY: it is made of integers, which may be zeros.
+    unsafe { Box::new_zeroed().assume_init() }
+}
+
+/// The integer products of a tier with `$matrix` for several tokens of the ternary layout.
+macro_rules! product_methods {
+    ($features:literal, $matrix:ty) => {
+        #[inline]
+        fn matmul_t2r4_i8t<R: Results>(
+            &self,
+            w: &[u8],
+            tokens: usize,
+            acts: &Int8Acts<'_>,
+            scale: TernaryScale<'_>,
+            out: &mut R,
+        ) -> Result<(), Error> {
+            #[target_feature(enable = $features)]
+            fn one<R: Results>(
+                w: &[u8],
+                acts: &Int8Acts<'_>,
+                scale: TernaryScale<'_>,
+                out: &mut R,
+            ) -> Result<(), Error> {
+                // SAFETY: this function has the features of the vectors.
+                unsafe { bitnet_edge_simd::t2r4::matmul_one::<matmul::Dotprod, 4, R>(w, acts, scale, out) }
+            }
+            #[target_feature(enable = $features)]
+            fn several(
+                w: &[u8],
+                tokens: usize,
+                acts: &Int8Acts<'_>,
+                scale: TernaryScale<'_>,
+                out: &mut AnyResults<'_>,
+            ) -> Result<(), Error> {
+                // SAFETY: as above.
+                unsafe { matmul::gemm::matmul::<$matrix>(w, tokens, acts, scale, out) }
+            }
+            // SAFETY: the features are there, for a token of the tier exists (see `token`).
+            unsafe {
+                if tokens == 1 {
+                    one(w, acts, scale, out)
+                } else {
+                    several(w, tokens, acts, scale, &mut AnyResults(out))
+                }
+            }
+        }
+        bitnet_edge_simd::product_methods! { @all $features, matmul::Dotprod, 4 }
+    };
 }
 
 bitnet_edge_simd::token! {
@@ -56,7 +140,11 @@ impl Kernels for Neon {
     }
 
     bitnet_edge_simd::float_methods!(Lanes, Lanes, "neon", with_scratch);
-    bitnet_edge_simd::product_methods!("neon", crate::matmul::Neon, 4, 4);
+    #[cfg(feature = "std")]
+    bitnet_edge_simd::product_methods!("neon", matmul::Neon, 4, 4, matmul::Neon, 192, with_tables);
+    // There is no memory for tables.
+    #[cfg(not(feature = "std"))]
+    bitnet_edge_simd::product_methods!("neon", matmul::Neon, 4, 4);
 }
 
 bitnet_edge_simd::token! {
@@ -73,7 +161,7 @@ impl Kernels for Dotprod {
     }
 
     bitnet_edge_simd::float_methods!(Lanes, Lanes, "neon", with_scratch);
-    bitnet_edge_simd::product_methods!("neon,dotprod", crate::matmul::Dotprod, 4, 4);
+    product_methods!("neon,dotprod", matmul::gemm::Sdot);
 }
 
 bitnet_edge_simd::token! {
@@ -91,5 +179,5 @@ impl Kernels for I8mm {
     }
 
     bitnet_edge_simd::float_methods!(Lanes, Lanes, "neon", with_scratch);
-    bitnet_edge_simd::product_methods!("neon,dotprod,i8mm", crate::matmul::Dotprod, 4, 4);
+    product_methods!("neon,dotprod,i8mm", matmul::gemm::Smmla);
 }

@@ -40,12 +40,29 @@ pub unsafe fn matmul<S: Vector, const NV: usize, const NT: usize, R: Results>(
     Ok(())
 }
 
-/// The product with tables of sums, where [`takes_tables`] says so. `NV` as in [`matmul`].
+/// The product for one token. `NT` as in [`matmul`].
 ///
 /// # Safety
 /// The caller runs with the features of `S`.
 #[inline(always)]
-pub unsafe fn matmul_by_tables<S: Tables, const NV: usize, R: Results>(
+pub unsafe fn matmul_one<S: Vector, const NT: usize, R: Results>(
+    w: &[u8],
+    acts: &Int8Acts<'_>,
+    scale: TernaryScale<'_>,
+    out: &mut R,
+) -> Result<(), Error> {
+    let product = Product::new(w, 1, acts, scale)?;
+    // SAFETY: the row tiles are those of `w`, the token is there; the features are the caller's promise.
+    unsafe { product.few::<S, NT, 1>(out) };
+    Ok(())
+}
+
+/// The product with tables of sums in vectors `T`, where [`takes_tables`] says so. `NV` as in [`matmul`].
+///
+/// # Safety
+/// The caller runs with the features of `T` and `S`.
+#[inline(always)]
+pub unsafe fn matmul_by_tables<T: Tables, S: Vector, const NV: usize, R: Results>(
     w: &[u8],
     tokens: usize,
     acts: &Int8Acts<'_>,
@@ -55,7 +72,7 @@ pub unsafe fn matmul_by_tables<S: Tables, const NV: usize, R: Results>(
 ) -> Result<(), Error> {
     let product = Product::new(w, tokens, acts, scale)?;
     // SAFETY: the row tiles are those of `w`, the tokens are there; the features are the caller's promise.
-    unsafe { product.by_tables::<S, NV>(tokens, scratch, out) };
+    unsafe { product.by_tables::<T, S, NV>(tokens, scratch, out) };
     Ok(())
 }
 

@@ -8,9 +8,11 @@
 //! The tables of half a tile's columns, eight of them, stay in the first cache while rows pass, whose 16-bit sums come from
 //! the second one and go back. They go to 32 bits when the activations say that they might not fit.
 
+mod finish;
+
 use bitnet_edge_kernels::tile::{Int8Acts, Results, TILE_ROWS, t2r4};
 
-use super::{Product, RowScales, TILE};
+use super::{Product, TILE};
 use crate::balanced;
 use crate::vector::Vector;
 
@@ -27,19 +29,16 @@ pub trait Tables: Vector {
 /// Tokens whose activations are transposed together.
 const SIXTEEN: usize = 16;
 /// Most tokens that share the indices of a pass.
-const TOKENS: usize = 64;
+const TOKENS: usize = 128;
 /// Most rows of a pass.
-const ROWS: usize = 2048;
-/// Fewest rows and tokens for which tables are worth it.
-const FEWEST_ROWS: usize = 192;
+const ROWS: usize = 3456;
+/// Fewest tokens for which tables are worth it.
 const FEWEST_TOKENS: usize = 12;
 
 /// Possible codes of four columns.
 const SUMS: usize = 81;
 /// Tables of half a tile's columns.
 const HALF: usize = 8;
-/// Rows whose results are put together.
-const PUT: usize = 64;
 
 /// Memory of a product by tables. What is in it does not matter.
 #[repr(C, align(64))]
@@ -56,12 +55,11 @@ pub struct Scratch {
     totals: [i32; TOKENS * ROWS],
 }
 
-/// Whether tables are worth it: the rows and tokens must be many.
+/// Whether tables are worth it: there are many tokens, and as many rows as a tier says.
 #[must_use]
 #[inline]
-pub fn takes_tables(w: &[u8], tokens: usize, acts: &Int8Acts<'_>) -> bool {
-    let rows = w.len() / acts.stride.max(1) * TILE_ROWS;
-    tokens >= FEWEST_TOKENS && rows >= FEWEST_ROWS
+pub fn takes_tables(w: &[u8], tokens: usize, acts: &Int8Acts<'_>, rows: usize) -> bool {
+    tokens >= FEWEST_TOKENS && w.len() / acts.stride.max(1) * TILE_ROWS >= rows
 }
 
 /// Tokens of a vector.
@@ -76,20 +74,21 @@ const fn column<S: Tables>(plane: usize, i: usize) -> usize {
 }
 
 impl Product<'_> {
-    /// The product for tokens `0..tokens`.
+    /// The product for tokens `0..tokens`, by tables of vectors `T`, and by products with blocks of `NV` vectors `S` where tables
+    /// do not serve.
     ///
     /// # Safety
-    /// The row tiles and tokens are readable; the features of `S` are there.
+    /// The row tiles and tokens are readable; the features of `T` and `S` are there.
     #[inline(always)]
-    pub(crate) unsafe fn by_tables<S: Tables, const NV: usize>(
+    pub(crate) unsafe fn by_tables<T: Tables, S: Vector, const NV: usize>(
         &self,
         tokens: usize,
         scratch: &mut Scratch,
         out: &mut impl Results,
     ) {
         // A few tokens more than whole vectors are better without tables.
-        let rest = tokens % width::<S>();
-        let all = if rest <= width::<S>() / 2 { tokens - rest } else { tokens };
+        let rest = tokens % width::<T>();
+        let all = if rest <= width::<T>() / 2 { tokens - rest } else { tokens };
         let mut first = 0;
         while first < self.tiles {
             let n = balanced(self.tiles - first, ROWS / TILE_ROWS);
@@ -100,7 +99,7 @@ impl Product<'_> {
                 while token < all {
                     let count = TOKENS.min(all - token);
                     let mut pass = Pass { product: part, scratch: &mut *scratch, token, count };
-                    if !pass.run::<S>(out) {
+                    if !pass.run::<T>(out) {
                         part.many::<S, NV>(token..token + count, out);
                     }
                     token += count;
@@ -149,7 +148,7 @@ impl Pass<'_> {
                 threes = self.indices::<S>(k, threes);
                 let mut next = self.next_column(k, blocks);
                 for (block, bounds) in bounds.iter_mut().enumerate().take(blocks) {
-                    if block * width::<S>() % SIXTEEN == 0 {
+                    if (block * width::<S>()).is_multiple_of(SIXTEEN) {
                         self.transpose::<S>(block * width::<S>(), k);
                     }
                     if self.grow::<S>(block, k, bounds) {
@@ -250,13 +249,14 @@ impl Pass<'_> {
         let acts = self.product.acts;
         let first = block * width::<S>();
         let mut added = [0; SIXTEEN];
-        for t in 0..width::<S>().min(self.count - first) {
+        let tokens = added.iter_mut().zip(&mut bounds.sums).take(width::<S>().min(self.count - first));
+        for (t, (added, all)) in tokens.enumerate() {
             let at = (self.token + first + t) * acts.stride + k * t2r4::TILE_COLUMNS;
             let q: &[i8; t2r4::TILE_COLUMNS] = acts.q[at..].first_chunk().unwrap_or(&[0; t2r4::TILE_COLUMNS]);
             // 64 times 128 at most.
-            added[t] = q.iter().fold(0, |sum: u16, q| sum.wrapping_add(u16::from(q.unsigned_abs()))).into();
+            *added = q.iter().fold(0, |sum: u16, q| sum.wrapping_add(u16::from(q.unsigned_abs()))).into();
             let sum = q.iter().fold(0, |sum: i16, &q| sum.wrapping_add(i16::from(q)));
-            bounds.sums[t] = bounds.sums[t].wrapping_add(sum.into());
+            *all = all.wrapping_add(sum.into());
         }
         let full = bounds.most.iter().zip(added).any(|(most, added)| most + added > i16::MAX as u32);
         for (most, added) in bounds.most.iter_mut().zip(added) {
@@ -314,89 +314,24 @@ impl Pass<'_> {
             while row < rows {
                 let n = STEP.min(rows - row);
                 next.fetch::<S>(n);
-                for _ in 0..n {
-                    let mut sum = S::load(sums);
-                    for four in 0..2 {
-                        // Volatile: as one load of four indices, which the compiler would take apart to four loads.
-                        let all = indices.add(four).read_volatile().to_le();
-                        for i in 0..4 {
-                            let at = (all >> (16 * i)) as usize & 0xffff;
-                            sum = S::add16(sum, S::load(tables.add(at + (4 * four + i) * SUMS * bytes)));
+                for _ in 0..n / TILE_ROWS {
+                    for _ in 0..TILE_ROWS {
+                        let mut sum = S::load(sums);
+                        for four in 0..2 {
+                            // Volatile: as one load of four indices, which the compiler would take apart to four loads.
+                            let all = indices.add(four).read_volatile().to_le();
+                            for i in 0..4 {
+                                let at = (all >> (16 * i)) as usize & 0xffff;
+                                sum = S::add16(sum, S::load(tables.add(at + (4 * four + i) * SUMS * bytes)));
+                            }
                         }
+                        S::store(sum, sums);
+                        sums = sums.add(bytes);
+                        indices = indices.add(2);
                     }
-                    S::store(sum, sums);
-                    sums = sums.add(bytes);
-                    indices = indices.add(2);
                 }
                 row += n;
             }
-        }
-    }
-
-    /// Moves 16-bit sums to 32-bit ones.
-    #[inline(always)]
-    unsafe fn widen<S: Tables>(&mut self, block: usize) {
-        const EVEN: [i16; 8] = [1, 0, 1, 0, 1, 0, 1, 0];
-        const ODD: [i16; 8] = [0, 1, 0, 1, 0, 1, 0, 1];
-        let rows = self.product.tiles * TILE_ROWS;
-        let at = block * rows * width::<S>();
-        // SAFETY: rows and tokens fit the scratch memory.
-        unsafe {
-            let (even, odd) = (S::spread(EVEN.as_ptr().cast()), S::spread(ODD.as_ptr().cast()));
-            let mut sums = self.scratch.sums.as_mut_ptr().add(at).cast::<u8>();
-            let mut totals = self.scratch.totals.as_mut_ptr().add(at).cast::<u8>();
-            for _ in 0..rows {
-                let sum = S::load(sums);
-                S::store(S::zero(), sums);
-                S::store(S::add32(S::load(totals), S::madd(sum, even)), totals);
-                totals = totals.add(S::LANES * 16);
-                S::store(S::add32(S::load(totals), S::madd(sum, odd)), totals);
-                totals = totals.add(S::LANES * 16);
-                sums = sums.add(S::LANES * 16);
-            }
-        }
-    }
-
-    /// Puts the results of a block of tokens.
-    #[inline(always)]
-    unsafe fn put<S: Tables>(&mut self, block: usize, bounds: &Bounds, out: &mut impl Results) {
-        let product = self.product;
-        let first = block * width::<S>();
-        let bytes = S::LANES * 16;
-        let mut scales = RowScales::<PUT>::new(product.scale);
-        let mut tile = 0;
-        while tile < product.tiles {
-            let n = (PUT / TILE_ROWS).min(product.tiles - tile);
-            scales.at(product.scale, (product.before + tile) * TILE_ROWS);
-            let mut sums = [[0i32; PUT]; SIXTEEN];
-            for i in 0..n {
-                // SAFETY: the rows are those of the tile.
-                unsafe {
-                    let at = (first * product.tiles + (tile + i) * width::<S>()) * TILE_ROWS;
-                    let totals = self.scratch.totals.as_ptr().add(at).cast::<u8>();
-                    for odd in 0..2 {
-                        let mut four = [S::zero(); TILE_ROWS];
-                        for (r, v) in four.iter_mut().enumerate() {
-                            *v = S::load(totals.add((2 * r + odd) * bytes));
-                        }
-                        let four = S::transposed(four);
-                        for (j, v) in four.into_iter().enumerate() {
-                            let mut lanes = [[0; TILE_ROWS]; 2];
-                            S::store(v, lanes.as_mut_ptr().cast());
-                            for (l, lane) in lanes.iter().enumerate().take(S::LANES) {
-                                let t = 2 * (4 * l + j) + odd;
-                                sums[t][i * TILE_ROWS..][..TILE_ROWS].copy_from_slice(lane);
-                            }
-                        }
-                    }
-                }
-            }
-            for t in 0..width::<S>().min(self.count - first) {
-                // Codes are one more than weights.
-                sums[t].iter_mut().for_each(|sum| *sum = sum.wrapping_add(bounds.sums[t]));
-                product.put(&sums[t], &scales, self.token + first + t, tile, n, out);
-            }
-            tile += n;
         }
     }
 }

@@ -261,6 +261,25 @@ fn every_number_of_columns() {
     }
 }
 
+/// Activations are prepared for so many columns at a time; the sums are carried on, for as many row tiles and tokens as there are.
+#[test]
+fn columns_that_are_not_prepared_at_once() {
+    for layout in LAYOUTS {
+        let beyond = 16_384 + layout.column_multiple();
+        for (rows, cols, tokens) in [
+            (12, beyond, 1),
+            (12, 16_640, 9),
+            (300, 16_640, 1),
+            (268, 16_640, 3),
+            (20, 32_768, 2),
+            (8, 40_960, 1),
+            (12, 40_960, 5),
+        ] {
+            Case::new(layout, [rows, cols, tokens], None, None).check();
+        }
+    }
+}
+
 #[test]
 fn no_sum_is_too_narrow() {
     for layout in LAYOUTS {

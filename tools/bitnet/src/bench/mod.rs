@@ -15,13 +15,13 @@ use anyhow::{Context, Result, bail, ensure};
 use bitnet_edge_core::Model;
 use bitnet_edge_kernels::Kernels;
 use bitnet_edge_std::physical_cores;
-use bitnet_pack::cli::ImportArgs;
+use bitnet_pack::cli::{HOST_BATCH, ImportArgs};
 use bitnet_pack::output::Destination;
 use bitnet_pack::report::say;
 use bitnet_pack::source::{self, Source};
 use clap::Args;
 
-use crate::engine::{BATCH, BackendArgs};
+use crate::engine::BackendArgs;
 use engine::Setup;
 use machine::Bus;
 use report::{Load, Memory, Report, Run};
@@ -48,7 +48,7 @@ pub(crate) struct BenchArgs {
     #[arg(short, long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repetitions: u32,
     /// Tokens of a prompt that go through the model together
-    #[arg(long, value_name = "N", default_value_t = BATCH, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, value_name = "N", default_value_t = HOST_BATCH, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
     #[command(flatten)]
     backend: BackendArgs,

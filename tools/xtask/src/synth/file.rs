@@ -1,9 +1,9 @@
 //! Writes a GGUF file from its beginning to its end, without having its tensors in memory.
 
 use anyhow::{Context as _, Result, ensure};
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use bitnet_pack::output::{Destination, Partial};
+use std::io::Write;
+use std::path::Path;
 
 const ALIGNMENT: u64 = 32;
 
@@ -74,13 +74,10 @@ pub(super) struct TensorInfo<'a> {
     pub(super) bytes: u64,
 }
 
-/// A file in the making: it has another name until it is whole.
+/// A file in the making, which has no name until it is whole.
 pub(super) struct Output {
-    path: PathBuf,
-    partial: PathBuf,
-    file: BufWriter<File>,
-    /// Bytes so far, and where the data of each tensor begin and end.
-    at: u64,
+    file: Partial,
+    /// Where the data of each tensor begin and end.
     places: Vec<(u64, u64)>,
     next: usize,
 }
@@ -105,13 +102,10 @@ impl Output {
         }
         let base = (head.len() as u64).next_multiple_of(ALIGNMENT);
         places.iter_mut().for_each(|(from, to)| (*from, *to) = (*from + base, *to + base));
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        let file = File::create(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
-        let file = BufWriter::with_capacity(1 << 20, file);
-        let mut output = Self { path: path.to_owned(), partial, file, at: 0, places, next: 0 };
-        output.write_all(&head)?;
+        // It is made of nothing that could be written over.
+        let file = Destination::new(path, Path::new(""))?.begin()?;
+        let mut output = Self { file, places, next: 0 };
+        output.file.append(&head)?;
         Ok(output)
     }
 
@@ -119,43 +113,37 @@ impl Output {
     pub(super) fn tensor(&mut self) -> Result<&mut dyn Write> {
         self.end_tensor()?;
         let (from, _) = *self.places.get(self.next).context("a tensor that was not described")?;
-        let padding = usize::try_from(from - self.at)?;
-        self.write_all(&vec![0; padding])?;
+        let padding = usize::try_from(from - self.file.len())?;
+        self.file.append(&vec![0; padding])?;
         self.next += 1;
         Ok(self)
     }
 
     fn end_tensor(&self) -> Result<()> {
         let end = self.next.checked_sub(1).and_then(|last| self.places.get(last)).map(|place| place.1);
-        ensure!(end.is_none_or(|end| end == self.at), "a tensor's data have another length than it states");
+        ensure!(
+            end.is_none_or(|end| end == self.file.len()),
+            "a tensor's data have another length than it states"
+        );
         Ok(())
     }
 
     /// Gives the file its name; returns its bytes.
-    pub(super) fn finish(mut self) -> Result<u64> {
+    pub(super) fn finish(self) -> Result<u64> {
         self.end_tensor()?;
-        self.flush()?;
-        fs::rename(&self.partial, &self.path)
-            .with_context(|| format!("cannot write {}", self.path.display()))?;
-        Ok(self.at)
+        let bytes = self.file.len();
+        self.file.finish()?;
+        Ok(bytes)
     }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let count = self.file.write(bytes)?;
-        self.at += count as u64;
-        Ok(count)
+        self.file.append(bytes).map_err(std::io::Error::other)?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        // Gone already if the file is whole; of an incomplete one nothing is left.
-        let _ = fs::remove_file(&self.partial);
+        Ok(())
     }
 }
