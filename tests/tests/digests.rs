@@ -80,7 +80,7 @@ fn differences(name: &str, image: &[u8]) -> Vec<String> {
         for threads in 1..=3 {
             let pool = Pool::new(threads).unwrap().with_limits(0, 1);
             for Expected { kv: cache, tokens, digest: expected, .. } in &expected {
-                let batch = [1, 7, *tokens][threads - 1];
+                let batch = [1, 3, *tokens][threads - 1];
                 let found = digest(image, kv(cache), *tokens, host, &pool, batch);
                 if found != *expected {
                     let backend = host.name();

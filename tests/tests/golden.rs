@@ -1,7 +1,8 @@
 //! Our logits against those of other engines, on the golden tokens.
 
+use bitnet_edge_core::model::{InPlace, OneThread};
 use bitnet_edge_core::{Cpu, MemoryPlan, Model, PlanOptions, Session};
-use bitnet_edge_std::Arena;
+use bitnet_edge_std::{Arena, Host, Tiers};
 use bitnet_edge_tests::files;
 use bitnet_edge_tests::golden::{Distances, Golden};
 use bitnet_pack::convert::{Options, convert};
@@ -12,7 +13,8 @@ fn check(model: &str, golden: &str, median: f64, max: f64) {
     let model = Model::new_checked(image.as_slice()).unwrap();
     let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config())).unwrap();
     let mut arena = Arena::new(plan.bytes());
-    let cpu = Cpu::scalar(&model, &plan, arena.lines()).unwrap();
+    // All backends have the bits of the definition: the fastest will do.
+    let cpu = Cpu::new(&model, &plan, arena.lines(), Host::best(), OneThread, InPlace).unwrap();
     let mut session = Session::new(&model, &plan, cpu).unwrap();
     let golden: Golden = files::read_json(format!("tests/data/golden/{golden}"));
     let d = Distances::of(&golden, &mut session, max / 100.0);

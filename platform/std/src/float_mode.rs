@@ -19,11 +19,10 @@ pub fn keeps_subnormals() -> bool {
     (smallest + smallest).to_bits() == 2 && (smallest_normal * black_box(0.5)).to_bits() == 1 << 22
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use super::*;
 
-    #[cfg(target_arch = "x86_64")]
     #[test]
     fn a_thread_that_flushes_is_found() {
         // Bits 15 and 6 of MXCSR: flush results, take operands for zero.

@@ -1,12 +1,16 @@
 //! What a model runs on: backend, threads, memory.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use bitnet_edge_core::model::InPlace;
 use bitnet_edge_core::{Cpu, MemoryPlan, Model};
 use bitnet_edge_kernels::Kernels;
 use bitnet_edge_std::{Arena, Host, Pool, Selection, Tiers, physical_cores};
-use bitnet_pack::report::advised;
+use bitnet_pack::report::{advised, say};
 use clap::Args;
+
+use crate::jetson;
 
 /// The backend of every session here.
 pub(crate) type HostCpu<'a> = Cpu<'a, Host, &'a Pool>;
@@ -24,6 +28,9 @@ pub(crate) struct BackendArgs {
 impl BackendArgs {
     /// The backend that is asked for, and why it is this one.
     pub(crate) fn select(&self) -> Result<Selection> {
+        if let Some(note) = jetson::note(Path::new("/")) {
+            say(note);
+        }
         Host::select(self.backend.as_deref()).context("--backend (or BITNET_BACKEND)")
     }
 }

@@ -4,6 +4,7 @@
 
 mod bench;
 mod engine;
+mod jetson;
 mod run;
 mod stats;
 

@@ -62,6 +62,13 @@ fn the_story_is_the_same_everywhere() {
 }
 
 #[test]
+fn the_story_is_the_readmes() {
+    let readme = String::from_utf8(files::read("README.md")).unwrap();
+    let shown = readme.split_once(&format!("run \"{PROMPT}\"\n")).unwrap().1.split_once("\n…").unwrap().0;
+    assert!(shown.lines().count() == 2 && SEED_1.starts_with(shown), "{shown}");
+}
+
+#[test]
 fn backends_and_threads_change_nothing() {
     for host in Host::available() {
         for threads in ["1", "2", "5"] {

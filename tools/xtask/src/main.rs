@@ -1,14 +1,15 @@
 //! Developer tasks: `cargo xtask --help`.
 
+mod arm;
 mod boards;
 mod command;
 mod compare;
+mod deb;
 mod fetch;
 mod fuzz;
 mod instructions;
 mod no_panic;
 mod paths;
-#[allow(dead_code, reason = "the first stage under emulation uses it")]
 mod qemu;
 mod stages;
 mod synth;
@@ -36,6 +37,8 @@ enum Task {
     NoPanic(no_panic::Args),
     /// Count the instructions of the operations, and compare them with what is recorded
     Instructions(instructions::Args),
+    /// Make a Debian package of the programs
+    Deb(deb::Args),
     /// Build a board's firmware, start it in QEMU, and give it a prompt
     Simulate(boards::Args),
     /// Make what a board starts from: the folder for an SD card
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Fuzz(args) => fuzz::run(&args),
         Task::NoPanic(args) => no_panic::run(&args),
         Task::Instructions(args) => instructions::run(&args),
+        Task::Deb(args) => deb::run(&args),
         Task::Board(args) => boards::card::run(&args),
         Task::Simulate(args) => boards::simulate(&args),
         Task::Synth(args) => synth::run(&args),

@@ -41,6 +41,11 @@ const STAGES: &[Stage] = &[
         about: "tests against other engines, on models and vocabularies that `cargo xtask fetch` obtains",
         run: fetched,
     },
+    Stage {
+        name: "arm",
+        about: "the workspace's tests as 64-bit ARM programs under emulated processors, and the Debian package",
+        run: arm,
+    },
     Stage { name: "bare-metal", about: "core and kernels build for the board targets", run: bare_metal },
     Stage {
         name: "no-panic",
@@ -199,6 +204,10 @@ fn fetched(args: &Args) -> Result<()> {
     }
     // The measured distances from other engines are part of the output.
     run_command(tests.args(["-p", "bitnet-edge-tests", "--features", "fetched", "--", "--show-output"]))
+}
+
+fn arm(_: &Args) -> Result<()> {
+    crate::arm::run()
 }
 
 fn bare_metal(_: &Args) -> Result<()> {

@@ -3,6 +3,8 @@
 //! The ordinary one is rustup's. On a machine that reaches package registries only, as CI does, Debian's compiler serves: it
 //! comes with the sources of the standard library, from which `core` is built once and kept in the user's cache.
 
+pub(crate) mod linux;
+
 use crate::command::{self, Missing, output, run};
 use crate::paths;
 use anyhow::{Context as _, Result, bail};

@@ -17,8 +17,11 @@ const REPETITIONS: usize = 5;
 pub(super) fn describe() -> Machine {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    // ARM's processors have numbers there; its boards have names.
+    let board = fs::read_to_string("/proc/device-tree/model").ok();
+    let name = name.map(|(_, name)| name).or(board.as_deref()).map(|name| name.trim_matches(['\0', ' ']));
     Machine {
-        processor: name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned()),
+        processor: name.unwrap_or(std::env::consts::ARCH).to_owned(),
         processors: std::thread::available_parallelism().map_or(1, usize::from),
         os: std::env::consts::OS.to_owned(),
     }

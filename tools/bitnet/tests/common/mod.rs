@@ -7,9 +7,13 @@ use std::process::{Command, Output};
 
 use bitnet_pack::convert::{Options, convert};
 
-/// The program, to be given arguments.
+/// The program, to be given arguments. Where it is compiled for another machine, `BITNET_EDGE_RUNNER` says what runs it.
 pub(crate) fn bitnet() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_bitnet"))
+    let runner = std::env::var("BITNET_EDGE_RUNNER").unwrap_or_default();
+    let mut words = runner.split_whitespace().chain([env!("CARGO_BIN_EXE_bitnet")]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words);
+    command
 }
 
 /// `bitnet run` with these arguments.

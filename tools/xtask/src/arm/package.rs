@@ -1,0 +1,58 @@
+//! The Debian package for 64-bit ARM: made, listed, unpacked, and run.
+
+use crate::command::{output, run};
+use crate::deb;
+use crate::paths;
+use crate::toolchain::linux::{AARCH64, Compiler};
+use anyhow::{Context as _, Result, bail};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// What must be in it.
+const FILES: [&str; 6] = [
+    "usr/bin/bitnet",
+    "usr/bin/bitnet-pack",
+    "usr/share/doc/bitnet-edge/copyright",
+    "usr/share/doc/bitnet-edge/LICENSE-MIT",
+    "usr/share/doc/bitnet-edge/LICENSE-APACHE",
+    "usr/share/doc/bitnet-edge/README.md",
+];
+
+/// Makes and checks the package.
+pub(super) fn check(compiler: &Compiler) -> Result<()> {
+    let package = deb::for_arm(compiler)?;
+    print!("{}", output(Command::new("dpkg-deb").arg("--info").arg(&package))?);
+    print!("{}", output(Command::new("dpkg-deb").arg("--contents").arg(&package))?);
+    let field = |name| output(Command::new("dpkg-deb").arg("--field").arg(&package).arg(name));
+    let fields = [field("Package")?, field("Architecture")?, field("Version")?];
+    let fields = fields.each_ref().map(|field| field.trim_end());
+    if fields != ["bitnet-edge", AARCH64.architecture, concat!(env!("CARGO_PKG_VERSION"), "-1")] {
+        bail!("{} says that it is {fields:?}", package.display());
+    }
+    let root = paths::target().join("debian/unpacked");
+    if root.exists() {
+        fs::remove_dir_all(&root)?;
+    }
+    run(Command::new("dpkg-deb").arg("--extract").args([&package, &root]))?;
+    for file in FILES {
+        let size = fs::metadata(root.join(file)).map_or(0, |file| file.len());
+        if size == 0 {
+            bail!("{} has no {file}", package.display());
+        }
+    }
+    story(&root.join("usr/bin/bitnet"))
+}
+
+/// The packaged program tells the story of the README, on the processor that can least.
+fn story(program: &Path) -> Result<()> {
+    let expected = paths::root().join("tools/bitnet/tests/data/story-seed-1.txt");
+    let expected = fs::read_to_string(&expected).with_context(|| expected.display().to_string())?;
+    let mut bitnet = super::emulator("cortex-a53");
+    let told = output(bitnet.arg(program).args(["run", "once upon a time"]))?;
+    if told != expected {
+        bail!("the packaged program tells another story:\n{told}");
+    }
+    println!("the packaged program tells the story on cortex-a53");
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! `cargo xtask deb`: a Debian package of the programs, by Debian's own `dpkg-deb`.
+
+use crate::command::{self, Missing, cargo, output, run as run_command};
+use crate::paths;
+use crate::toolchain::linux::{AARCH64, Compiler};
+use anyhow::{Context as _, Result, bail};
+use object::{Architecture, Object as _, ObjectSection as _};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Package for this target instead of the machine's own: aarch64-unknown-linux-gnu
+    #[arg(long, value_name = "TARGET", value_parser = [AARCH64.target])]
+    target: Option<String>,
+}
+
+const NAME: &str = "bitnet-edge";
+const PROGRAMS: [&str; 2] = ["bitnet", "bitnet-pack"];
+
+/// Files of the repository that come along, and what they are called below `usr/share/doc/bitnet-edge`.
+const DOCUMENTS: [(&str, &str); 6] = [
+    ("README.md", "README.md"),
+    ("CHANGELOG.md", "CHANGELOG.md"),
+    ("THIRD_PARTY.md", "THIRD_PARTY.md"),
+    ("LICENSE-MIT", "LICENSE-MIT"),
+    ("LICENSE-APACHE", "LICENSE-APACHE"),
+    ("models/tinystories-micro/MODEL_CARD.md", "tinystories-micro.md"),
+];
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let package = if args.target.is_some() { for_arm(&AARCH64.compiler()?)? } else { for_this_machine()? };
+    println!("{0}\nnext: sudo dpkg -i {0}", package.display());
+    Ok(())
+}
+
+fn for_this_machine() -> Result<PathBuf> {
+    build(cargo("build"))?;
+    let (architecture, machine) = match std::env::consts::ARCH {
+        "x86_64" => ("amd64", Architecture::X86_64),
+        "aarch64" => ("arm64", Architecture::Aarch64),
+        other => bail!("packages are made for amd64 and arm64, not for {other}"),
+    };
+    package(&paths::target().join("release"), architecture, machine)
+}
+
+/// The package for 64-bit ARM.
+pub(crate) fn for_arm(compiler: &Compiler) -> Result<PathBuf> {
+    build(compiler.cargo("build"))?;
+    let folder = Compiler::folder().join(AARCH64.target).join("release");
+    package(&folder, AARCH64.architecture, Architecture::Aarch64)
+}
+
+fn build(mut cargo: Command) -> Result<()> {
+    let programs = PROGRAMS.iter().flat_map(|program| ["--bin", program]);
+    run_command(cargo.args(["--release", "--config", "profile.release.strip = true"]).args(programs))
+}
+
+/// Lays the files out as they will be installed, and has `dpkg-deb` make a package of them.
+fn package(programs: &Path, architecture: &str, machine: Architecture) -> Result<PathBuf> {
+    if command::find("dpkg-deb").is_none() {
+        bail!(Missing { what: "dpkg-deb".to_owned(), command: "sudo apt-get install dpkg".to_owned() });
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let folder = paths::target().join("debian");
+    let root = folder.join(format!("{NAME}_{version}-1_{architecture}"));
+    if root.exists() {
+        fs::remove_dir_all(&root)?;
+    }
+    let mut needs = Vec::new();
+    for program in PROGRAMS {
+        let from = programs.join(program);
+        needs.push(needed_glibc(&from, machine)?);
+        place(&from, &root.join("usr/bin").join(program), 0o755)?;
+    }
+    let documents = root.join("usr/share/doc").join(NAME);
+    for (from, to) in DOCUMENTS {
+        place(&paths::root().join(from), &documents.join(to), 0o644)?;
+    }
+    write(&documents.join("copyright"), COPYRIGHT)?;
+    let glibc = needs.into_iter().max().context("no programs")?;
+    write(&root.join("DEBIAN/control"), &control(version, architecture, glibc, kibibytes(&root)?))?;
+    let package = root.with_added_extension("deb");
+    run_command(Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).args([&root, &package]))?;
+    Ok(package)
+}
+
+fn place(from: &Path, to: &Path, mode: u32) -> Result<()> {
+    fs::create_dir_all(to.parent().context("a file without a folder")?)?;
+    fs::copy(from, to).with_context(|| format!("cannot copy {}", from.display()))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(mode))?;
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::create_dir_all(path.parent().context("a file without a folder")?)?;
+    fs::write(path, text)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644))?;
+    Ok(())
+}
+
+/// The version of the C library that a program needs: the largest of its symbols' versions.
+fn needed_glibc(program: &Path, machine: Architecture) -> Result<(u32, u32)> {
+    let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let file = object::File::parse(&*bytes).with_context(|| format!("cannot read {}", program.display()))?;
+    if file.architecture() != machine {
+        bail!("{} is a program for {:?}, not for {machine:?}", program.display(), file.architecture());
+    }
+    let names =
+        file.section_by_name(".dynstr").context("a program without dynamic symbols")?.data()?.to_vec();
+    let versions = names.split(|&byte| byte == 0).filter_map(|name| {
+        let (major, minor) = std::str::from_utf8(name).ok()?.strip_prefix("GLIBC_")?.split_once('.')?;
+        Some((major.parse().ok()?, minor.split('.').next()?.parse().ok()?))
+    });
+    versions.max().with_context(|| format!("{} names no version of the C library", program.display()))
+}
+
+/// What the files take when installed.
+fn kibibytes(root: &Path) -> Result<u64> {
+    let sizes = output(Command::new("du").args(["-sk", "--apparent-size"]).arg(root))?;
+    let number = sizes.split_whitespace().next().and_then(|number| number.parse().ok());
+    number.with_context(|| format!("du printed {sizes:?}"))
+}
+
+fn control(version: &str, architecture: &str, (major, minor): (u32, u32), kibibytes: u64) -> String {
+    format!(
+        "Package: {NAME}\nVersion: {version}-1\nArchitecture: {architecture}\nSection: science\nPriority: optional\n\
+         Maintainer: The bitnet-edge contributors\nInstalled-Size: {kibibytes}\nDepends: libc6 (>= {major}.{minor}), libgcc-s1\n\
+         Homepage: {}\nDescription: runs BitNet b1.58 and other GGUF language models\n {}\n",
+        env!("CARGO_PKG_REPOSITORY"),
+        DESCRIPTION.join("\n ")
+    )
+}
+
+const DESCRIPTION: [&str; 5] = [
+    "A program that runs ternary and other block-quantized language models on the",
+    "CPU: bitnet. It picks the kernels for the processor when it starts, and gives",
+    "the same logits, bit for bit, with all of them. It carries a small story model.",
+    "bitnet-pack converts models to flash images, which are executed in place,",
+    "inspects and verifies them.",
+];
+
+const COPYRIGHT: &str = "\
+Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+Upstream-Name: bitnet-edge
+
+Files: *
+Copyright: The bitnet-edge contributors
+License: Expat or Apache-2.0
+Comment: The texts are LICENSE-MIT and LICENSE-APACHE beside this file. THIRD_PARTY.md
+ lists data of others; tinystories-micro.md describes the model in bitnet.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_files_have_what_dpkg_asks_for() {
+        let control = control("1.2.3", "arm64", (2, 34), 4096);
+        for line in [
+            "Package: bitnet-edge",
+            "Version: 1.2.3-1",
+            "Architecture: arm64",
+            "Installed-Size: 4096",
+            "Depends: libc6 (>= 2.34), libgcc-s1",
+            " inspects and verifies them.",
+        ] {
+            assert!(control.lines().any(|found| found == line), "{control}");
+        }
+        assert!(control.ends_with('\n') && !control.contains("\n\n"), "{control}");
+    }
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        let this = std::env::current_exe().unwrap();
+        let machine = object::File::parse(&*fs::read(&this).unwrap()).unwrap().architecture();
+        assert!(needed_glibc(&this, machine).unwrap() >= (2, 2));
+        assert!(needed_glibc(&this, Architecture::Avr).unwrap_err().to_string().contains("Avr"));
+    }
+}
