@@ -12,7 +12,9 @@ fn main() {
     println!("cargo::rerun-if-changed={}", script.display());
     println!("cargo::rerun-if-env-changed=BITNET_EDGE_IMAGE");
     let Ok(image) = env::var("BITNET_EDGE_IMAGE") else {
-        println!("cargo::error=BITNET_EDGE_IMAGE names no flash image; `cargo xtask simulate virt-aarch64` sets it");
+        println!(
+            "cargo::error=BITNET_EDGE_IMAGE names no flash image; `cargo xtask simulate virt-aarch64` sets it"
+        );
         return;
     };
     println!("cargo::rerun-if-changed={image}");

@@ -146,3 +146,15 @@ fn the_readme_shows_the_example_of_the_front_page() {
     assert_eq!(first_example(&text("README.md"), "## On a device", ""), shown);
     assert!(shown.len() > 30, "{shown:?}");
 }
+
+/// What the guide shows is the board's real code.
+#[test]
+fn the_porting_guide_shows_a_whole_board() {
+    let text = |path| String::from_utf8(files::read(path)).unwrap();
+    let board = text("boards/virt-aarch64/src/main.rs");
+    assert_eq!(
+        first_example(&text("docs/porting-a-board.md"), "## AArch64", ""),
+        board.lines().collect::<Vec<_>>()
+    );
+    assert!(board.contains("fn main("));
+}

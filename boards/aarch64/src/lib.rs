@@ -10,14 +10,17 @@
 //!          _secondary      -> CREW.join()                  each other core
 //! ```
 //!
-//! The part that needs no such processor ([`Map`], [`memory`], [`tree`]) builds and is tested on any host.
+//! The part that needs no such processor ([`Map`], [`memory`], [`tree`], [`atags`]) builds and is tested on any host.
 #![cfg_attr(target_os = "none", no_std)]
 #![deny(missing_docs)]
 
+pub mod atags;
+mod backends;
 mod map;
 pub mod memory;
 pub mod tree;
 
+pub use backends::backends;
 pub use map::{Kind, Map};
 
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]

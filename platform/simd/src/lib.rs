@@ -35,9 +35,12 @@ pub(crate) const GROUP_TILES: usize = 4;
 /// Their rows.
 pub(crate) const GROUP_ROWS: usize = GROUP_TILES * TILE_ROWS;
 
-/// Row tiles in `w`.
+/// Row tiles of `row_tile` bytes in `w`.
+///
+/// # Errors
+/// [`Error::Operand`] if they are not whole.
 #[inline]
-pub(crate) fn whole_tiles(w: &[u8], row_tile: usize) -> Result<usize, Error> {
+pub fn whole_tiles(w: &[u8], row_tile: usize) -> Result<usize, Error> {
     if row_tile == 0 || !w.len().is_multiple_of(row_tile) {
         return Err(Error::Operand("weights are not whole row tiles"));
     }
@@ -46,7 +49,8 @@ pub(crate) fn whole_tiles(w: &[u8], row_tile: usize) -> Result<usize, Error> {
 
 /// Of `rest` tokens, how many to take next so that blocks of at most `most` are of nearly the same size.
 #[inline(always)]
-pub(crate) fn balanced(rest: usize, most: usize) -> usize {
+#[must_use]
+pub fn balanced(rest: usize, most: usize) -> usize {
     rest.div_ceil(rest.div_ceil(most))
 }
 

@@ -1,8 +1,6 @@
-//! Products of bytes: by one instruction that adds four of them to 32 bits, or by one that adds two in 16 bits.
+//! Products of bytes, which is where instruction sets differ most.
 //!
 //! Activations are never -128 (`docs/arithmetic.md`, section 5), on which the bounds rest.
-
-use bitnet_edge_kernels::tile::TILE_ROWS;
 
 use crate::vector::Vector;
 
@@ -50,44 +48,4 @@ pub trait Products<S: Vector> {
     unsafe fn wide_scales(scales: S::V, pair: usize) -> Self::Pair;
     /// Adds to `sums` the products of two sub-blocks of 32 columns, with codes of at most 31.
     unsafe fn wide_sub_blocks(sums: S::V, u: [S::V; 4], q: [S::V; 4], scales: Self::Pair) -> S::V;
-}
-
-/// The bytes of eight scales as eight words, for each pair: `PER` words of each sub-block in turn, from `FIRST` on.
-pub const fn wide_order<const FIRST: usize, const PER: usize>() -> [[u8; 16]; 4] {
-    // Bit 7: zero.
-    let mut order = [[0x80; 16]; 4];
-    let mut i = 0;
-    while i < 8 * 4 {
-        let (pair, word) = (i / 8, i % 8);
-        order[pair][2 * word] = (2 * pair + FIRST + word / PER) as u8;
-        i += 1;
-    }
-    order
-}
-
-/// For each row of a tile, the bytes of `[2 sub-blocks][4 rows]` of scales in the upper halves of eight words: `PER` words of
-/// each sub-block in turn, from `FIRST` on.
-pub const fn scale_order<const FIRST: usize, const PER: usize>() -> [[u8; 16]; TILE_ROWS] {
-    // Bit 7: zero.
-    let mut order = [[0x80; 16]; TILE_ROWS];
-    let mut i = 0;
-    while i < 8 * TILE_ROWS {
-        let (row, word) = (i / 8, i % 8);
-        order[row][2 * word + 1] = ((FIRST + word / PER) * TILE_ROWS + row) as u8;
-        i += 1;
-    }
-    order
-}
-
-/// Of the eight bytes at `p`, for the rows of vector `v` of a row tile, the words that `order` names for each row.
-///
-/// # Safety
-/// The features of `S` are there; `p` has eight bytes; a row tile has a vector `v`.
-#[inline(always)]
-pub unsafe fn ordered<S: Vector>(p: *const u8, order: &[[u8; 16]; TILE_ROWS], v: usize) -> S::V {
-    // SAFETY: the rows of vector `v` are within the row tile's; `p` has eight bytes.
-    unsafe {
-        let order = S::load(order.as_ptr().add(v * S::LANES).cast());
-        S::sar16(S::shuffle8(S::spread8(p), order), 8)
-    }
 }

@@ -1,6 +1,6 @@
 //! `matmul_q4r4_i8g32` and `matmul_q4m4_i8g32`: `Q4_0` and `Q4_1`.
 
-use bitnet_edge_kernels::tile::{PANEL_COLUMNS, TILE_ROWS, q4r4};
+use bitnet_edge_kernels::tile::{PANEL_COLUMNS, q4r4};
 
 use crate::blocks::{Blocks, Tokens, halves, prefetch};
 use crate::products::Products;
@@ -22,7 +22,7 @@ impl<const MINIMA: bool> Blocks for Q4<MINIMA> {
     #[inline(always)]
     fn tokens<S: Vector>() -> usize {
         // With sixteen registers, more would have to be kept in memory.
-        if MINIMA && S::LANES < TILE_ROWS { 2 } else { S::BLOCK_TOKENS }
+        if MINIMA && S::REGISTERS < 32 { 2 } else { S::BLOCK_TOKENS }
     }
     fn room() -> Quads {
         Quads::uninit()

@@ -1,6 +1,6 @@
 //! `matmul_q8r4_i8g32`: `Q8_0`.
 
-use bitnet_edge_kernels::tile::{PANEL_COLUMNS, TILE_ROWS, q8r4};
+use bitnet_edge_kernels::tile::{PANEL_COLUMNS, q8r4};
 
 use crate::blocks::{Blocks, Tokens, halves};
 use crate::products::Products;
@@ -23,7 +23,7 @@ impl Blocks for Q8 {
     #[inline(always)]
     fn tokens<S: Vector>() -> usize {
         // With sixteen registers, more would have to be kept in memory.
-        if S::LANES < TILE_ROWS { 2 } else { S::BLOCK_TOKENS }
+        if S::REGISTERS < 32 { 2 } else { S::BLOCK_TOKENS }
     }
     fn room() -> Quads {
         Quads::uninit()

@@ -116,9 +116,58 @@ macro_rules! float_methods {
 }
 
 /// The integer products of a tier: `$vector` with the register blocks of its instruction set, of `$block` vectors for many tokens
-/// of the ternary layout; `$tile` are a row tile.
+/// of the ternary layout; `$tile` are a row tile. With `$tables`, vectors
+/// ([`Tables`](crate::t2r4::Tables)), very many tokens of the ternary layout and `$rows` rows take tables of sums; `$with_tables`
+/// calls a function with their memory ([`Scratch`](crate::t2r4::Scratch)).
 #[macro_export]
 macro_rules! product_methods {
+    ($features:literal, $vector:ty, $block:literal, $tile:literal, $tables:ty, $rows:expr, $with_tables:path) => {
+        #[inline]
+        fn matmul_t2r4_i8t<R: Results>(
+            &self,
+            w: &[u8],
+            tokens: usize,
+            acts: &Int8Acts<'_>,
+            scale: TernaryScale<'_>,
+            out: &mut R,
+        ) -> Result<(), Error> {
+            #[target_feature(enable = $features)]
+            fn featured<R: Results>(
+                w: &[u8],
+                tokens: usize,
+                acts: &Int8Acts<'_>,
+                scale: TernaryScale<'_>,
+                out: &mut R,
+            ) -> Result<(), Error> {
+                // SAFETY: this function has the features of the vectors.
+                unsafe { $crate::t2r4::matmul::<$vector, $block, $tile, R>(w, tokens, acts, scale, out) }
+            }
+            #[target_feature(enable = $features)]
+            fn by_tables(
+                w: &[u8],
+                tokens: usize,
+                acts: &Int8Acts<'_>,
+                scale: TernaryScale<'_>,
+                scratch: &mut $crate::t2r4::Scratch,
+                out: &mut $crate::AnyResults<'_>,
+            ) -> Result<(), Error> {
+                // SAFETY: as above.
+                unsafe {
+                    $crate::t2r4::matmul_by_tables::<$tables, $vector, $block, _>(
+                        w, tokens, acts, scale, scratch, out)
+                }
+            }
+            // SAFETY: the features are there, for a token of the tier exists (see `token`).
+            unsafe {
+                if $crate::t2r4::takes_tables(w, tokens, acts, $rows) {
+                    let out = &mut $crate::AnyResults(out);
+                    return $with_tables(|scratch| by_tables(w, tokens, acts, scale, scratch, out));
+                }
+                featured(w, tokens, acts, scale, out)
+            }
+        }
+        $crate::product_methods! { @all $features, $vector, $tile }
+    };
     ($features:literal, $vector:ty, $block:literal, $tile:literal) => {
         $crate::with_features! { $features:
             fn matmul_t2r4_i8t<R: Results>(
@@ -130,6 +179,9 @@ macro_rules! product_methods {
                         w, tokens, acts, scale, out)
                 };
         }
+        $crate::product_methods! { @all $features, $vector, $tile }
+    };
+    (@all $features:literal, $vector:ty, $tile:literal) => {
         $crate::product_methods! { @blocks $features, $vector, $tile:
             matmul_q4r4_i8g32: Q4r4,
             matmul_q4m4_i8g32: Q4m4,

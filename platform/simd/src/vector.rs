@@ -18,6 +18,8 @@ pub trait Vector: Sized {
 
     /// Rows in a vector.
     const LANES: usize;
+    /// Vector registers of the processor.
+    const REGISTERS: usize;
     /// Most tokens of a register block of `t2r4`.
     const TOKENS: usize;
     /// Most tokens for which `t2r4` goes through one row tile at a time.
@@ -39,8 +41,6 @@ pub trait Vector: Sized {
     unsafe fn load(p: *const u8) -> Self::V;
     /// The sixteen bytes at `p` in every lane.
     unsafe fn spread(p: *const u8) -> Self::V;
-    /// The eight bytes at `p`, twice in every lane.
-    unsafe fn spread8(p: *const u8) -> Self::V;
     unsafe fn splat8(x: u8) -> Self::V;
     unsafe fn splat16(x: i16) -> Self::V;
     /// Element `i` of lane `l` goes to `p[i * LANES + l]`.
@@ -51,7 +51,6 @@ pub trait Vector: Sized {
     unsafe fn half32(a: Self::V) -> Self::V;
 
     unsafe fn and(a: Self::V, b: Self::V) -> Self::V;
-    unsafe fn xor(a: Self::V, b: Self::V) -> Self::V;
     /// `a | b & c`
     unsafe fn or_and(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// Bytes in the order of `order`; zero where its bit 7 is set.
@@ -59,19 +58,13 @@ pub trait Vector: Sized {
     unsafe fn shr16(a: Self::V, n: i32) -> Self::V;
     unsafe fn shl16(a: Self::V, n: i32) -> Self::V;
     /// Shifts copies of the sign in.
-    unsafe fn sar16(a: Self::V, n: i32) -> Self::V;
-    /// Shifts copies of the sign in.
     unsafe fn sar32(a: Self::V, n: i32) -> Self::V;
     unsafe fn add16(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub16(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn add32(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub32(a: Self::V, b: Self::V) -> Self::V;
-    /// Sums of two products of unsigned bytes of `u` and signed ones of `s`, as i16, in which they must fit.
-    unsafe fn maddubs(u: Self::V, s: Self::V) -> Self::V;
     /// Sums of two products of i16.
     unsafe fn madd(a: Self::V, b: Self::V) -> Self::V;
-    /// Elements of `a` as i16, in which they must fit, then those of `b`.
-    unsafe fn pack32(a: Self::V, b: Self::V) -> Self::V;
     /// `a[0], b[0], a[1], b[1]` and `a[2], b[2], a[3], b[3]` of 32-bit elements.
     unsafe fn zip32(a: Self::V, b: Self::V) -> [Self::V; 2];
     /// `a[0], b[0]` and `a[1], b[1]` of 64-bit elements.

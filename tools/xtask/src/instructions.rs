@@ -1,7 +1,8 @@
-//! `cargo xtask instructions`: how many instructions the operations take, as callgrind counts them, against what is recorded.
+//! `cargo xtask instructions`: how many instructions the operations take, against what is recorded: on x86-64 as callgrind
+//! counts them, on `AArch64` as QEMU does (`boards/instructions.rs`).
 
 use crate::command::{self, Missing, Unsupported, cargo, output, run as run_command};
-use crate::paths;
+use crate::{boards, paths};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,14 +16,26 @@ pub(crate) struct Args {
     /// Count only operations whose name contains this
     #[arg(long, value_name = "TEXT", default_value = "", conflicts_with = "record")]
     pub(crate) only: String,
+    /// Count only the products on 64-bit ARM, in QEMU
+    #[arg(long)]
+    pub(crate) arm: bool,
 }
 
 /// More instructions than recorded, in percent, that are still the same.
-const TOLERANCE: f64 = 2.0;
+pub(crate) const TOLERANCE: f64 = 2.0;
 /// The key that says what compiled the recorded counts: other compilers give others.
 const COMPILER: &str = "rustc";
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    // Each needs something else of the machine: what one cannot have does not stop the other.
+    let arm = boards::count_instructions(args.record, &args.only);
+    if args.arm || arm.as_ref().is_err_and(|error| !error.is::<Unsupported>()) {
+        return arm;
+    }
+    count_on_x86(args).and(arm)
+}
+
+fn count_on_x86(args: &Args) -> Result<()> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         bail!(Unsupported("the recorded counts are those of x86-64 Linux".to_owned()));
     }
@@ -129,7 +142,7 @@ fn count(program: &Path, name: &str) -> Result<u64> {
 }
 
 /// The value in the line `key = value` or `"key" = "value"`.
-fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+pub(crate) fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let lines = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
     let plain = |text: &'a str| text.trim().trim_matches('"');
     lines

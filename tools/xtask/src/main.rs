@@ -1,5 +1,6 @@
 //! Developer tasks: `cargo xtask --help`.
 
+mod boards;
 mod command;
 mod compare;
 mod fetch;
@@ -7,6 +8,8 @@ mod fuzz;
 mod instructions;
 mod no_panic;
 mod paths;
+#[allow(dead_code, reason = "the first stage under emulation uses it")]
+mod qemu;
 mod stages;
 mod synth;
 mod toolchain;
@@ -33,6 +36,10 @@ enum Task {
     NoPanic(no_panic::Args),
     /// Count the instructions of the operations, and compare them with what is recorded
     Instructions(instructions::Args),
+    /// Build a board's firmware, start it in QEMU, and give it a prompt
+    Simulate(boards::Args),
+    /// Make what a board starts from: the folder for an SD card
+    Board(boards::card::Args),
     /// Write a model of a real shape with random ternary weights, that llama.cpp loads as well
     Synth(synth::Args),
     /// Measure llama.cpp and bitnet on the same file, in turns
@@ -46,6 +53,8 @@ fn main() -> ExitCode {
         Task::Fuzz(args) => fuzz::run(&args),
         Task::NoPanic(args) => no_panic::run(&args),
         Task::Instructions(args) => instructions::run(&args),
+        Task::Board(args) => boards::card::run(&args),
+        Task::Simulate(args) => boards::simulate(&args),
         Task::Synth(args) => synth::run(&args),
         Task::Compare(args) => compare::run(&args),
     };

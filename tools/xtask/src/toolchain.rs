@@ -52,19 +52,39 @@ impl Toolchain {
         Ok(Self::Debian { sysroot })
     }
 
+    /// The compiler's version, such as `1.96.0`.
+    pub(crate) fn version(&self) -> Result<String> {
+        match self {
+            Self::Active => release("rustc"),
+            Self::Debian { .. } => release(DEBIAN_RUSTC),
+        }
+    }
+
     /// `cargo SUBCOMMAND --release` for one of the targets, in a target folder of its own.
     pub(crate) fn cargo(&self, subcommand: &str, target: &str) -> Command {
+        self.cargo_with(subcommand, target, &[])
+    }
+
+    /// The same with flags for the compiler, in place of those of the environment.
+    pub(crate) fn cargo_with(&self, subcommand: &str, target: &str, flags: &[&str]) -> Command {
+        let mut all = OsString::from(flags.join("\x1f"));
         let mut command = match self {
             Self::Active => command::cargo(subcommand),
             Self::Debian { sysroot } => {
                 let mut command = debian_cargo(subcommand);
                 let linker = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
-                let mut flags = OsString::from("--sysroot\x1f");
-                flags.push(sysroot);
-                command.env(linker, "ld.lld-19").env("CARGO_ENCODED_RUSTFLAGS", flags);
+                if !all.is_empty() {
+                    all.push("\x1f");
+                }
+                all.push("--sysroot\x1f");
+                all.push(sysroot);
+                command.env(linker, "ld.lld-19");
                 command
             }
         };
+        if !all.is_empty() {
+            command.env("CARGO_ENCODED_RUSTFLAGS", all);
+        }
         command
             .args(["--release", "--target", target, "--target-dir"])
             .arg(paths::target().join("bare-metal"));

@@ -3,7 +3,8 @@
 // The first 64 bytes are the header of a Linux Image, so that loaders give it a device tree and an initrd.
 
 .equ STACK, 0x100000            // bytes of a core's stacks, as link.x counts them
-.equ EXCEPTION_STACK, 0x4000    // of which so many are for exceptions
+.equ EXCEPTION_STACK, 0x4000    // of which so many, the highest, are for exceptions
+.equ GUARD, 0x10000             // and so many, the lowest, are not mapped
 
 .section .text.boot, "ax"
 .global _start
@@ -35,6 +36,7 @@ first:
     dmb     sy
     dc      ivac, x10
     dsb     sy
+    bl      guard_stacks
     bl      set_up
     adrp    x9, __bss_start
     add     x9, x9, :lo12:__bss_start
@@ -89,6 +91,36 @@ enter_el1:
     msr     elr_el2, x30
     eret
 1:  msr     spsel, #0
+    ret
+
+// Maps the stacks by pages, and leaves the lowest of each core out: an overflow is an exception. As above no cache is on.
+guard_stacks:
+    adrp    x9, __stacks_start
+    adrp    x10, __stacks_end
+    adrp    x11, __stack_tables
+    adrp    x12, BOARD_MAP
+    mov     x13, #0x0707        // a page: valid, normal memory, inner shareable, accessed
+    movk    x13, #0x0040, lsl #48 // never executed by programs
+1:  tst     x9, #0x1fffff       // a block begins: its entry is the table
+    b.ne    2f
+    orr     x14, x11, #3
+    lsr     x15, x9, #21
+    add     x15, x12, x15, lsl #3
+    str     x14, [x15]
+    dmb     sy
+    dc      ivac, x15
+2:  and     x14, x9, #(STACK - 1)
+    cmp     x14, #GUARD
+    orr     x14, x9, x13
+    csel    x14, xzr, x14, lo
+    str     x14, [x11]
+    dmb     sy
+    dc      ivac, x11
+    add     x11, x11, #8
+    add     x9, x9, #1, lsl #12
+    cmp     x9, x10
+    b.lo    1b
+    dsb     sy
     ret
 
 // Stacks of core x19, vectors, floating point, MMU and caches. Programs run on SP_EL0, exceptions on SP_EL1: an overflowing

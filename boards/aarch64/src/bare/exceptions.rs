@@ -12,9 +12,21 @@ extern "C" fn bare_exception(vector: u32, syndrome: u64, at: u64, address: u64, 
     let _ = writeln!(
         LastWords,
         "\n*** EXCEPTION on core {core}: {} (ESR {syndrome:#010x})\n*** at {at:#x}, address {address:#x}, stack {stack:#x}",
-        reason(vector, syndrome)
+        if stack_is_full(syndrome, address) { "the stack is full" } else { reason(vector, syndrome) }
     );
     board::board_exit(EXIT_EXCEPTION)
+}
+
+unsafe extern "C" {
+    /// The linker script's symbols around the stacks.
+    static __stacks_start: u8;
+    static __stacks_end: u8;
+}
+
+/// Whether a read or write of this core failed among the stacks, where only their guards are not mapped.
+fn stack_is_full(syndrome: u64, address: u64) -> bool {
+    let stacks = (&raw const __stacks_start as u64)..(&raw const __stacks_end as u64);
+    syndrome >> 26 & 0x3f == 0x25 && stacks.contains(&address)
 }
 
 /// In words: the kind of the vector, and for synchronous exceptions the class of the syndrome (ESR_EL1.EC).

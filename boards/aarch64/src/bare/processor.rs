@@ -70,9 +70,17 @@ impl Name {
     }
 }
 
+impl Name {
+    /// Who designed it, and which of their processors it is (`MIDR_EL1`).
+    #[must_use]
+    pub const fn implementer_and_part(self) -> (u32, u32) {
+        ((self.0 >> 24 & 0xff) as u32, (self.0 >> 4 & 0xfff) as u32)
+    }
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (implementer, part) = (self.0 >> 24 & 0xff, self.0 >> 4 & 0xfff);
+        let (implementer, part) = self.implementer_and_part();
         let name = match (implementer, part) {
             (0x41, 0xd03) => "Cortex-A53",
             (0x41, 0xd04) => "Cortex-A35",
@@ -90,6 +98,27 @@ impl fmt::Display for Name {
         };
         f.write_str(name)
     }
+}
+
+/// Writes what this core's caches have of these bytes to memory, and drops it: for a reader that sees no cache, or behind a
+/// writer that goes past them. The bytes should fill whole lines of 64, for what shares a line with them is dropped as well.
+pub fn clean_and_drop<T: ?Sized>(bytes: &T) {
+    let start = (&raw const *bytes).cast::<u8>() as usize;
+    let end = start + size_of_val(bytes);
+    // SAFETY: orders memory accesses.
+    unsafe { asm!("dsb sy", options(nostack)) };
+    for line in (start & !63..end).step_by(64) {
+        // SAFETY: The line is of memory that the reference keeps mapped; cleaning changes no value.
+        unsafe { asm!("dc civac, {}", in(reg) line, options(nostack)) };
+    }
+    // SAFETY: orders memory accesses.
+    unsafe { asm!("dsb sy", options(nostack)) };
+}
+
+/// Makes changes of the translation tables seen.
+pub(crate) fn see_tables() {
+    // SAFETY: orders memory accesses.
+    unsafe { asm!("dsb ish", "isb", options(nostack)) };
 }
 
 /// Sleeps until an event: that of another core's [`wake`], or an interrupt.

@@ -30,7 +30,7 @@ impl Product<'_> {
                         totals[tile] = sums;
                     }
                 }
-                scales.at(self.scale, first * TILE_ROWS);
+                scales.at(self.scale, (self.before + first) * TILE_ROWS);
                 for (t, totals) in totals.iter().enumerate() {
                     let mut sums = [0; ROWS];
                     let rows = sums.chunks_exact_mut(4 * S::LANES);

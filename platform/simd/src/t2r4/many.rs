@@ -1,5 +1,7 @@
 //! Many tokens: a block of rows and tokens stays in registers, and the codes of a plane serve all of its tokens.
 
+use core::ops::Range;
+
 use bitnet_edge_kernels::tile::{Results, TILE_ROWS, t2r4};
 
 use super::{Product, RowScales, TILE};
@@ -17,20 +19,24 @@ impl Product<'_> {
     /// # Safety
     /// The row tiles and tokens are readable; the features of `S` are there.
     #[inline(always)]
-    pub(crate) unsafe fn many<S: Vector, const NV: usize>(&self, tokens: usize, out: &mut impl Results) {
+    pub(crate) unsafe fn many<S: Vector, const NV: usize>(
+        &self,
+        tokens: Range<usize>,
+        out: &mut impl Results,
+    ) {
         let mut sums = [[0; 2 * GROUP_ROWS]; 8];
         let mut scales = RowScales::<GROUP_ROWS>::new(self.scale);
         let mut first = 0;
         while first < self.tiles {
             let n = GROUP_TILES.min(self.tiles - first);
-            scales.at(self.scale, first * TILE_ROWS);
-            let mut token = 0;
+            scales.at(self.scale, (self.before + first) * TILE_ROWS);
+            let mut token = tokens.start;
             // The next group comes from memory meanwhile, a part with each block of tokens.
             let mut next = self.w.wrapping_add((first + n) * self.row_tile);
-            let blocks = tokens.div_ceil(S::TOKENS);
+            let blocks = tokens.len().div_ceil(S::TOKENS);
             let part = (GROUP_TILES * self.row_tile / TILE).div_ceil(blocks);
-            while token < tokens {
-                let count = balanced(tokens - token, S::TOKENS);
+            while token < tokens.end {
+                let count = balanced(tokens.end - token, S::TOKENS);
                 for _ in 0..part {
                     S::fetch_second(next);
                     next = next.wrapping_add(TILE);

@@ -2,7 +2,8 @@
 
 use core::arch::x86_64::*;
 
-use super::products::{Maddubs, Signs};
+use super::products::{Maddubs, Signs, Words};
+use bitnet_edge_simd::t2r4::Tables;
 use bitnet_edge_simd::vector::Vector;
 
 /// Needs `avx2` and `f16c`.
@@ -13,6 +14,7 @@ impl Vector for Avx2 {
     type Products = Maddubs;
 
     const LANES: usize = 2;
+    const REGISTERS: usize = 16;
     // A row tile x 5 tokens are 10 of the 16 registers; a tile takes 2, its codes 2 more, activations and a product one each.
     const TOKENS: usize = 5;
     const FEW: usize = 1;
@@ -37,19 +39,9 @@ impl Vector for Avx2 {
         unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(p.cast())) }
     }
     #[inline(always)]
-    unsafe fn spread8(p: *const u8) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_set1_epi64x(p.cast::<i64>().read_unaligned()) }
-    }
-    #[inline(always)]
     unsafe fn splat8(x: u8) -> __m256i {
         // SAFETY: the caller's promise.
         unsafe { _mm256_set1_epi8(x as i8) }
-    }
-    #[inline(always)]
-    unsafe fn splat16(x: i16) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_set1_epi16(x) }
     }
     #[inline(always)]
     unsafe fn store_rows(v: __m256i, p: *mut u32) {
@@ -87,11 +79,6 @@ impl Vector for Avx2 {
         unsafe { _mm256_and_si256(a, b) }
     }
     #[inline(always)]
-    unsafe fn xor(a: __m256i, b: __m256i) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_xor_si256(a, b) }
-    }
-    #[inline(always)]
     unsafe fn or_and(a: __m256i, b: __m256i, c: __m256i) -> __m256i {
         // SAFETY: the caller's promise.
         unsafe { _mm256_or_si256(a, _mm256_and_si256(b, c)) }
@@ -112,14 +99,14 @@ impl Vector for Avx2 {
         unsafe { _mm256_sll_epi16(a, _mm_cvtsi32_si128(n)) }
     }
     #[inline(always)]
-    unsafe fn sar16(a: __m256i, n: i32) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_sra_epi16(a, _mm_cvtsi32_si128(n)) }
-    }
-    #[inline(always)]
     unsafe fn sar32(a: __m256i, n: i32) -> __m256i {
         // SAFETY: the caller's promise.
         unsafe { _mm256_sra_epi32(a, _mm_cvtsi32_si128(n)) }
+    }
+    #[inline(always)]
+    unsafe fn splat16(x: i16) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_set1_epi16(x) }
     }
     #[inline(always)]
     unsafe fn add16(a: __m256i, b: __m256i) -> __m256i {
@@ -142,19 +129,9 @@ impl Vector for Avx2 {
         unsafe { _mm256_sub_epi32(a, b) }
     }
     #[inline(always)]
-    unsafe fn maddubs(u: __m256i, s: __m256i) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_maddubs_epi16(u, s) }
-    }
-    #[inline(always)]
     unsafe fn madd(a: __m256i, b: __m256i) -> __m256i {
         // SAFETY: the caller's promise.
         unsafe { _mm256_madd_epi16(a, b) }
-    }
-    #[inline(always)]
-    unsafe fn pack32(a: __m256i, b: __m256i) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_packs_epi32(a, b) }
     }
     #[inline(always)]
     unsafe fn zip32(a: __m256i, b: __m256i) -> [__m256i; 2] {
@@ -199,6 +176,34 @@ impl Vector for Avx2 {
     }
 }
 
+impl Words for Avx2 {
+    #[inline(always)]
+    unsafe fn spread8(p: *const u8) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_set1_epi64x(p.cast::<i64>().read_unaligned()) }
+    }
+    #[inline(always)]
+    unsafe fn xor(a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_xor_si256(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn sar16(a: __m256i, n: i32) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_sra_epi16(a, _mm_cvtsi32_si128(n)) }
+    }
+    #[inline(always)]
+    unsafe fn maddubs(u: __m256i, s: __m256i) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_maddubs_epi16(u, s) }
+    }
+    #[inline(always)]
+    unsafe fn pack32(a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_packs_epi32(a, b) }
+    }
+}
+
 impl Signs for Avx2 {
     #[inline(always)]
     unsafe fn abs8(a: __m256i) -> __m256i {
@@ -209,5 +214,23 @@ impl Signs for Avx2 {
     unsafe fn sign8(a: __m256i, s: __m256i) -> __m256i {
         // SAFETY: the caller's promise.
         unsafe { _mm256_sign_epi8(a, s) }
+    }
+}
+
+impl Tables for Avx2 {
+    #[inline(always)]
+    unsafe fn widen8(p: *const u8) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(p.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store(v: __m256i, p: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_storeu_si256(p.cast(), v) }
+    }
+    #[inline(always)]
+    unsafe fn zip8(a: __m256i, b: __m256i) -> [__m256i; 2] {
+        // SAFETY: the caller's promise.
+        unsafe { [_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b)] }
     }
 }

@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use super::products::{Dot, Vnni};
+use super::products::{Dot, Vnni, Words};
 use bitnet_edge_simd::vector::Vector;
 
 /// Needs `avx512f`, `avx512bw` and `avx512vnni`.
@@ -13,6 +13,7 @@ impl Vector for Avx512 {
     type Products = Vnni;
 
     const LANES: usize = 4;
+    const REGISTERS: usize = 32;
     // 4 row tiles x 5 tokens are 20 of the 32 registers; a tile of each takes 4, its codes 4 more, activations one.
     const TOKENS: usize = 5;
     // Four sums a token, and four planes of activations.
@@ -38,19 +39,9 @@ impl Vector for Avx512 {
         unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(p.cast())) }
     }
     #[inline(always)]
-    unsafe fn spread8(p: *const u8) -> __m512i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm512_set1_epi64(p.cast::<i64>().read_unaligned()) }
-    }
-    #[inline(always)]
     unsafe fn splat8(x: u8) -> __m512i {
         // SAFETY: the caller's promise.
         unsafe { _mm512_set1_epi8(x as i8) }
-    }
-    #[inline(always)]
-    unsafe fn splat16(x: i16) -> __m512i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm512_set1_epi16(x) }
     }
     #[inline(always)]
     unsafe fn store_rows(v: __m512i, p: *mut u32) {
@@ -73,11 +64,6 @@ impl Vector for Avx512 {
         unsafe { _mm512_and_si512(a, b) }
     }
     #[inline(always)]
-    unsafe fn xor(a: __m512i, b: __m512i) -> __m512i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm512_xor_si512(a, b) }
-    }
-    #[inline(always)]
     unsafe fn or_and(a: __m512i, b: __m512i, c: __m512i) -> __m512i {
         // SAFETY: the caller's promise.
         unsafe { _mm512_ternarylogic_epi32::<0xf8>(a, b, c) }
@@ -98,14 +84,14 @@ impl Vector for Avx512 {
         unsafe { _mm512_sll_epi16(a, _mm_cvtsi32_si128(n)) }
     }
     #[inline(always)]
-    unsafe fn sar16(a: __m512i, n: i32) -> __m512i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm512_sra_epi16(a, _mm_cvtsi32_si128(n)) }
-    }
-    #[inline(always)]
     unsafe fn sar32(a: __m512i, n: i32) -> __m512i {
         // SAFETY: the caller's promise.
         unsafe { _mm512_sra_epi32(a, _mm_cvtsi32_si128(n)) }
+    }
+    #[inline(always)]
+    unsafe fn splat16(x: i16) -> __m512i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_set1_epi16(x) }
     }
     #[inline(always)]
     unsafe fn add16(a: __m512i, b: __m512i) -> __m512i {
@@ -128,19 +114,9 @@ impl Vector for Avx512 {
         unsafe { _mm512_sub_epi32(a, b) }
     }
     #[inline(always)]
-    unsafe fn maddubs(u: __m512i, s: __m512i) -> __m512i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm512_maddubs_epi16(u, s) }
-    }
-    #[inline(always)]
     unsafe fn madd(a: __m512i, b: __m512i) -> __m512i {
         // SAFETY: the caller's promise.
         unsafe { _mm512_madd_epi16(a, b) }
-    }
-    #[inline(always)]
-    unsafe fn pack32(a: __m512i, b: __m512i) -> __m512i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm512_packs_epi32(a, b) }
     }
     #[inline(always)]
     unsafe fn zip32(a: __m512i, b: __m512i) -> [__m512i; 2] {
@@ -182,6 +158,34 @@ impl Vector for Avx512 {
     unsafe fn mulf(a: __m512i, b: __m512i) -> __m512i {
         // SAFETY: the caller's promise.
         unsafe { _mm512_castps_si512(_mm512_mul_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b))) }
+    }
+}
+
+impl Words for Avx512 {
+    #[inline(always)]
+    unsafe fn spread8(p: *const u8) -> __m512i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_set1_epi64(p.cast::<i64>().read_unaligned()) }
+    }
+    #[inline(always)]
+    unsafe fn xor(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_xor_si512(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn sar16(a: __m512i, n: i32) -> __m512i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_sra_epi16(a, _mm_cvtsi32_si128(n)) }
+    }
+    #[inline(always)]
+    unsafe fn maddubs(u: __m512i, s: __m512i) -> __m512i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_maddubs_epi16(u, s) }
+    }
+    #[inline(always)]
+    unsafe fn pack32(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_packs_epi32(a, b) }
     }
 }
 

@@ -2,14 +2,68 @@
 //!
 //! Activations are never -128 (`docs/arithmetic.md`, section 5), on which the bounds rest.
 
-use bitnet_edge_simd::products::{Products, ordered, scale_order, wide_order};
+use bitnet_edge_kernels::tile::TILE_ROWS;
+use bitnet_edge_simd::products::Products;
 use bitnet_edge_simd::vector::Vector;
+
+/// What vectors of x86 have beside those of other processors. `unsafe` as in [`Vector`].
+pub(crate) trait Words: Vector {
+    /// The eight bytes at `p`, twice in every lane.
+    unsafe fn spread8(p: *const u8) -> Self::V;
+    unsafe fn xor(a: Self::V, b: Self::V) -> Self::V;
+    /// Shifts copies of the sign in.
+    unsafe fn sar16(a: Self::V, n: i32) -> Self::V;
+    /// Sums of two products of unsigned bytes of `u` and signed ones of `s`, as i16, in which they must fit.
+    unsafe fn maddubs(u: Self::V, s: Self::V) -> Self::V;
+    /// Elements of `a` as i16, in which they must fit, then those of `b`.
+    unsafe fn pack32(a: Self::V, b: Self::V) -> Self::V;
+}
+
+/// The bytes of eight scales as eight words, for each pair: `PER` words of each sub-block in turn, from `FIRST` on.
+const fn wide_order<const FIRST: usize, const PER: usize>() -> [[u8; 16]; 4] {
+    // Bit 7: zero.
+    let mut order = [[0x80; 16]; 4];
+    let mut i = 0;
+    while i < 8 * 4 {
+        let (pair, word) = (i / 8, i % 8);
+        order[pair][2 * word] = (2 * pair + FIRST + word / PER) as u8;
+        i += 1;
+    }
+    order
+}
+
+/// For each row of a tile, the bytes of `[2 sub-blocks][4 rows]` of scales in the upper halves of eight words: `PER` words of
+/// each sub-block in turn, from `FIRST` on.
+const fn scale_order<const FIRST: usize, const PER: usize>() -> [[u8; 16]; TILE_ROWS] {
+    // Bit 7: zero.
+    let mut order = [[0x80; 16]; TILE_ROWS];
+    let mut i = 0;
+    while i < 8 * TILE_ROWS {
+        let (row, word) = (i / 8, i % 8);
+        order[row][2 * word + 1] = ((FIRST + word / PER) * TILE_ROWS + row) as u8;
+        i += 1;
+    }
+    order
+}
+
+/// Of the eight bytes at `p`, for the rows of vector `v` of a row tile, the words that `order` names for each row.
+///
+/// # Safety
+/// The features of `S` are there; `p` has eight bytes; a row tile has a vector `v`.
+#[inline(always)]
+unsafe fn ordered<S: Words>(p: *const u8, order: &[[u8; 16]; TILE_ROWS], v: usize) -> S::V {
+    // SAFETY: the rows of vector `v` are within the row tile's; `p` has eight bytes.
+    unsafe {
+        let order = S::load(order.as_ptr().add(v * S::LANES).cast());
+        S::sar16(S::shuffle8(S::spread8(p), order), 8)
+    }
+}
 
 /// VNNI: sums of four products are added to 32 bits.
 pub(crate) struct Vnni;
 
 /// Vectors with VNNI.
-pub(crate) trait Dot: Vector {
+pub(crate) trait Dot: Words {
     /// Adds to each 32-bit element four products of unsigned bytes and signed ones.
     unsafe fn dpbusd(sums: Self::V, u: Self::V, s: Self::V) -> Self::V;
     /// Adds to each 32-bit element two products of i16.
@@ -142,14 +196,14 @@ impl<S: Dot> Products<S> for Vnni {
 pub(crate) struct Maddubs;
 
 /// Vectors without VNNI.
-pub(crate) trait Signs: Vector {
+pub(crate) trait Signs: Words {
     unsafe fn abs8(a: Self::V) -> Self::V;
     /// `a` where `s` is positive, zero where it is zero, `-a` where it is negative.
     unsafe fn sign8(a: Self::V, s: Self::V) -> Self::V;
 }
 
 #[inline(always)]
-unsafe fn wide<S: Vector>(sums: S::V) -> S::V {
+unsafe fn wide<S: Words>(sums: S::V) -> S::V {
     // SAFETY: as above.
     unsafe { S::madd(sums, S::splat16(1)) }
 }

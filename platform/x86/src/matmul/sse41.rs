@@ -5,7 +5,8 @@ use core::arch::x86_64::*;
 use bitnet_edge_kernels::format::f16_to_f32;
 use bitnet_edge_kernels::tile::TILE_ROWS;
 
-use super::products::{Maddubs, Signs};
+use super::products::{Maddubs, Signs, Words};
+use bitnet_edge_simd::t2r4::Tables;
 use bitnet_edge_simd::vector::Vector;
 
 /// Needs `sse4.1`.
@@ -16,6 +17,7 @@ impl Vector for Sse41 {
     type Products = Maddubs;
 
     const LANES: usize = 1;
+    const REGISTERS: usize = 16;
     // A row tile x 2 tokens are 8 of the 16 registers; the codes of a plane take 4 more.
     const TOKENS: usize = 2;
     const FEW: usize = 1;
@@ -40,19 +42,9 @@ impl Vector for Sse41 {
         unsafe { _mm_loadu_si128(p.cast()) }
     }
     #[inline(always)]
-    unsafe fn spread8(p: *const u8) -> __m128i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm_set1_epi64x(p.cast::<i64>().read_unaligned()) }
-    }
-    #[inline(always)]
     unsafe fn splat8(x: u8) -> __m128i {
         // SAFETY: the caller's promise.
         unsafe { _mm_set1_epi8(x as i8) }
-    }
-    #[inline(always)]
-    unsafe fn splat16(x: i16) -> __m128i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm_set1_epi16(x) }
     }
     #[inline(always)]
     unsafe fn store_rows(v: __m128i, p: *mut u32) {
@@ -87,11 +79,6 @@ impl Vector for Sse41 {
         unsafe { _mm_and_si128(a, b) }
     }
     #[inline(always)]
-    unsafe fn xor(a: __m128i, b: __m128i) -> __m128i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm_xor_si128(a, b) }
-    }
-    #[inline(always)]
     unsafe fn or_and(a: __m128i, b: __m128i, c: __m128i) -> __m128i {
         // SAFETY: the caller's promise.
         unsafe { _mm_or_si128(a, _mm_and_si128(b, c)) }
@@ -112,14 +99,14 @@ impl Vector for Sse41 {
         unsafe { _mm_sll_epi16(a, _mm_cvtsi32_si128(n)) }
     }
     #[inline(always)]
-    unsafe fn sar16(a: __m128i, n: i32) -> __m128i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm_sra_epi16(a, _mm_cvtsi32_si128(n)) }
-    }
-    #[inline(always)]
     unsafe fn sar32(a: __m128i, n: i32) -> __m128i {
         // SAFETY: the caller's promise.
         unsafe { _mm_sra_epi32(a, _mm_cvtsi32_si128(n)) }
+    }
+    #[inline(always)]
+    unsafe fn splat16(x: i16) -> __m128i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_set1_epi16(x) }
     }
     #[inline(always)]
     unsafe fn add16(a: __m128i, b: __m128i) -> __m128i {
@@ -142,19 +129,9 @@ impl Vector for Sse41 {
         unsafe { _mm_sub_epi32(a, b) }
     }
     #[inline(always)]
-    unsafe fn maddubs(u: __m128i, s: __m128i) -> __m128i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm_maddubs_epi16(u, s) }
-    }
-    #[inline(always)]
     unsafe fn madd(a: __m128i, b: __m128i) -> __m128i {
         // SAFETY: the caller's promise.
         unsafe { _mm_madd_epi16(a, b) }
-    }
-    #[inline(always)]
-    unsafe fn pack32(a: __m128i, b: __m128i) -> __m128i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm_packs_epi32(a, b) }
     }
     #[inline(always)]
     unsafe fn zip32(a: __m128i, b: __m128i) -> [__m128i; 2] {
@@ -196,6 +173,34 @@ impl Vector for Sse41 {
     }
 }
 
+impl Words for Sse41 {
+    #[inline(always)]
+    unsafe fn spread8(p: *const u8) -> __m128i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_set1_epi64x(p.cast::<i64>().read_unaligned()) }
+    }
+    #[inline(always)]
+    unsafe fn xor(a: __m128i, b: __m128i) -> __m128i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_xor_si128(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn sar16(a: __m128i, n: i32) -> __m128i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_sra_epi16(a, _mm_cvtsi32_si128(n)) }
+    }
+    #[inline(always)]
+    unsafe fn maddubs(u: __m128i, s: __m128i) -> __m128i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_maddubs_epi16(u, s) }
+    }
+    #[inline(always)]
+    unsafe fn pack32(a: __m128i, b: __m128i) -> __m128i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_packs_epi32(a, b) }
+    }
+}
+
 impl Signs for Sse41 {
     #[inline(always)]
     unsafe fn abs8(a: __m128i) -> __m128i {
@@ -206,5 +211,23 @@ impl Signs for Sse41 {
     unsafe fn sign8(a: __m128i, s: __m128i) -> __m128i {
         // SAFETY: the caller's promise.
         unsafe { _mm_sign_epi8(a, s) }
+    }
+}
+
+impl Tables for Sse41 {
+    #[inline(always)]
+    unsafe fn widen8(p: *const u8) -> __m128i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_cvtepi8_epi16(_mm_loadl_epi64(p.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store(v: __m128i, p: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_storeu_si128(p.cast(), v) }
+    }
+    #[inline(always)]
+    unsafe fn zip8(a: __m128i, b: __m128i) -> [__m128i; 2] {
+        // SAFETY: the caller's promise.
+        unsafe { [_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b)] }
     }
 }

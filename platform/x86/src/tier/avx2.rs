@@ -18,5 +18,13 @@ impl Kernels for Avx2 {
     }
 
     bitnet_edge_simd::float_methods!(Avx2Lanes, Avx2Lanes, "avx2,f16c", super::with_scratch);
-    bitnet_edge_simd::product_methods!("avx2,f16c", crate::matmul::Avx2, 2, 2);
+    bitnet_edge_simd::product_methods!(
+        "avx2,f16c",
+        crate::matmul::Avx2,
+        2,
+        2,
+        crate::matmul::Avx2,
+        192,
+        super::with_tables
+    );
 }

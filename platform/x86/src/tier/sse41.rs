@@ -18,5 +18,13 @@ impl Kernels for Sse41 {
     }
 
     bitnet_edge_simd::float_methods!(Sse41Lanes, Sse41Lanes, "sse4.1", super::with_scratch);
-    bitnet_edge_simd::product_methods!("sse4.1", crate::matmul::Sse41, 4, 4);
+    bitnet_edge_simd::product_methods!(
+        "sse4.1",
+        crate::matmul::Sse41,
+        4,
+        4,
+        crate::matmul::Sse41,
+        192,
+        super::with_tables
+    );
 }

@@ -1,0 +1,43 @@
+//! The kernels of bitnet-edge for ARM, each tier with the bits of the scalar definition.
+//!
+//! A *tier* is a set of CPU features and the kernels written for it. On `AArch64` these are `Neon` (every processor: Cortex-A53, A72,
+//! A73), `Dotprod` (Cortex-A55, A76, Neoverse N1), and `I8mm` (Neoverse V1, N2, Grace). A tier's token is proof that this machine
+//! has the features: only `new` makes one. [`Host`] is any of them, or the scalar definition, behind one type.
+//!
+//! With the feature `std`, which is on by default, the operating system is asked what the processor can. Without it and without an
+//! operating system, the processor's registers are, which a firmware at EL1 or above may read: one firmware serves every
+//! processor. Elsewhere a tier is there if the code is compiled for its features (`-C target-feature=+dotprod`, or a
+//! `-C target-cpu` that has them).
+//!
+//! ```
+//! use bitnet_edge_arm::Host;
+//! use bitnet_edge_kernels::Kernels;
+//! let (name, host) = Host::TIERS.iter().find_map(|(name, tier)| Some((*name, tier().ok()?))).unwrap();
+//! assert_eq!(host.name(), name); // the best of this machine
+//! ```
+//!
+//! On other architectures the crate builds, and [`Host`] is the scalar definition alone. So it is on 32-bit ARM, whose vector unit
+//! knows no subnormal numbers, so that its floats are not those of the definition.
+//!
+//! A call takes up to 256 KiB of stack.
+#![no_std]
+#![deny(missing_docs, clippy::disallowed_methods)]
+
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+mod host;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+mod intrinsics;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+mod lanes;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+mod matmul;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_os = "none"))]
+mod registers;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+mod tier;
+
+pub use host::Host;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+pub use tier::{Dotprod, I8mm, Neon};

@@ -1,0 +1,236 @@
+//! The stage `boards`: what every board says, against its transcript and the host.
+
+use super::build::{firmware, image, on_the_host, version};
+use super::console::{has_processors, scripted};
+use super::{BOARDS, Board, Setup, card, keys};
+use crate::{fetch, paths};
+use anyhow::{Context as _, Result, bail, ensure};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+const PROMPT: &str = "once upon a time";
+/// What SmolLM2 is asked, and for how many tokens.
+const QUESTION: (&str, u32) = ("Explain gravity in one sentence.", 6);
+/// The processor whose cores run at once.
+const PARALLEL: &str = "cortex-a76";
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Runs all boards, and compares with the host; with `record` writes their transcripts.
+pub(crate) fn check(record: bool) -> Result<()> {
+    let digest = on_the_host(None, PROMPT, None)?;
+    for board in BOARDS {
+        println!("{}: {}", board.name, version(board.emulator)?);
+        // A board with a card runs what is on it.
+        let (firmware, model) = if board.takes_model {
+            let card = card::for_tests()?;
+            (card.join(card::KERNEL), Some(card.join(card::MODEL)))
+        } else {
+            (firmware(board, &[])?, None)
+        };
+        for (number, (&(cpu, name), counts)) in board.cpus.iter().zip(board.tested).enumerate() {
+            for &cores in *counts {
+                let run = Run { board, cpu, name, cores };
+                run.story(
+                    &firmware,
+                    model.as_deref(),
+                    &digest,
+                    record && number == 0 && cores == board.cores,
+                )?;
+            }
+        }
+    }
+    without_model(Board::named("rpi3")?)?;
+    // What is the same program on every board is shown on one.
+    let board = &BOARDS[0];
+    planted_fault(board, &digest)?;
+    smollm2(board, &firmware(board, &[])?)
+}
+
+struct Run<'a> {
+    board: &'a Board,
+    cpu: &'a str,
+    name: &'a str,
+    cores: u32,
+}
+
+impl Run<'_> {
+    fn start(&self, firmware: &Path, model: Option<&Path>, keys: &str) -> Result<String> {
+        // In turns, which is as fast on a busy machine; two cores at once on one processor, for what only that can show.
+        let parallel = self.cpu == PARALLEL && has_processors(self.cores);
+        let setup = Setup { cpu: self.cpu, cores: self.cores, model: model.map(Path::to_path_buf), parallel };
+        let ended = scripted(self.board.emulator(&setup, firmware)?, keys, LIMIT, false)?;
+        ensure!(
+            ended.status == 0,
+            "{} ended with status {}; it said:\n{}",
+            self.title(),
+            ended.status,
+            ended.said
+        );
+        Ok(ended.said)
+    }
+
+    fn title(&self) -> String {
+        let plural = if self.cores == 1 { "" } else { "s" };
+        format!("{} {} with {} core{plural}", self.board.name, self.cpu, self.cores)
+    }
+
+    /// The whole story, as the transcript has it.
+    fn story(&self, firmware: &Path, model: Option<&Path>, digest: &str, record: bool) -> Result<()> {
+        let said = self.start(firmware, model, &keys(PROMPT, None)?)?;
+        has_digest(&said, digest).with_context(|| self.title())?;
+        let path = paths::root().join(self.board.transcript);
+        if record {
+            fs::write(&path, without_times(&said))?;
+        }
+        let transcript =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        same(&self.expected(&transcript, &said), &without_times(&said)).with_context(|| self.title())?;
+        println!("{}: the transcript, digest {digest}; {}", self.title(), speeds(&said));
+        Ok(())
+    }
+
+    /// The transcript, which is of the first processor, as this one would have written it: with its own name, its cores, and
+    /// the backend that it says it chose.
+    fn expected(&self, transcript: &str, said: &str) -> String {
+        let first = self.board.cpus[0].1;
+        let plural = if self.cores == 1 { "" } else { "s" };
+        let cores = format!(", {} core{plural} | seed", self.cores);
+        let mut expected = transcript
+            .replace(&format!(", {first}"), &format!(", {}", self.name))
+            .replace(&format!(", {} cores | seed", self.board.cores), &cores);
+        if let (Some(before), Some(now)) = (backend(transcript), backend(said)) {
+            expected = expected.replace(&format!("backend {before}"), &format!("backend {now}"));
+        }
+        expected
+    }
+}
+
+/// The backend that the self-test names.
+fn backend(said: &str) -> Option<&str> {
+    said.lines().find_map(|line| line.strip_prefix("self-test: backend ")?.split(' ').next())
+}
+
+fn has_digest(said: &str, digest: &str) -> Result<()> {
+    let found = said.lines().find_map(|line| line.strip_prefix("logit digest "));
+    ensure!(found == Some(digest), "the host's digest is {digest}, and the board said:\n{said}");
+    Ok(())
+}
+
+/// The first line that differs.
+fn same(expected: &str, said: &str) -> Result<()> {
+    for (expected, said) in expected.lines().zip(said.lines()) {
+        ensure!(expected == said, "the transcript has\n    {expected}\nand the board said\n    {said}");
+    }
+    ensure!(
+        expected.lines().count() == said.lines().count(),
+        "the transcript is of another length than\n{said}"
+    );
+    Ok(())
+}
+
+/// What a board said, with question marks for times, speeds, and the bytes that its program leaves free.
+fn without_times(said: &str) -> String {
+    said.split_inclusive('\n')
+        .map(|line| statistics(line).or_else(|| arena(line)).unwrap_or_else(|| line.to_owned()))
+        .collect()
+}
+
+fn statistics(line: &str) -> Option<String> {
+    let ((counts, _), (_, rest)) = (line.split_once(" | prefill ")?, line.split_once(" s | arena ")?);
+    Some(format!("{counts} | prefill ? tokens/s, decode ? tokens/s | ? s | arena {rest}"))
+}
+
+fn arena(line: &str) -> Option<String> {
+    let (used, rest) = line.strip_prefix("arena: ")?.split_once(" of ")?;
+    let (_, rest) = rest.split_once(" bytes")?;
+    Some(format!("arena: {used} of ? bytes{rest}"))
+}
+
+fn speeds(said: &str) -> &str {
+    let line = said.lines().find_map(|line| line.split_once(" | prefill ")).map(|(_, rest)| rest);
+    line.and_then(|rest| rest.split(" | arena").next()).unwrap_or_default()
+}
+
+/// A board whose loader brings no model says what is missing, and ends with an error.
+fn without_model(board: &Board) -> Result<()> {
+    let card = card::for_tests()?;
+    let setup = Setup { cpu: board.cpus[0].0, cores: board.cores, model: None, parallel: false };
+    let ended = scripted(board.emulator(&setup, &card.join(card::KERNEL))?, "", LIMIT, false)?;
+    let said = ended.said;
+    let told = said.contains("error: the firmware loaded no model") && said.contains("initramfs model.bpk");
+    ensure!(ended.status == 1 && told, "{} without a model: status {}\n{said}", board.name, ended.status);
+    println!("{}: a card without a model is refused", board.name);
+    Ok(())
+}
+
+/// Wrong kernels are named, passed over, and change no bit.
+fn planted_fault(board: &Board, digest: &str) -> Result<()> {
+    let firmware = firmware(board, &["planted-fault"])?;
+    let (cpu, name) = board.cpus[0];
+    let run = Run { board, cpu, name, cores: board.cores };
+    let said = run.start(&firmware, None, &keys(PROMPT, None)?)?;
+    for line in
+        ["*** SELF-TEST FAILED: backend planted-fault", "*** kernel matmul_t2r4_i8t", "*** falling back to "]
+    {
+        ensure!(said.contains(line), "the self-test is blind: no {line:?} in\n{said}");
+    }
+    has_digest(&said, digest)?;
+    println!("{}: a planted fault is named and passed over", board.name);
+    Ok(())
+}
+
+/// A model of 100 MB, executed where QEMU puts it.
+fn smollm2(board: &Board, firmware: &Path) -> Result<()> {
+    fetch::run(&fetch::Args { what: fetch::What::SmolLm2 })?;
+    let gguf = paths::fetched().join("SmolLM2-135M-Instruct.Q4_1.gguf");
+    let image = image(&gguf, "SmolLM2-135M-Instruct.bpk", &[])?;
+    let (question, tokens) = QUESTION;
+    let digest = on_the_host(Some(&image), question, Some(tokens))?;
+    let Some(&(cpu, name)) = board.cpus.last() else { bail!("{} has no processor", board.name) };
+    let run = Run { board, cpu, name, cores: 4 };
+    let said = run.start(firmware, Some(&image), &keys(question, Some(tokens))?)?;
+    has_digest(&said, &digest)?;
+    println!("{}: SmolLM2 in place, digest {digest}; {}", run.title(), speeds(&said));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATISTICS: &str = "5 prompt tokens, 200 generated | prefill 50.8 tokens/s, decode 10.8 tokens/s | 18.38 s | \
+                              arena 779584 bytes | backend scalar, 2 cores | seed 1";
+
+    #[test]
+    fn times_are_not_compared_and_all_else_is() {
+        let text = format!(
+            "arena: 12 of 3456 bytes, context 7\n> once\nonce upon | a time s | arena\n{STATISTICS}\n> /quit\n"
+        );
+        let expected = "arena: 12 of ? bytes, context 7\n> once\nonce upon | a time s | arena\n5 prompt tokens, 200 generated | prefill ? tokens/s, decode ? \
+                        tokens/s | ? s | arena 779584 bytes | backend scalar, 2 cores | seed 1\n> /quit\n";
+        assert_eq!(without_times(&text), expected);
+        assert!(same(expected, &without_times(&text)).is_ok());
+        assert!(same(expected, &without_times(&text.replace("779584", "779585"))).is_err());
+        assert!(same(expected, &without_times(&format!("{text}more\n"))).is_err());
+    }
+
+    #[test]
+    fn a_transcript_is_that_of_another_processor_with_its_names() {
+        let of = |cpu: &str, backend: &str, cores: &str| {
+            format!(
+                "bitnet-edge 0.1.0 on QEMU virt, {cpu}\nself-test: backend {backend} is\n1 s | backend {backend}, {cores} | seed 1\n"
+            )
+        };
+        let run = Run { board: &BOARDS[0], cpu: "max", name: "QEMU max", cores: 1 };
+        let said = of("QEMU max", "i8mm", "1 core");
+        assert_eq!(run.expected(&of("Cortex-A72", "neon", "2 cores"), &said), said);
+    }
+
+    #[test]
+    fn a_digest_must_be_there() {
+        assert!(has_digest("a\nlogit digest 12\n", "12").is_ok());
+        assert!(has_digest("a\nlogit digest 12\n", "13").is_err());
+        assert!(has_digest("a\n", "13").is_err());
+    }
+}

@@ -1,0 +1,198 @@
+//! Instructions of the ARM kernels, as QEMU counts them: a board whose clock ticks once an instruction.
+
+use super::build::program;
+use super::console::scripted;
+use super::{BOARDS, Setup};
+use crate::instructions::{TOLERANCE, value};
+use crate::paths;
+use crate::toolchain::Toolchain;
+use anyhow::{Context as _, Result, bail, ensure};
+use std::fs;
+use std::time::Duration;
+
+const FILE: &str = "benches/instructions-aarch64.toml";
+const LIMIT: Duration = Duration::from_secs(500);
+
+/// What was counted of one kernel.
+#[derive(Debug, PartialEq)]
+struct Count {
+    /// `TIER/OPERATION-LAYOUT-ROWSxCOLUMNS`
+    name: String,
+    /// Instructions a weight, and for a GEMM a token.
+    each: f64,
+}
+
+/// Counts on the processor that has every tier, and compares with what is recorded and with the gates beside it.
+pub(crate) fn count(record: bool, only: &str) -> Result<()> {
+    let board = &BOARDS[0];
+    let path = paths::root().join(FILE);
+    let recorded = fs::read_to_string(&path).with_context(|| format!("cannot read {FILE}"))?;
+    let compiler = Toolchain::bare_metal()?.version()?;
+    let image = program(board, "instructions", &[])?;
+    let setup = Setup { cpu: "max", cores: 1, model: None, parallel: false };
+    let mut qemu = board.emulator(&setup, &image)?;
+    qemu.args(["-icount", "shift=0"]);
+    let ended = scripted(qemu, "", LIMIT, false)?;
+    ensure!(ended.status == 0, "the board ended with status {}; it said:\n{}", ended.status, ended.said);
+    let counts = ended.said.lines().map(read).collect::<Result<Vec<_>>>()?;
+    if record {
+        return fs::write(&path, written(&recorded, &compiler, &counts))
+            .with_context(|| format!("cannot write {FILE}"));
+    }
+    let same_compiler = value(&recorded, "rustc") == Some(&compiler);
+    if !same_compiler {
+        println!(
+            "{FILE} was recorded with rustc {}, and this is {compiler}: only the gates are checked",
+            value(&recorded, "rustc").unwrap_or("of no known version")
+        );
+    }
+    let mut problems = Vec::new();
+    for count in counts.iter().filter(|count| count.name.contains(only)) {
+        let before = value(&recorded, &count.name).and_then(|number| number.parse::<f64>().ok());
+        let change = before.map(|before| 100.0 * (count.each / before - 1.0));
+        let shown = change.map_or_else(|| "not recorded".to_owned(), |change| format!("{change:+.2} %"));
+        println!("{:>12.4}  {:<32} {shown}", count.each, count.name);
+        match change {
+            _ if !same_compiler => {}
+            None => problems.push(format!("{} is not recorded", count.name)),
+            Some(change) if change > TOLERANCE => {
+                problems.push(format!("{} takes {change:.2} % more", count.name));
+            }
+            Some(_) => {}
+        }
+    }
+    if only.is_empty() {
+        problems.extend(gone(&recorded, &counts));
+        problems.extend(broken_gates(&recorded, &counts)?);
+    }
+    ensure!(
+        problems.is_empty(),
+        "{}; if that is right, `cargo xtask instructions --record` and say why",
+        problems.join(", ")
+    );
+    Ok(())
+}
+
+/// `neon/gemv-t2r4-2560x2560 1643520`
+fn read(line: &str) -> Result<Count> {
+    let parse = || {
+        let (name, count) = line.trim().split_once(' ')?;
+        let (kernel, shape) = name.rsplit_once('-')?;
+        let (rows, columns) = shape.split_once('x')?;
+        let products = rows.parse::<f64>().ok()? * columns.parse::<f64>().ok()?;
+        let tokens = if kernel.contains("/gemm-") { 16.0 } else { 1.0 };
+        Some(Count { name: name.to_owned(), each: count.parse::<f64>().ok()? / products / tokens })
+    };
+    parse().with_context(|| format!("the board said {line:?}"))
+}
+
+/// What is recorded and was not counted.
+fn gone(recorded: &str, counts: &[Count]) -> Vec<String> {
+    let names = recorded.lines().filter_map(|line| line.strip_prefix('"')?.split('"').next());
+    let gone = names.filter(|name| !name.contains(' ') && !counts.iter().any(|count| count.name == *name));
+    gone.map(|name| format!("{name} is recorded and no longer counted")).collect()
+}
+
+/// The gates: lines `"at most KERNEL" = N`, in instructions a weight, and `"gain KERNEL KERNEL" = N`, how many times fewer the
+/// second takes than the first. A kernel is named without its shape, and each shape must pass.
+fn broken_gates(recorded: &str, counts: &[Count]) -> Result<Vec<String>> {
+    let mut broken = Vec::new();
+    let of = |kernel: &str| -> Result<Vec<&Count>> {
+        let found: Vec<_> = counts
+            .iter()
+            .filter(|count| count.name.rsplit_once('-').is_some_and(|(k, _)| k == kernel))
+            .collect();
+        ensure!(!found.is_empty(), "{FILE} has a gate for {kernel}, which was not counted");
+        Ok(found)
+    };
+    for line in recorded.lines() {
+        let Some((gate, limit)) = line.strip_prefix('"').and_then(|line| line.split_once("\" = ")) else {
+            continue;
+        };
+        let limit = || limit.parse::<f64>().with_context(|| format!("{FILE}: {line}"));
+        match gate.split(' ').collect::<Vec<_>>()[..] {
+            ["at", "most", kernel] => {
+                for count in of(kernel)? {
+                    if count.each > limit()? {
+                        broken.push(format!(
+                            "{} takes {:.4}, and {} are allowed",
+                            count.name,
+                            count.each,
+                            limit()?
+                        ));
+                    }
+                }
+            }
+            ["gain", first, second] => {
+                for (a, b) in of(first)?.iter().zip(of(second)?) {
+                    if a.each < limit()? * b.each {
+                        let gain = a.each / b.each;
+                        broken.push(format!(
+                            "{} gains {gain:.2} over {}, and {} must be",
+                            b.name,
+                            a.name,
+                            limit()?
+                        ));
+                    }
+                }
+            }
+            [_] => {}
+            _ => bail!("{FILE} has a line that is no gate: {line}"),
+        }
+    }
+    Ok(broken)
+}
+
+/// The file with other figures: comments and gates stay.
+fn written(recorded: &str, compiler: &str, counts: &[Count]) -> String {
+    // A kernel's name has no space, and a gate's has.
+    let is_kernel = |line: &str| line.split('"').nth(1).is_some_and(|name| !name.contains(' '));
+    let is_figure = |line: &&str| line.starts_with("rustc") || line.starts_with('"') && is_kernel(line);
+    let kept = recorded.lines().filter(|line| !is_figure(line)).map(str::to_owned);
+    let figures = counts.iter().map(|count| format!("\"{}\" = {:.4}", count.name, count.each));
+    let lines: Vec<_> = kept.chain([format!("rustc = \"{compiler}\"")]).chain(figures).collect();
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts() -> Vec<Count> {
+        ["neon/gemv-t2r4-4x8 16", "neon/gemv-t2r4-8x8 64", "neon/gemm-t2r4-4x8 128", "neon/gemm-t2r4-8x8 512"]
+            .map(|line| read(line).unwrap())
+            .into()
+    }
+
+    #[test]
+    fn figures_are_for_a_weight_and_a_token() {
+        let each: Vec<_> = counts().iter().map(|count| count.each).collect();
+        assert_eq!(each, [0.5, 1.0, 0.25, 0.5]);
+        assert!(read("error: no memory").is_err());
+    }
+
+    #[test]
+    fn gates_hold_for_every_shape() {
+        let broken = |gates: &str| broken_gates(gates, &counts());
+        assert!(
+            broken("\"at most neon/gemv-t2r4\" = 1.0\n\"gain neon/gemv-t2r4 neon/gemm-t2r4\" = 2.0")
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(broken("\"at most neon/gemv-t2r4\" = 0.9").unwrap().len(), 1);
+        assert_eq!(broken("\"gain neon/gemv-t2r4 neon/gemm-t2r4\" = 2.1").unwrap().len(), 2);
+        assert!(broken("\"at most neon/gemv-none\" = 1.0").is_err());
+        assert!(broken("\"at least neon/gemv-t2r4\" = 1.0").is_err());
+    }
+
+    #[test]
+    fn recording_keeps_comments_and_gates() {
+        let before = "# why\n\"at most neon/gemv-t2r4\" = 1.0\nrustc = \"1\"\n\"old/gemv-t2r4-4x8\" = 9.0\n";
+        let after = written(before, "2", &counts()[..1]);
+        assert_eq!(
+            after,
+            "# why\n\"at most neon/gemv-t2r4\" = 1.0\nrustc = \"2\"\n\"neon/gemv-t2r4-4x8\" = 0.5000\n"
+        );
+        assert_eq!(gone(before, &counts()), ["old/gemv-t2r4-4x8 is recorded and no longer counted"]);
+    }
+}

@@ -1,0 +1,236 @@
+//! Boards without an operating system: `cargo xtask simulate`, and the stage `boards`.
+
+mod build;
+pub(crate) mod card;
+mod check;
+mod console;
+mod instructions;
+mod rpi;
+
+pub(crate) use check::check;
+pub(crate) use instructions::count as count_instructions;
+
+use crate::qemu::SYSTEM_ARM;
+use anyhow::{Context as _, Result, bail};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The board
+    #[arg(required_unless_present_any = ["list", "record"])]
+    board: Option<String>,
+    /// The prompt; without one the board's console is this terminal
+    prompt: Option<String>,
+    /// The processor, where the board has a choice
+    #[arg(long, value_name = "NAME")]
+    cpu: Option<String>,
+    /// Cores
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8))]
+    cores: Option<u32>,
+    /// A flash image (.bpk) for the board's memory, in place of the story model that the firmware has
+    #[arg(long, value_name = "IMAGE")]
+    model: Option<PathBuf>,
+    /// Tokens to generate at most
+    #[arg(long, value_name = "N")]
+    tokens: Option<u32>,
+    /// Seconds after which a board that was given a prompt is stopped
+    #[arg(long, value_name = "N", default_value_t = 600)]
+    timeout: u64,
+    /// List the boards
+    #[arg(long)]
+    list: bool,
+    /// Run every board as the tests do, and record what it says as its transcript
+    #[arg(long, conflicts_with_all = ["board", "list"])]
+    record: bool,
+}
+
+/// A board that QEMU has.
+pub(crate) struct Board {
+    pub(crate) name: &'static str,
+    about: &'static str,
+    /// The folder of its firmware, which is a workspace of its own.
+    pub(crate) folder: &'static str,
+    /// The program in that folder.
+    program: &'static str,
+    target: &'static str,
+    transcript: &'static str,
+    /// The loader brings the model: the program has none of its own.
+    takes_model: bool,
+    /// Processors, the default first: QEMU's name and the board's own.
+    pub(crate) cpus: &'static [(&'static str, &'static str)],
+    /// Cores unless something else is asked for.
+    cores: u32,
+    /// How many it can have.
+    possible: RangeInclusive<u32>,
+    /// Counts of cores that the tests run it with, for each processor; the transcript is of the first.
+    tested: &'static [&'static [u32]],
+    emulator: &'static str,
+    machine: fn(&Setup<'_>) -> Result<Vec<String>>,
+}
+
+/// What a run of a board is made of.
+pub(crate) struct Setup<'a> {
+    pub(crate) cpu: &'a str,
+    pub(crate) cores: u32,
+    pub(crate) model: Option<PathBuf>,
+    /// A thread of QEMU for each core: cores that wait for each other then need a processor each, all the time. Else one thread
+    /// takes turns for all cores.
+    pub(crate) parallel: bool,
+}
+
+pub(crate) const BOARDS: &[Board] = &[
+    Board {
+        name: "virt-aarch64",
+        about: "QEMU's machine `virt`: AArch64, 1 to 8 cores, PL011",
+        folder: "boards/virt-aarch64",
+        program: "virt-aarch64",
+        target: "aarch64-unknown-none",
+        transcript: "boards/virt-aarch64/transcript.txt",
+        takes_model: false,
+        cpus: &[
+            ("cortex-a72", "Cortex-A72"),
+            ("cortex-a53", "Cortex-A53"),
+            ("cortex-a76", "Cortex-A76"),
+            ("max", "QEMU max"),
+        ],
+        cores: 2,
+        possible: 1..=8,
+        tested: &[&[2, 1, 4], &[1, 4], &[2], &[4]],
+        emulator: "qemu-system-aarch64",
+        machine: virt,
+    },
+    Board {
+        name: "rpi3",
+        about: "Raspberry Pi 3 (also Zero 2 W): 4 cores, 1 GiB, PL011",
+        folder: "boards/rpi",
+        program: "rpi",
+        target: "aarch64-unknown-none",
+        transcript: "boards/rpi/transcript-3.txt",
+        takes_model: true,
+        cpus: &[("cortex-a53", "Cortex-A53")],
+        cores: 4,
+        possible: 4..=4,
+        tested: &[&[4]],
+        emulator: "qemu-system-aarch64",
+        machine: rpi::three,
+    },
+    Board {
+        name: "rpi4",
+        about: "Raspberry Pi 4: 4 cores, 2 GiB, PL011",
+        folder: "boards/rpi",
+        program: "rpi",
+        target: "aarch64-unknown-none",
+        transcript: "boards/rpi/transcript-4.txt",
+        takes_model: true,
+        cpus: &[("cortex-a72", "Cortex-A72")],
+        cores: 4,
+        possible: 4..=4,
+        tested: &[&[4]],
+        emulator: "qemu-system-aarch64",
+        machine: rpi::four,
+    },
+];
+
+fn virt(setup: &Setup<'_>) -> Result<Vec<String>> {
+    let image = setup.model.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |file| file.len() >> 20);
+    // The processor that has everything begins at EL2, as boards do whose firmware leaves it to the program.
+    let machine = if setup.cpu == "max" { "virt,virtualization=on" } else { "virt" };
+    // The image is copied to memory, behind the first 128 MiB; the arena is what is left.
+    let megabytes = 1024 + 2 * image;
+    Ok(["-M", machine, "-cpu", setup.cpu, "-smp", &setup.cores.to_string(), "-m", &format!("{megabytes}M")]
+        .map(str::to_owned)
+        .to_vec())
+}
+
+impl Board {
+    fn named(name: &str) -> Result<&'static Self> {
+        BOARDS.iter().find(|board| board.name == name).with_context(|| {
+            let known: Vec<_> = BOARDS.iter().map(|board| board.name).collect();
+            format!("there is no board {name:?}; the boards are {}", known.join(", "))
+        })
+    }
+
+    /// QEMU, ready to start the firmware in `image`.
+    fn emulator(&self, setup: &Setup<'_>, image: &Path) -> Result<Command> {
+        SYSTEM_ARM.ready()?;
+        let mut qemu = Command::new(self.emulator);
+        qemu.args((self.machine)(setup)?)
+            .args(["-nic", "none", "-display", "none", "-monitor", "none"])
+            .args(["-semihosting-config", "enable=on,target=native"])
+            .args(["-accel", if setup.parallel { "tcg,thread=multi" } else { "tcg,thread=single" }])
+            .arg("-kernel")
+            .arg(image);
+        if let Some(model) = &setup.model {
+            qemu.arg("-initrd").arg(model);
+        }
+        Ok(qemu)
+    }
+}
+
+pub(crate) fn simulate(args: &Args) -> Result<()> {
+    if args.list {
+        for board in BOARDS {
+            let cpus: Vec<_> = board.cpus.iter().map(|(cpu, _)| *cpu).collect();
+            println!("{:<14} {}; --cpu {}", board.name, board.about, cpus.join(", "));
+        }
+        return Ok(());
+    }
+    if args.record {
+        return check(true);
+    }
+    let board = Board::named(args.board.as_deref().unwrap_or_default())?;
+    let cpu = args.cpu.as_deref().or(board.cpus.first().map(|(cpu, _)| *cpu)).unwrap_or_default();
+    if let Some(model) = args.model.as_deref().filter(|model| !model.is_file()) {
+        bail!("there is no file {}; `bitnet-pack convert` makes a flash image", model.display());
+    }
+    let cores = args.cores.unwrap_or(board.cores);
+    if !board.possible.contains(&cores) {
+        bail!("{} has {} to {} cores", board.name, board.possible.start(), board.possible.end());
+    }
+    let story = if board.takes_model { Some(build::story()?) } else { None };
+    // With one processor to spare, for what else the machine does.
+    let parallel = console::has_processors(cores + 1);
+    let setup = Setup { cpu, cores, model: args.model.clone().or(story), parallel };
+    let firmware = build::firmware(board, &[])?;
+    let emulator = board.emulator(&setup, &firmware)?;
+    let status = match &args.prompt {
+        None => console::interactive(emulator)?,
+        Some(prompt) => {
+            let keys = keys(prompt, args.tokens)?;
+            console::scripted(emulator, &keys, Duration::from_secs(args.timeout), true)?.status
+        }
+    };
+    // The board's status is this program's.
+    if status == 0 { Ok(()) } else { std::process::exit(status) }
+}
+
+/// What is typed for a prompt.
+fn keys(prompt: &str, tokens: Option<u32>) -> Result<String> {
+    if prompt.contains(['\n', '\r']) || prompt.starts_with('/') {
+        bail!("a prompt is one line that begins with no slash");
+    }
+    let tokens = tokens.map(|tokens| format!("/tokens {tokens}\n")).unwrap_or_default();
+    Ok(format!("{tokens}{prompt}\n/quit\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boards_are_found_by_name() {
+        assert_eq!(Board::named("virt-aarch64").unwrap().name, "virt-aarch64");
+        let unknown = Board::named("abacus").err().unwrap().to_string();
+        assert!(unknown.contains("virt-aarch64"), "{unknown}");
+    }
+
+    #[test]
+    fn a_prompt_is_one_line() {
+        assert_eq!(keys("once", Some(3)).unwrap(), "/tokens 3\nonce\n/quit\n");
+        assert_eq!(keys("once", None).unwrap(), "once\n/quit\n");
+        assert!(keys("a\nb", None).is_err() && keys("/quit", None).is_err());
+    }
+}
