@@ -1,7 +1,6 @@
 //! Products with the block layouts: one float term a group, in four stripes.
 
 use core::mem::MaybeUninit;
-use core::ops::Range;
 
 use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Int8Acts, Results, TILE_ROWS};
@@ -16,6 +15,8 @@ pub const BLOCK: usize = 8;
 /// Columns that there is room for on the stack when they are prepared, a whole number of times four panels; wider matrices are
 /// gone through in blocks of so many.
 pub const MOST_COLUMNS: usize = 16_384;
+/// The same, of matrices that are gone through in blocks of columns: they are rare, and code for each number is long.
+const WIDE_TOKENS: usize = 2;
 /// Row tiles between two times that the results of one token are put.
 const BATCH: usize = 16;
 
@@ -162,45 +163,53 @@ pub unsafe fn matmul<S: Vector, B: Blocks, const NT: usize, R: Results>(
     acts: &Int8Acts<'_>,
     out: &mut R,
 ) -> Result<(), Error> {
-    let (groups, most) = (acts.groups, MOST_COLUMNS / B::GROUP);
+    let groups = acts.groups;
     acts.check(tokens, groups.saturating_mul(B::GROUP), groups)?;
     let row_tile = B::row_tile_bytes(groups * B::GROUP);
     let tiles = whole_tiles(w, row_tile)?;
     let mut product = Product::<B> { w: w.as_ptr(), row_tile, prepared: B::room() };
-    let mut sums = MaybeUninit::<[[[S::V; NT]; STAY]; BLOCK]>::uninit();
-    // What is prepared once for a single token serves all its row tiles.
-    let stay = if tokens == 1 && groups <= most { tiles } else { STAY };
-    let mut first = 0;
-    while first < tiles {
-        let end = tiles.min(first + stay);
-        let mut token = 0;
-        while token < tokens {
-            let count = balanced(tokens - token, B::tokens::<S>());
-            let mut from = 0;
-            loop {
-                let to = groups.min(from + most);
-                let carried =
-                    Carried { sums: sums.as_mut_ptr().cast(), first: from == 0, last: to == groups };
-                // SAFETY: row tiles `0..tiles`, tokens `0..tokens` and their groups are those of the checked slices; there is
-                // room for the sums of `STAY` row tiles and `BLOCK` tokens.
-                unsafe {
-                    let some = Tokens::new(acts, token, B::GROUP, from, to);
-                    B::prepare::<S>(&some, count, &mut product.prepared);
-                    product.tiles::<S, NT>(&some, count, first..end, tokens == 1, carried, out);
-                }
-                if to == groups {
-                    break;
-                }
-                from = to;
+    if groups > MOST_COLUMNS / B::GROUP {
+        // SAFETY: row tiles `0..tiles` and tokens `0..tokens` are those of the checked slices.
+        unsafe { product.wide::<S, NT>(tiles, tokens, acts, out) };
+        return Ok(());
+    }
+    let alone = Carried { sums: core::ptr::null_mut(), first: true, last: true };
+    // SAFETY: as above.
+    unsafe {
+        if tokens == 1 {
+            let all = Tokens::new(acts, 0, B::GROUP, 0, groups);
+            B::prepare::<S>(&all, 1, &mut product.prepared);
+            let mut first = 0;
+            while first < tiles {
+                let n = BATCH.min(tiles - first);
+                product.put::<S, NT, 1, BATCH, { BATCH * TILE_ROWS }, false>(&all, first, n, alone, out);
+                first += n;
             }
-            token += count;
+            return Ok(());
         }
-        first = end;
+        let mut first = 0;
+        while first < tiles {
+            let end = tiles.min(first + STAY);
+            let mut token = 0;
+            while token < tokens {
+                let count = balanced(tokens - token, B::tokens::<S>());
+                let some = Tokens::new(acts, token, B::GROUP, 0, groups);
+                B::prepare::<S>(&some, count, &mut product.prepared);
+                let mut tile = first;
+                while tile < end {
+                    let n = GROUP_TILES.min(end - tile);
+                    product.group::<S, NT, false>(&some, count, tile, n, alone, out);
+                    tile += n;
+                }
+                token += count;
+            }
+            first = end;
+        }
     }
     Ok(())
 }
 
-/// Stripes that are carried from one block of columns to the next.
+/// Stripes that are carried from one block of columns to the next, if there are several.
 #[derive(Clone, Copy)]
 struct Carried<V> {
     /// Those of each row tile and token, written and read where the block is not the only one.
@@ -217,34 +226,42 @@ struct Product<B: Blocks> {
 }
 
 impl<B: Blocks> Product<B> {
-    /// Goes through row tiles for `count` tokens.
+    /// The product with a matrix that is gone through in blocks of columns.
     ///
     /// # Safety
-    /// As for [`Blocks::stripes`].
+    /// The row tiles and the tokens exist; the features of `S` are there.
     #[inline(always)]
-    unsafe fn tiles<S: Vector, const NT: usize>(
-        &self,
-        some: &Tokens,
-        count: usize,
-        tiles: Range<usize>,
-        single: bool,
-        carried: Carried<S::V>,
+    unsafe fn wide<S: Vector, const NT: usize>(
+        &mut self,
+        tiles: usize,
+        tokens: usize,
+        acts: &Int8Acts<'_>,
         out: &mut impl Results,
     ) {
-        let mut tile = tiles.start;
-        while tile < tiles.end {
-            let n = (if single { BATCH } else { GROUP_TILES }).min(tiles.end - tile);
-            // SAFETY: as promised; a block that is the only one leaves no sums, and others have at most `STAY` row tiles.
-            unsafe {
-                let at = if carried.first && carried.last { 0 } else { (tile - tiles.start) * count * NT };
-                let carried = Carried { sums: carried.sums.add(at), ..carried };
-                if single {
-                    self.put::<S, NT, 1, BATCH, { BATCH * TILE_ROWS }>(some, tile, n, carried, out);
-                } else {
-                    self.group::<S, NT>(some, count, tile, n, carried, out);
+        let (groups, most) = (acts.groups, MOST_COLUMNS / B::GROUP);
+        let mut sums = MaybeUninit::<[[[S::V; NT]; STAY]; WIDE_TOKENS]>::uninit();
+        let sums = sums.as_mut_ptr().cast::<S::V>();
+        for first in (0..tiles).step_by(STAY) {
+            let end = tiles.min(first + STAY);
+            let mut token = 0;
+            while token < tokens {
+                let count = balanced(tokens - token, WIDE_TOKENS);
+                for from in (0..groups).step_by(most) {
+                    let to = groups.min(from + most);
+                    // SAFETY: as promised; there is room for the sums of `STAY` row tiles and `WIDE_TOKENS` tokens.
+                    unsafe {
+                        let some = Tokens::new(acts, token, B::GROUP, from, to);
+                        B::prepare::<S>(&some, count, &mut self.prepared);
+                        for tile in (first..end).step_by(GROUP_TILES) {
+                            let sums = sums.add((tile - first) * count * NT);
+                            let carried = Carried { sums, first: from == 0, last: to == groups };
+                            let n = GROUP_TILES.min(end - tile);
+                            self.group::<S, NT, true>(&some, count, tile, n, carried, out);
+                        }
+                    }
                 }
+                token += count;
             }
-            tile += n;
         }
     }
 
@@ -253,7 +270,7 @@ impl<B: Blocks> Product<B> {
     /// # Safety
     /// As for [`Blocks::stripes`].
     #[inline(always)]
-    unsafe fn group<S: Vector, const NT: usize>(
+    unsafe fn group<S: Vector, const NT: usize, const WIDE: bool>(
         &self,
         some: &Tokens,
         count: usize,
@@ -265,21 +282,25 @@ impl<B: Blocks> Product<B> {
         // SAFETY: as promised.
         unsafe {
             match count {
-                1 => self.put::<S, NT, 1, GROUP_TILES, GROUP_ROWS>(some, tile, n, carried, out),
-                2 => self.put::<S, NT, 2, GROUP_TILES, GROUP_ROWS>(some, tile, n, carried, out),
-                3 => self.put::<S, NT, 3, GROUP_TILES, GROUP_ROWS>(some, tile, n, carried, out),
-                4 => self.put::<S, NT, 4, GROUP_TILES, GROUP_ROWS>(some, tile, n, carried, out),
-                5 if S::BLOCK_TOKENS >= 5 => {
-                    self.put::<S, NT, 5, GROUP_TILES, GROUP_ROWS>(some, tile, n, carried, out);
+                1 => self.put::<S, NT, 1, GROUP_TILES, GROUP_ROWS, WIDE>(some, tile, n, carried, out),
+                2 => self.put::<S, NT, 2, GROUP_TILES, GROUP_ROWS, WIDE>(some, tile, n, carried, out),
+                3 if !WIDE => {
+                    self.put::<S, NT, 3, GROUP_TILES, GROUP_ROWS, false>(some, tile, n, carried, out);
                 }
-                6 if S::BLOCK_TOKENS >= 6 => {
-                    self.put::<S, NT, 6, GROUP_TILES, GROUP_ROWS>(some, tile, n, carried, out);
+                4 if !WIDE => {
+                    self.put::<S, NT, 4, GROUP_TILES, GROUP_ROWS, false>(some, tile, n, carried, out);
                 }
-                7 if S::BLOCK_TOKENS >= 7 => {
-                    self.put::<S, NT, 7, GROUP_TILES, GROUP_ROWS>(some, tile, n, carried, out);
+                5 if !WIDE && S::BLOCK_TOKENS >= 5 => {
+                    self.put::<S, NT, 5, GROUP_TILES, GROUP_ROWS, false>(some, tile, n, carried, out);
                 }
-                8 if S::BLOCK_TOKENS >= 8 => {
-                    self.put::<S, NT, 8, GROUP_TILES, GROUP_ROWS>(some, tile, n, carried, out);
+                6 if !WIDE && S::BLOCK_TOKENS >= 6 => {
+                    self.put::<S, NT, 6, GROUP_TILES, GROUP_ROWS, false>(some, tile, n, carried, out);
+                }
+                7 if !WIDE && S::BLOCK_TOKENS >= 7 => {
+                    self.put::<S, NT, 7, GROUP_TILES, GROUP_ROWS, false>(some, tile, n, carried, out);
+                }
+                8 if !WIDE && S::BLOCK_TOKENS >= 8 => {
+                    self.put::<S, NT, 8, GROUP_TILES, GROUP_ROWS, false>(some, tile, n, carried, out);
                 }
                 _ => unreachable!("a register block has at most {} tokens", S::BLOCK_TOKENS),
             }
@@ -288,7 +309,14 @@ impl<B: Blocks> Product<B> {
 
     /// Puts the results of `n` of up to `N` row tiles, which have `ROWS` rows, for `T` tokens.
     #[inline(always)]
-    unsafe fn put<S: Vector, const NT: usize, const T: usize, const N: usize, const ROWS: usize>(
+    unsafe fn put<
+        S: Vector,
+        const NT: usize,
+        const T: usize,
+        const N: usize,
+        const ROWS: usize,
+        const WIDE: bool,
+    >(
         &self,
         some: &Tokens,
         first: usize,
@@ -299,18 +327,26 @@ impl<B: Blocks> Product<B> {
         // SAFETY: as promised for `group`.
         unsafe {
             let sums = carried.sums.cast::<[[[S::V; NT]; N]; T]>();
-            let mut all = if carried.first { [[[S::zero(); NT]; N]; T] } else { sums.read() };
-            let columns = self.w.add(B::column_bytes(some.first * B::GROUP));
+            let mut all = [[[S::zero(); NT]; N]; T];
+            if WIDE && !carried.first {
+                all = sums.read();
+            }
+            let columns = if WIDE { self.w.add(B::column_bytes(some.first * B::GROUP)) } else { self.w };
             for tile in 0..n {
                 let w = columns.add((first + tile) * self.row_tile);
-                let before = core::array::from_fn(|t| all[t][tile]);
+                let mut before = [[S::zero(); NT]; T];
+                if WIDE {
+                    for (before, all) in before.iter_mut().zip(&all) {
+                        *before = all[tile];
+                    }
+                }
                 let stripes = B::stripes::<S, NT, T>(w, some, &self.prepared, before);
                 // By index: an iterator over the array would copy it first.
                 for (t, all) in all.iter_mut().enumerate() {
                     all[tile] = stripes[t];
                 }
             }
-            if !carried.last {
+            if WIDE && !carried.last {
                 sums.write(all);
                 return;
             }
