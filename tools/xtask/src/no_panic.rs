@@ -4,7 +4,7 @@
 
 use crate::command::run as run_command;
 use crate::paths;
-use crate::toolchain::{BARE_METAL, Toolchain};
+use crate::toolchain::Toolchain;
 use addr2line::gimli::{Dwarf, EndianSlice, LittleEndian};
 use anyhow::{Context as _, Result, bail};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
@@ -17,6 +17,9 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) planted: bool,
 }
+
+/// The targets of the firmware.
+const LINKED: [&str; 3] = ["thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf", "aarch64-unknown-none"];
 
 /// What the symbol table of a linked firmware says.
 struct Report {
@@ -32,7 +35,7 @@ struct Report {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let toolchain = Toolchain::bare_metal()?;
-    for target in BARE_METAL {
+    for target in LINKED {
         let report = link(&toolchain, target, args.planted)?;
         if args.planted {
             planted_is_found(&report, target)?;

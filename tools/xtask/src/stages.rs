@@ -213,13 +213,14 @@ fn arm(_: &Args) -> Result<()> {
 fn bare_metal(_: &Args) -> Result<()> {
     let toolchain = Toolchain::bare_metal()?;
     for target in BARE_METAL {
-        run_command(toolchain.cargo("build", target).args([
-            "-p",
-            "bitnet-edge-core",
-            "-p",
-            "bitnet-edge-kernels",
-        ]))?;
+        let mut build = toolchain.cargo("build", target);
+        build.args(["-p", "bitnet-edge-core", "-p", "bitnet-edge-kernels"]);
+        if !target.starts_with("riscv") {
+            build.args(["-p", "bitnet-edge-arm", "--no-default-features"]);
+        }
+        run_command(&mut build)?;
     }
+    println!("not run: 32-bit ARM Linux (no standard library for it here; armv7a-none-eabihf is built instead)");
     Ok(())
 }
 
