@@ -65,7 +65,9 @@ fn the_story_is_the_same_everywhere() {
 fn the_story_is_the_readmes() {
     let readme = String::from_utf8(files::read("README.md")).unwrap();
     let shown = readme.split_once(&format!("run \"{PROMPT}\"\n")).unwrap().1.split_once("\n…").unwrap().0;
-    assert!(shown.lines().count() == 2 && SEED_1.starts_with(shown), "{shown}");
+    // The model ends a line with a space, which an editor of the README takes away.
+    let told: Vec<&str> = SEED_1.lines().take(2).map(str::trim_end).collect();
+    assert_eq!(shown.lines().collect::<Vec<_>>(), told);
 }
 
 #[test]

@@ -220,7 +220,9 @@ fn bare_metal(_: &Args) -> Result<()> {
         }
         run_command(&mut build)?;
     }
-    println!("not run: 32-bit ARM Linux (no standard library for it here; armv7a-none-eabihf is built instead)");
+    println!(
+        "not run: 32-bit ARM Linux (no standard library for it here; armv7a-none-eabihf is built instead)"
+    );
     Ok(())
 }
 
