@@ -1,9 +1,9 @@
 //! What `AArch64` boards without an operating system share: from reset to a running program on every core.
 //!
-//! [`board!`] joins a board to it: the board names its memory [`Map`], its UART, how it ends, and `main`. Then, on each core,
+//! `board!` joins a board to it: the board names its memory [`Map`], its UART, how it ends, and `main`. Then, on each core,
 //! the boot code leaves EL2 if it starts there, enables floating point with FPCR = 0, turns on MMU and caches over an identity
-//! map, and installs vectors that print what happened. Core 0 goes on to `main`; the others, once [`cores::start`] has
-//! them started, wait for work: [`cores::CREW`].
+//! map, and installs vectors that print what happened. Core 0 goes on to `main`; the others, once `cores::start` has
+//! them started, wait for work: `cores::CREW`.
 //!
 //! ```text
 //! reset -> _start (boot.s) -> main(device tree)            core 0
