@@ -2,7 +2,7 @@
 //!
 //! There is no operating system that takes a core away, so all cores take part in every operation that is large enough. The
 //! boot code starts them and has each call [`Crew::join`]; the first core calls [`Crew::assemble`] and gets a [`Team`],
-//! which is the [`Split`] of the session.
+//! which is the [`Split`](bitnet_edge_core::model::Split) of the session.
 //!
 //! ```
 //! use bitnet_edge_board::cores::{Crew, Spin};
