@@ -88,6 +88,7 @@ impl<'b, B: Board> Console<'b, B> {
             match byte {
                 b'\n' if feed_of_return => {}
                 b'\r' | b'\n' => {
+                    self.escape = Escape::No;
                     self.write("\n");
                     let text = core::str::from_utf8(&self.line).is_ok();
                     return if text { Input::Line } else { Input::NotText };
@@ -97,6 +98,7 @@ impl<'b, B: Board> Console<'b, B> {
                     return Input::End;
                 }
                 INTERRUPT => {
+                    self.escape = Escape::No;
                     self.line.clear();
                     self.write("^C\n");
                     self.write(sign);
@@ -160,6 +162,9 @@ impl<'b, B: Board> Console<'b, B> {
 
     /// Takes back a character: all of its bytes, and one place on the screen.
     fn erase(&mut self) {
+        if self.line.is_empty() {
+            return;
+        }
         let is_tail = |byte: u8| byte & 0xc0 == 0x80;
         while self.line.pop().is_some_and(is_tail) {}
         self.board.write(b"\x08 \x08");

@@ -37,24 +37,6 @@ pub fn affinity() -> u64 {
     mpidr & 0xff_00ff_ffff
 }
 
-/// The register of instruction sets, ID_AA64ISAR0_EL1: bits 47..44 are one where there is `sdot`.
-#[must_use]
-pub fn isar0() -> u64 {
-    let isar;
-    // SAFETY: reads a register.
-    unsafe { asm!("mrs {}, id_aa64isar0_el1", out(reg) isar, options(nomem, nostack)) };
-    isar
-}
-
-/// The register of instruction sets, ID_AA64ISAR1_EL1: bits 55..52 are one where there is `smmla`.
-#[must_use]
-pub fn isar1() -> u64 {
-    let isar;
-    // SAFETY: reads a register.
-    unsafe { asm!("mrs {}, id_aa64isar1_el1", out(reg) isar, options(nomem, nostack)) };
-    isar
-}
-
 /// The name of this core.
 #[derive(Clone, Copy, Debug)]
 pub struct Name(u64);

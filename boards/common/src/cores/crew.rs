@@ -109,7 +109,9 @@ impl<W: Wait> Crew<W> {
             // not been counted off yet.
             let task = unsafe { (*self.task.get()).map(|task| &*task) };
             if let Some(task) = task {
+                let abort = Abort;
                 task();
+                core::mem::forget(abort);
             }
             done = job;
             if self.left.fetch_sub(1, Release) == 1 {

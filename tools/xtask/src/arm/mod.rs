@@ -14,13 +14,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// Processors, as QEMU names them, and what they stand for.
-const PROCESSORS: [(&str, &str); 4] = [
-    ("cortex-a53", "ARMv8.0, in order: Raspberry Pi 3, Zero 2 W"),
-    ("cortex-a72", "ARMv8.0, out of order: Raspberry Pi 4"),
-    ("cortex-a76", "dotprod: Raspberry Pi 5"),
-    ("max", "all that QEMU knows, i8mm too: stands for Neoverse N2, V1, Grace"),
+/// Processors, as QEMU names them, what they stand for, and the tiers that must run there.
+const PROCESSORS: [(&str, &str, &[&str]); 4] = [
+    ("cortex-a53", "ARMv8.0, in order: Raspberry Pi 3, Zero 2 W", &["scalar", "neon"]),
+    ("cortex-a72", "ARMv8.0, out of order: Raspberry Pi 4", &["scalar", "neon"]),
+    ("cortex-a76", "dotprod: Raspberry Pi 5", &["scalar", "neon", "dotprod"]),
+    (
+        "max",
+        "all that QEMU knows, i8mm too: stands for Neoverse N2, V1, Grace",
+        &["scalar", "neon", "dotprod", "i8mm"],
+    ),
 ];
+
+/// The tiers that must run on a processor.
+fn tiers(processor: &str) -> &'static [&'static str] {
+    PROCESSORS.iter().find(|(name, ..)| *name == processor).map_or(&[], |(.., tiers)| tiers)
+}
 
 /// Test programs that run on processors, and why there.
 struct Group {
@@ -211,7 +220,7 @@ fn program(line: &str) -> Result<Option<Program>> {
 
 /// Which program runs on which processor; says so, and why.
 fn plan(programs: &[Program]) -> Result<Vec<Run>> {
-    for (processor, what) in PROCESSORS {
+    for (processor, what, _) in PROCESSORS {
         println!("{processor:<11} {what}");
     }
     let mut runs = Vec::new();

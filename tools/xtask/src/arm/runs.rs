@@ -90,8 +90,16 @@ fn report(run: &Run, ended: Result<Output>, seconds: f64) -> Result<()> {
             String::from_utf8_lossy(&output.stderr)
         )
     };
+    let told = told(&text);
+    if let Some(tier) = left_out(super::tiers(run.processor), &told, run.name.ends_with("/conformance")) {
+        bail!(
+            "{:<11} {}: FAILED: the processor has {tier}, and it did not run\n{text}",
+            run.processor,
+            run.name
+        );
+    }
     println!("{:<11} {}: {passed} passed ({seconds:.1} s)", run.processor, run.name);
-    for line in told(&text) {
+    for line in told {
         println!("{:<11}   {line}", "");
     }
     Ok(())
@@ -101,6 +109,13 @@ fn report(run: &Run, ended: Result<Output>, seconds: f64) -> Result<()> {
 fn passed(text: &str) -> Option<u32> {
     let line = text.lines().rev().find_map(|line| line.strip_prefix("test result: ok. "))?;
     line.split_once(" passed")?.0.parse().ok()
+}
+
+/// The first tier of a processor that did not run: tests say so, and conformance says how many cases those had that did.
+fn left_out<'a>(tiers: &[&'a str], told: &[&str], conformance: bool) -> Option<&'a str> {
+    let is_missing = |tier: &str| told.iter().any(|line| line.starts_with(&format!("not run: {tier} ")));
+    let has_cases = |tier: &str| told.iter().any(|line| line.starts_with(&format!("{tier}: ")));
+    tiers.iter().copied().find(|tier| is_missing(tier) || (conformance && !has_cases(tier)))
 }
 
 /// What tests print of backends: each line once.
@@ -120,6 +135,10 @@ mod tests {
                     not run: i8mm (it needs i8mm)\n\ntest result: ok. 2 passed; 0 failed; 0 ignored\n";
         assert_eq!(passed(text), Some(2));
         assert_eq!(told(text), ["not run: i8mm (it needs i8mm)", "neon: 812 cases"]);
+        let told = told(text);
+        assert_eq!(left_out(&["neon"], &told, true), None);
+        assert_eq!(left_out(&["neon", "i8mm"], &told, false), Some("i8mm"));
+        assert_eq!(left_out(&["neon", "dotprod"], &told, true), Some("dotprod"));
         assert_eq!(passed("test result: FAILED. 1 passed; 1 failed"), None);
         assert_eq!(passed(""), None);
     }

@@ -58,6 +58,8 @@ pub(super) fn for_tests() -> Result<PathBuf> {
 
 /// Makes the folder, beside its place first. The tokens of the context that a board with so much memory has.
 fn make(folder: &Path, model: Option<&Path>, ram: u64) -> Result<u32> {
+    // Without a slash at the end, behind which the folder beside it would be one within it.
+    let folder = &folder.components().collect::<PathBuf>();
     ensure!(!folder.exists(), "{} is there already: name a folder that is not", folder.display());
     let model = model.map_or_else(build::story, |model| Ok(model.to_path_buf()))?;
     // Before the program is built: a file that can never do is refused at once.
@@ -67,9 +69,7 @@ fn make(folder: &Path, model: Option<&Path>, ram: u64) -> Result<u32> {
     let mut beside = folder.as_os_str().to_owned();
     beside.push(".partial");
     let beside = PathBuf::from(beside);
-    if beside.exists() {
-        fs::remove_dir_all(&beside)?;
-    }
+    ensure!(!beside.exists(), "{} is in the way: remove it, or name another folder", beside.display());
     fs::create_dir_all(&beside).with_context(|| format!("cannot make {}", beside.display()))?;
     fs::copy(&program, beside.join(KERNEL)).with_context(|| format!("cannot copy {}", program.display()))?;
     fs::copy(&model, beside.join(MODEL)).with_context(|| format!("cannot copy {}", model.display()))?;

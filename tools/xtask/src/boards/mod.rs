@@ -183,6 +183,10 @@ pub(crate) fn simulate(args: &Args) -> Result<()> {
     }
     let board = Board::named(args.board.as_deref().unwrap_or_default())?;
     let cpu = args.cpu.as_deref().or(board.cpus.first().map(|(cpu, _)| *cpu)).unwrap_or_default();
+    if !board.cpus.iter().any(|(known, _)| *known == cpu) {
+        let known: Vec<_> = board.cpus.iter().map(|(cpu, _)| *cpu).collect();
+        bail!("{} runs with --cpu {}, not {cpu}", board.name, known.join(", "));
+    }
     if let Some(model) = args.model.as_deref().filter(|model| !model.is_file()) {
         bail!("there is no file {}; `bitnet-pack convert` makes a flash image", model.display());
     }
