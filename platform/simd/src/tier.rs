@@ -115,6 +115,43 @@ macro_rules! float_methods {
     };
 }
 
+/// Memory that a thread has, for tiers with `std`: `with_scratch` and `with_tables`, as [`float_methods`] and [`product_methods`]
+/// take them.
+#[macro_export]
+macro_rules! thread_memory {
+    () => {
+        /// Calls `f` with this thread's scratch memory of attention, which is no allocation: it is part of the thread.
+        #[inline]
+        fn with_scratch<T>(f: impl FnOnce(&mut $crate::names::Scratch) -> T) -> T {
+            std::thread_local! {
+                static SCRATCH: core::cell::RefCell<$crate::names::Scratch> =
+                    const { core::cell::RefCell::new($crate::names::Scratch::new()) };
+            }
+            SCRATCH.with_borrow_mut(f)
+        }
+
+        /// Calls `f` with this thread's memory of a product by tables, which its first long prompt allocates. A product within the
+        /// results of a product has its own.
+        #[inline]
+        fn with_tables<T>(f: impl FnOnce(&mut $crate::t2r4::Scratch) -> T) -> T {
+            std::thread_local! {
+                static SCRATCH: core::cell::Cell<Option<std::boxed::Box<$crate::t2r4::Scratch>>> =
+                    const { core::cell::Cell::new(None) };
+            }
+            let mut scratch = SCRATCH.take().unwrap_or_else(t2r4_scratch);
+            let result = f(&mut scratch);
+            SCRATCH.set(Some(scratch));
+            result
+        }
+
+        #[cold]
+        fn t2r4_scratch() -> std::boxed::Box<$crate::t2r4::Scratch> {
+            // SAFETY: it is made of integers, which may be zeros.
+            unsafe { std::boxed::Box::new_zeroed().assume_init() }
+        }
+    };
+}
+
 /// The integer products of a tier: `$vector` with the register blocks of its instruction set, of `$block` vectors for many tokens
 /// of the ternary layout; `$tile` are a row tile. With `$tables`, vectors
 /// ([`Tables`](crate::t2r4::Tables)), very many tokens of the ternary layout and `$rows` rows take tables of sums; `$with_tables`

@@ -1,15 +1,7 @@
 //! The tiers: what each needs of the machine, and its methods.
 
-#[cfg(feature = "std")]
-use core::cell::{Cell, RefCell};
-#[cfg(feature = "std")]
-use std::boxed::Box;
-
-use bitnet_edge_kernels::attention::Scratch;
 use bitnet_edge_simd::AnyResults;
 use bitnet_edge_simd::names::*;
-#[cfg(feature = "std")]
-use bitnet_edge_simd::t2r4;
 
 use crate::lanes::Lanes;
 use crate::matmul;
@@ -42,42 +34,14 @@ macro_rules! first_missing {
     };
 }
 
-/// Calls `f` with this thread's scratch memory of attention, which is no allocation: it is part of the thread.
 #[cfg(feature = "std")]
-#[inline]
-fn with_scratch<T>(f: impl FnOnce(&mut Scratch) -> T) -> T {
-    std::thread_local! {
-        static SCRATCH: RefCell<Scratch> = const { RefCell::new(Scratch::new()) };
-    }
-    SCRATCH.with_borrow_mut(f)
-}
+bitnet_edge_simd::thread_memory!();
 
 /// Calls `f` with scratch memory of attention, which is on the stack: it knows of no threads.
 #[cfg(not(feature = "std"))]
 #[inline]
 fn with_scratch<T>(f: impl FnOnce(&mut Scratch) -> T) -> T {
     f(&mut Scratch::new())
-}
-
-/// Calls `f` with this thread's memory of a product by tables, which its first long prompt allocates. A product within the results
-/// of a product has its own.
-#[cfg(feature = "std")]
-#[inline]
-fn with_tables<T>(f: impl FnOnce(&mut t2r4::Scratch) -> T) -> T {
-    std::thread_local! {
-        static SCRATCH: Cell<Option<Box<t2r4::Scratch>>> = const { Cell::new(None) };
-    }
-    let mut scratch = SCRATCH.take().unwrap_or_else(t2r4_scratch);
-    let result = f(&mut scratch);
-    SCRATCH.set(Some(scratch));
-    result
-}
-
-#[cfg(feature = "std")]
-#[cold]
-fn t2r4_scratch() -> Box<t2r4::Scratch> {
-    // SAFETY: it is made of integers, which may be zeros.
-    unsafe { Box::new_zeroed().assume_init() }
 }
 
 /// The integer products of a tier with `$matrix` for several tokens of the ternary layout.

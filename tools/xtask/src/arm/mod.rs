@@ -26,8 +26,8 @@ const PROCESSORS: [(&str, &str, &[&str]); 4] = [
     ),
 ];
 
-/// The tiers that must run on a processor.
-fn tiers(processor: &str) -> &'static [&'static str] {
+/// The tiers that must run on a processor, the best one last.
+pub(crate) fn tiers(processor: &str) -> &'static [&'static str] {
     PROCESSORS.iter().find(|(name, ..)| *name == processor).map_or(&[], |(.., tiers)| tiers)
 }
 

@@ -3,6 +3,7 @@
 use super::build::{firmware, image, on_the_host, version};
 use super::console::{has_processors, scripted};
 use super::{BOARDS, Board, Setup, card, keys};
+use crate::arm;
 use crate::{fetch, paths};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::fs;
@@ -99,23 +100,14 @@ impl Run<'_> {
         let mut expected = transcript
             .replace(&format!(", {first}"), &format!(", {}", self.name))
             .replace(&format!(", {} cores | seed", self.board.cores), &cores);
-        if let Some(before) = backend(transcript) {
-            expected = expected.replace(&format!("backend {before}"), &format!("backend {}", best(self.cpu)));
+        if let (Some(before), Some(best)) = (backend(transcript), arm::tiers(self.cpu).last()) {
+            expected = expected.replace(&format!("backend {before}"), &format!("backend {best}"));
         }
         expected
     }
 }
 
 /// The backend that the self-test names.
-/// The backend that a board must choose on a processor.
-fn best(cpu: &str) -> &'static str {
-    match cpu {
-        "max" => "i8mm",
-        "cortex-a76" => "dotprod",
-        _ => "neon",
-    }
-}
-
 fn backend(said: &str) -> Option<&str> {
     said.lines().find_map(|line| line.strip_prefix("self-test: backend ")?.split(' ').next())
 }
