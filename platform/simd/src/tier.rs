@@ -115,7 +115,7 @@ macro_rules! float_methods {
     };
 }
 
-/// Memory that a thread has, for tiers with `std`: `with_scratch` and `with_tables`, as [`float_methods`] and [`product_methods`]
+/// Memory that a thread has, for tiers with `std`: `with_scratch` and `with_tables`, as `float_methods` and `product_methods`
 /// take them.
 #[macro_export]
 macro_rules! thread_memory {

@@ -15,8 +15,13 @@ use std::process::Command;
 
 /// The targets without an operating system that core and kernels are built for in every test run. The last one also stands for
 /// Linux on 32-bit ARM, whose standard library Debian's compiler does not have.
-pub(crate) const BARE_METAL: [&str; 4] =
-    ["thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf", "aarch64-unknown-none", "armv7a-none-eabihf"];
+pub(crate) const BARE_METAL: [&str; 5] = [
+    "thumbv7em-none-eabihf",
+    "thumbv8m.main-none-eabihf",
+    "riscv32imac-unknown-none-elf",
+    "aarch64-unknown-none",
+    "armv7a-none-eabihf",
+];
 
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
@@ -75,7 +80,7 @@ impl Toolchain {
             Self::Active => command::cargo(subcommand),
             Self::Debian { sysroot } => {
                 let mut command = debian_cargo(subcommand);
-                let linker = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
+                let linker = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace(['-', '.'], "_"));
                 if !all.is_empty() {
                     all.push("\x1f");
                 }
