@@ -3,7 +3,7 @@
 use core::fmt::Write;
 
 use bitnet_edge_kernels::Kernels;
-use bitnet_edge_kernels::conformance::{self, Effort};
+use bitnet_edge_kernels::conformance::{self, Effort, Failure, Summary};
 
 use crate::Error;
 
@@ -23,10 +23,7 @@ use crate::Error;
 /// ```
 pub fn choose<K: Kernels>(kernels: &[K], out: &mut dyn Write) -> Result<K, Error> {
     for (at, &candidate) in kernels.iter().enumerate() {
-        let mut wrong = None;
-        let summary = conformance::run(candidate, Effort::Boot, &mut |failure| {
-            wrong.get_or_insert(*failure);
-        });
+        let (summary, wrong) = compare(candidate);
         let name = candidate.name();
         if summary.passed() {
             let cases = summary.cases;
@@ -46,4 +43,13 @@ pub fn choose<K: Kernels>(kernels: &[K], out: &mut dyn Write) -> Result<K, Error
         }
     }
     Err(Error::SelfTest)
+}
+
+/// Compares kernels with their definition: the counts, and the first case that is wrong.
+pub(crate) fn compare<K: Kernels>(kernels: K) -> (Summary, Option<Failure>) {
+    let mut wrong = None;
+    let summary = conformance::run(kernels, Effort::Boot, &mut |failure| {
+        wrong.get_or_insert(*failure);
+    });
+    (summary, wrong)
 }
