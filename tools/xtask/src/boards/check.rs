@@ -2,7 +2,7 @@
 
 use super::build::{firmware, image, on_the_host, version};
 use super::console::{has_processors, scripted};
-use super::{BOARDS, Board, Carries, Setup, card, keys};
+use super::{BOARDS, Board, Carries, Setup, card, keys, pico2};
 use crate::arm;
 use crate::{fetch, paths};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -48,6 +48,7 @@ pub(crate) fn check(record: bool) -> Result<()> {
         }
     }
     without_model(Board::named("rpi3")?)?;
+    pico2::for_tests()?;
     // What is the same program on every board is shown on one.
     let board = &BOARDS[0];
     planted_fault(board, &digests[board.host])?;

@@ -1,13 +1,16 @@
 //! Boards without an operating system: `cargo xtask simulate`, and the stage `boards`.
 
 mod build;
-pub(crate) mod card;
+mod card;
 mod check;
 mod console;
 mod cortex_m;
 mod instructions;
+mod pico2;
 mod riscv;
 mod rpi;
+mod uf2;
+mod uf2_reader;
 
 pub(crate) use check::check;
 pub(crate) use instructions::count as count_instructions;
@@ -219,6 +222,22 @@ impl Board {
             qemu.arg("-initrd").arg(model);
         }
         Ok(qemu)
+    }
+}
+
+/// Boards that start from something that is made here.
+#[derive(clap::Subcommand)]
+pub(crate) enum Made {
+    /// Raspberry Pi 3, 4 and Zero 2 W: the folder for an SD card
+    Rpi(card::Args),
+    /// Raspberry Pi Pico 2: the file for its BOOTSEL drive
+    Pico2(pico2::Args),
+}
+
+pub(crate) fn make(board: &Made) -> Result<()> {
+    match board {
+        Made::Rpi(args) => card::run(args),
+        Made::Pico2(args) => pico2::run(args),
     }
 }
 
