@@ -69,9 +69,15 @@ impl<'b, B: Board> Console<'b, B> {
         core::str::from_utf8(&self.line).unwrap_or_default()
     }
 
+    /// That line, and the board beside it.
+    pub(crate) fn line_and_board(&mut self) -> (&str, &mut B) {
+        (core::str::from_utf8(&self.line).unwrap_or_default(), self.board)
+    }
+
     /// Shows that line again.
     pub fn show_line(&mut self) {
-        self.board.write(core::str::from_utf8(&self.line).unwrap_or_default().as_bytes());
+        let (line, board) = self.line_and_board();
+        board.write(line.as_bytes());
     }
 
     /// Shows `sign` and waits for a line.

@@ -14,6 +14,10 @@ use crate::console::Input;
 use crate::settings::{Command, HELP};
 use crate::{Board, Console, Error, Hex, Stats, choose, plan_for};
 
+/// Units of work of the tokenizer (a byte looked at is one, a search of the vocabulary sixteen) between two calls of
+/// [`Board::alive`].
+const TEXT_STEP: u32 = 256;
+
 /// What [`run`] works with.
 pub struct Machine<'a, K, S> {
     /// What this is, for the first line.
@@ -47,7 +51,7 @@ pub fn run<B: Board, K: Kernels, S: Split>(board: &mut B, machine: Machine<'_, K
     let kernels = choose(kernels, &mut console)?;
     let image = model.len();
     let model = Model::new_checked(model)?;
-    model.verify()?;
+    model.verify_between(&mut || console.board().alive())?;
     if model.tokenizer().is_none() {
         return Err(Error::NoTokenizer);
     }
@@ -141,12 +145,13 @@ fn give<B: Board, C: Backend>(
     generator: &mut Generator<'_, C>,
 ) -> Result<u32, CoreError> {
     if let Some(template) = model.chat() {
-        let messages = [Message { role: Role::User, content: console.line().as_bytes() }];
+        let (line, board) = console.line_and_board();
+        let messages = [Message { role: Role::User, content: line.as_bytes() }];
         let pieces = template.render(None, &messages, Ending::Reply)?;
-        return generator.pieces(pieces, false, u32::MAX, &mut || {});
+        return generator.pieces(pieces, false, TEXT_STEP, &mut || board.alive());
     }
-    let pieces = [Piece::from(console.line())];
-    let tokens = generator.pieces(pieces.into_iter(), true, u32::MAX, &mut || {})?;
+    let (line, board) = console.line_and_board();
+    let tokens = generator.pieces([Piece::from(line)].into_iter(), true, TEXT_STEP, &mut || board.alive())?;
     console.show_line();
     Ok(tokens)
 }
@@ -180,6 +185,8 @@ fn generate<B: Board, C: Backend>(
     Ok(stats)
 }
 
+#[cfg(test)]
+mod alive_tests;
 #[cfg(test)]
 pub(crate) mod fake;
 #[cfg(test)]

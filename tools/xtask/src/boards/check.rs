@@ -2,7 +2,7 @@
 
 use super::build::{firmware, image, on_the_host, version};
 use super::console::{has_processors, scripted};
-use super::{BOARDS, Board, Setup, card, keys};
+use super::{BOARDS, Board, Carries, Setup, card, keys};
 use crate::arm;
 use crate::{fetch, paths};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -23,7 +23,7 @@ pub(crate) fn check(record: bool) -> Result<()> {
     for board in BOARDS {
         println!("{}: {}", board.name, version(board.emulator)?);
         // A board with a card runs what is on it.
-        let (firmware, model) = if board.takes_model {
+        let (firmware, model) = if board.model == Carries::Loader {
             let card = card::for_tests()?;
             (card.join(card::KERNEL), Some(card.join(card::MODEL)))
         } else {

@@ -4,6 +4,7 @@ mod build;
 pub(crate) mod card;
 mod check;
 mod console;
+mod cortex_m;
 mod instructions;
 mod rpi;
 
@@ -47,6 +48,26 @@ pub(crate) struct Args {
     record: bool,
 }
 
+/// Where a board has its model from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carries {
+    /// The program has the story model; a loader can bring another one.
+    Either,
+    /// A loader brings it: the program has none of its own.
+    Loader,
+    /// The program has it.
+    Program,
+}
+
+/// What a loader takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loads {
+    /// The memory from its first byte on.
+    Flat,
+    /// What the linker wrote.
+    Elf,
+}
+
 /// A board that QEMU has.
 pub(crate) struct Board {
     pub(crate) name: &'static str,
@@ -56,9 +77,11 @@ pub(crate) struct Board {
     /// The program in that folder.
     program: &'static str,
     target: &'static str,
+    /// For the compiler.
+    flags: &'static [&'static str],
+    loads: Loads,
     transcript: &'static str,
-    /// The loader brings the model: the program has none of its own.
-    takes_model: bool,
+    model: Carries,
     /// Processors, the default first: QEMU's name and the board's own.
     pub(crate) cpus: &'static [(&'static str, &'static str)],
     /// Cores unless something else is asked for.
@@ -88,8 +111,10 @@ pub(crate) const BOARDS: &[Board] = &[
         folder: "boards/virt-aarch64",
         program: "virt-aarch64",
         target: "aarch64-unknown-none",
+        flags: &AARCH64,
+        loads: Loads::Flat,
         transcript: "boards/virt-aarch64/transcript.txt",
-        takes_model: false,
+        model: Carries::Either,
         cpus: &[
             ("cortex-a72", "Cortex-A72"),
             ("cortex-a53", "Cortex-A53"),
@@ -108,8 +133,10 @@ pub(crate) const BOARDS: &[Board] = &[
         folder: "boards/rpi",
         program: "rpi",
         target: "aarch64-unknown-none",
+        flags: &AARCH64,
+        loads: Loads::Flat,
         transcript: "boards/rpi/transcript-3.txt",
-        takes_model: true,
+        model: Carries::Loader,
         cpus: &[("cortex-a53", "Cortex-A53")],
         cores: 4,
         possible: 4..=4,
@@ -123,8 +150,10 @@ pub(crate) const BOARDS: &[Board] = &[
         folder: "boards/rpi",
         program: "rpi",
         target: "aarch64-unknown-none",
+        flags: &AARCH64,
+        loads: Loads::Flat,
         transcript: "boards/rpi/transcript-4.txt",
-        takes_model: true,
+        model: Carries::Loader,
         cpus: &[("cortex-a72", "Cortex-A72")],
         cores: 4,
         possible: 4..=4,
@@ -132,7 +161,12 @@ pub(crate) const BOARDS: &[Board] = &[
         emulator: "qemu-system-aarch64",
         machine: rpi::four,
     },
+    cortex_m::AN386,
 ];
+
+/// The targets' own specification forbids accesses that are not aligned, for code that runs before the MMU does; vectors
+/// would then be loaded byte by byte. All Rust code of the boards runs with MMU and caches on.
+const AARCH64: [&str; 1] = ["-Ctarget-feature=-strict-align"];
 
 fn virt(setup: &Setup<'_>) -> Result<Vec<String>> {
     let image = setup.model.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |file| file.len() >> 20);
@@ -190,11 +224,14 @@ pub(crate) fn simulate(args: &Args) -> Result<()> {
     if let Some(model) = args.model.as_deref().filter(|model| !model.is_file()) {
         bail!("there is no file {}; `bitnet-pack convert` makes a flash image", model.display());
     }
+    if board.model == Carries::Program && args.model.is_some() {
+        bail!("{} has its model in the program, not from --model", board.name);
+    }
     let cores = args.cores.unwrap_or(board.cores);
     if !board.possible.contains(&cores) {
         bail!("{} has {} to {} cores", board.name, board.possible.start(), board.possible.end());
     }
-    let story = if board.takes_model { Some(build::story()?) } else { None };
+    let story = if board.model == Carries::Loader { Some(build::story()?) } else { None };
     // With one processor to spare, for what else the machine does.
     let parallel = console::has_processors(cores + 1);
     let setup = Setup { cpu, cores, model: args.model.clone().or(story), parallel };
