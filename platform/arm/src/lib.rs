@@ -41,7 +41,7 @@ mod registers;
 mod tier;
 
 #[cfg(cortex_m)]
-pub use cortex_m::{Dsp, Table};
+pub use cortex_m::{Dsp, Mve, Table};
 pub use host::Host;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 pub use tier::{Dotprod, I8mm, Neon};

@@ -37,7 +37,7 @@ struct Job {
     skip: usize,
 }
 
-impl RowSums for Memory {
+impl RowSums<'_> for Memory {
     const COLUMNS: usize = COLUMNS;
     const TILES: usize = TILES;
     const BIAS: i32 = 0;

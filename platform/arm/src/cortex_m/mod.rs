@@ -5,8 +5,9 @@
 //! instructions, and makes none by itself: Helium's floats are not those of the definition (subnormal numbers are zeros).
 
 mod dsp;
+mod mve;
 mod registers;
 mod table;
 mod tier;
 
-pub use tier::{Dsp, Table};
+pub use tier::{Dsp, Mve, Table};

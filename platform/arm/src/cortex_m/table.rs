@@ -24,10 +24,10 @@ struct Job {
     sums_end: *const i32,
 }
 
-impl RowSums for Memory {
-    const COLUMNS: usize = <table::Memory as RowSums>::COLUMNS;
-    const TILES: usize = <table::Memory as RowSums>::TILES;
-    const BIAS: i32 = <table::Memory as RowSums>::BIAS;
+impl RowSums<'_> for Memory {
+    const COLUMNS: usize = <table::Memory as RowSums<'_>>::COLUMNS;
+    const TILES: usize = <table::Memory as RowSums<'_>>::TILES;
+    const BIAS: i32 = <table::Memory as RowSums<'_>>::BIAS;
 
     #[inline]
     fn prepare(&mut self, q: &[[i8; t2r4::TILE_COLUMNS]]) {

@@ -4,7 +4,7 @@ use bitnet_edge_kernels::tile::t2r4;
 use bitnet_edge_simd::names::*;
 use bitnet_edge_simd::words;
 
-use super::{dsp, registers, table};
+use super::{dsp, mve, registers, table};
 
 bitnet_edge_simd::token! {
     /// Products of pairs of 16-bit numbers (the DSP extension): Cortex-M4 and M7, and M33 and M55 that have it. A product takes 2.5 KiB
@@ -29,6 +29,32 @@ impl Kernels for Dsp {
         out: &mut R,
     ) -> Result<(), Error> {
         words::matmul(&mut dsp::Memory::new(), w, tokens, acts, scale, out)
+    }
+}
+
+bitnet_edge_simd::token! {
+    /// Vectors of sixteen bytes (Helium, MVE), integers alone: Cortex-M55, M85 and M52. The firmware has enabled the vector registers,
+    /// as one for a hard-float target does at its start.
+    Mve: (!registers::has_mve()).then_some("mve")
+}
+
+impl Kernels for Mve {
+    type Lanes = Scalar16;
+
+    fn name(&self) -> &'static str {
+        "mve"
+    }
+
+    #[inline]
+    fn matmul_t2r4_i8t<R: Results>(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        scale: TernaryScale<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        words::matmul(&mut mve::Memory::new(), w, tokens, acts, scale, out)
     }
 }
 

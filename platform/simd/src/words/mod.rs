@@ -65,7 +65,7 @@ impl<'a> Part<'a> {
 }
 
 /// Integer sums of row tiles for one token.
-pub trait RowSums {
+pub trait RowSums<'a> {
     /// Column tiles whose activations fit the memory.
     const COLUMNS: usize;
     /// Row tiles whose sums do.
@@ -74,7 +74,7 @@ pub trait RowSums {
     const BIAS: i32;
 
     /// Takes the activations of one to [`COLUMNS`](Self::COLUMNS) column tiles.
-    fn prepare(&mut self, q: &[[i8; t2r4::TILE_COLUMNS]]);
+    fn prepare(&mut self, q: &'a [[i8; t2r4::TILE_COLUMNS]]);
 
     /// Makes this the sums of so many row tiles, at most [`TILES`](Self::TILES).
     fn begin(&mut self, tiles: usize, sum: i32);
@@ -91,11 +91,11 @@ pub trait RowSums {
 /// # Errors
 /// As [`t2r4::matmul`].
 #[inline]
-pub fn matmul<S: RowSums, R: Results>(
+pub fn matmul<'a, S: RowSums<'a>, R: Results>(
     memory: &mut S,
     w: &[u8],
     tokens: usize,
-    acts: &Int8Acts<'_>,
+    acts: &Int8Acts<'a>,
     scale: TernaryScale<'_>,
     out: &mut R,
 ) -> Result<(), Error> {

@@ -80,7 +80,7 @@ fn halves(table: &Pairs) -> &[u16; SUMS] {
     unsafe { &*table.as_ptr().cast() }
 }
 
-impl RowSums for Memory {
+impl RowSums<'_> for Memory {
     const COLUMNS: usize = 1;
     const TILES: usize = TILES;
     const BIAS: i32 = BIAS * TABLES as i32;
