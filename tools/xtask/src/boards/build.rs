@@ -1,6 +1,6 @@
 //! Firmware, as a loader takes it.
 
-use super::{Board, rpi};
+use super::{Board, Load, rpi};
 use crate::command::{cargo, line, output};
 use crate::paths;
 use crate::toolchain::Toolchain;
@@ -13,9 +13,19 @@ use std::process::Command;
 /// The story model as the repository has it.
 const STORY: &str = "models/tinystories-micro/tinystories-micro-i2_s.gguf";
 
-/// The targets' own specification forbids accesses that are not aligned, for code that runs before the MMU does; vectors
-/// would then be loaded byte by byte. All Rust code of the boards runs with MMU and caches on.
-const FLAGS: [&str; 1] = ["-Ctarget-feature=-strict-align"];
+/// The compiler's flags for a target.
+fn flags(target: &str) -> &'static [&'static str] {
+    if target.starts_with("aarch64") {
+        // The target's own specification forbids accesses that are not aligned, for code that runs before the MMU does;
+        // vectors would then be loaded byte by byte. All Rust code of the boards runs with MMU and caches on.
+        &["-Ctarget-feature=-strict-align"]
+    } else {
+        &[]
+    }
+}
+
+/// A byte of flash that nothing was written to.
+const ERASED: u8 = 0xff;
 
 /// Where flash images and firmware lie.
 pub(super) fn folder() -> Result<PathBuf> {
@@ -52,7 +62,7 @@ pub(super) fn firmware(board: &Board, features: &[&str]) -> Result<PathBuf> {
 pub(super) fn program(board: &Board, name: &str, features: &[&str]) -> Result<PathBuf> {
     let story = story()?;
     eprintln!("building {name} for {} (the first time about a minute)", board.target);
-    let mut build = Toolchain::bare_metal()?.cargo_with("build", board.target, &FLAGS);
+    let mut build = Toolchain::bare_metal()?.cargo_with("build", board.target, flags(board.target));
     build
         .args(["--manifest-path", &format!("{}/Cargo.toml", board.folder), "--bin", name])
         .env("BITNET_EDGE_IMAGE", &story);
@@ -67,6 +77,10 @@ pub(super) fn program(board: &Board, name: &str, features: &[&str]) -> Result<Pa
     let mut flat = flat(&bytes).with_context(|| format!("cannot read the segments of {}", elf.display()))?;
     if board.takes_model {
         rpi::as_long_as_its_memory(&mut flat).with_context(|| elf.display().to_string())?;
+    }
+    if let Load::Flash(bytes) = board.load {
+        ensure!(flat.len() as u64 <= bytes, "{} bytes are more than the flash has", flat.len());
+        flat.resize(bytes as usize, ERASED);
     }
     fs::write(&image, flat).with_context(|| format!("cannot write {}", image.display()))?;
     Ok(image)
@@ -102,9 +116,14 @@ fn flat(elf: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// The text and the digest that the host's program gives for a prompt.
-pub(super) fn on_the_host(model: Option<&Path>, prompt: &str, tokens: Option<u32>) -> Result<String> {
+pub(super) fn on_the_host(
+    model: Option<&Path>,
+    prompt: &str,
+    tokens: Option<u32>,
+    options: &[&str],
+) -> Result<String> {
     let mut run = cargo("run");
-    run.args(["--quiet", "--bin", "bitnet", "--", "run", "--digest", prompt]);
+    run.args(["--quiet", "--bin", "bitnet", "--", "run", "--digest", prompt]).args(options);
     if let Some(model) = model {
         run.arg("--model").arg(model);
     }

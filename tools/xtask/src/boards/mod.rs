@@ -13,7 +13,7 @@ mod uf2_reader;
 pub(crate) use check::check;
 pub(crate) use instructions::count as count_instructions;
 
-use crate::qemu::SYSTEM_ARM;
+use crate::qemu::{Qemu, SYSTEM_ARM, SYSTEM_RISCV};
 use anyhow::{Context as _, Result, bail};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -71,7 +71,21 @@ pub(crate) struct Board {
     /// Counts of cores that the tests run it with, for each processor; the transcript is of the first.
     tested: &'static [&'static [u32]],
     emulator: &'static str,
+    /// What the emulator comes with.
+    package: &'static Qemu,
+    load: Load,
+    /// What `bitnet run` is told to compute the same.
+    host: &'static [&'static str],
     machine: fn(&Setup<'_>) -> Result<Vec<String>>,
+}
+
+/// How a program comes to where it runs.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Load {
+    /// QEMU copies it to memory.
+    Kernel,
+    /// It is the content of a flash of so many bytes, from its start.
+    Flash(u64),
 }
 
 /// What a run of a board is made of.
@@ -103,6 +117,9 @@ pub(crate) const BOARDS: &[Board] = &[
         possible: 1..=8,
         tested: &[&[2, 1, 4], &[1, 4], &[2], &[4]],
         emulator: "qemu-system-aarch64",
+        package: &SYSTEM_ARM,
+        load: Load::Kernel,
+        host: &[],
         machine: virt,
     },
     Board {
@@ -118,6 +135,9 @@ pub(crate) const BOARDS: &[Board] = &[
         possible: 4..=4,
         tested: &[&[4]],
         emulator: "qemu-system-aarch64",
+        package: &SYSTEM_ARM,
+        load: Load::Kernel,
+        host: &[],
         machine: rpi::three,
     },
     Board {
@@ -133,7 +153,28 @@ pub(crate) const BOARDS: &[Board] = &[
         possible: 4..=4,
         tested: &[&[4]],
         emulator: "qemu-system-aarch64",
+        package: &SYSTEM_ARM,
+        load: Load::Kernel,
+        host: &[],
         machine: rpi::four,
+    },
+    Board {
+        name: "virt-riscv32",
+        about: "QEMU's machine `virt`, RV32IMAC: no FPU, flash, 200 KiB of RAM, NS16550",
+        folder: "boards/virt-riscv32",
+        program: "virt-riscv32",
+        target: "riscv32imac-unknown-none-elf",
+        transcript: "boards/virt-riscv32/transcript.txt",
+        takes_model: false,
+        cpus: &[("rv32i", "RV32IMAC")],
+        cores: 1,
+        possible: 1..=1,
+        tested: &[&[1]],
+        emulator: "qemu-system-riscv32",
+        package: &SYSTEM_RISCV,
+        load: Load::Flash(32 << 20),
+        host: &["--kv", "int8"],
+        machine: virt_riscv,
     },
 ];
 
@@ -148,6 +189,12 @@ fn virt(setup: &Setup<'_>) -> Result<Vec<String>> {
         .to_vec())
 }
 
+/// With no more than the target has, and the memory protection that microcontrollers have.
+fn virt_riscv(setup: &Setup<'_>) -> Result<Vec<String>> {
+    let cpu = format!("{},m=on,a=on,c=on,zicsr=on,zifencei=on,pmp=on", setup.cpu);
+    Ok(["-M", "virt", "-bios", "none", "-m", "16M", "-cpu", &cpu].map(str::to_owned).to_vec())
+}
+
 impl Board {
     fn named(name: &str) -> Result<&'static Self> {
         BOARDS.iter().find(|board| board.name == name).with_context(|| {
@@ -158,14 +205,18 @@ impl Board {
 
     /// QEMU, ready to start the firmware in `image`.
     fn emulator(&self, setup: &Setup<'_>, image: &Path) -> Result<Command> {
-        SYSTEM_ARM.ready()?;
+        self.package.ready()?;
         let mut qemu = Command::new(self.emulator);
         qemu.args((self.machine)(setup)?)
             .args(["-nic", "none", "-display", "none", "-monitor", "none"])
             .args(["-semihosting-config", "enable=on,target=native"])
-            .args(["-accel", if setup.parallel { "tcg,thread=multi" } else { "tcg,thread=single" }])
-            .arg("-kernel")
-            .arg(image);
+            .args(["-accel", if setup.parallel { "tcg,thread=multi" } else { "tcg,thread=single" }]);
+        match self.load {
+            Load::Kernel => qemu.arg("-kernel").arg(image),
+            Load::Flash(_) => {
+                qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={}", image.display()))
+            }
+        };
         if let Some(model) = &setup.model {
             qemu.arg("-initrd").arg(model);
         }

@@ -3,9 +3,9 @@
 //! What is written is what picotool writes. `uf2_reader` reads it for the tests, and shares nothing with this.
 
 use anyhow::{Context as _, Result, ensure};
+use object::Endianness;
 use object::elf::{FileHeader32, PT_LOAD};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
-use object::Endianness;
 
 /// Where the flash is, and how much of it is for a program.
 pub(super) struct Flash {
