@@ -31,7 +31,7 @@ pub enum Input {
     NotText,
     /// A message in a frame, which [`Console::message`] has.
     Message,
-    /// Whoever types is done (Ctrl-D).
+    /// Whoever types is done (Ctrl-D), or gone.
     End,
 }
 
@@ -124,6 +124,9 @@ impl<'b, B: Board> Console<'b, B> {
             let byte = match self.next() {
                 None => {
                     self.board.alive();
+                    if self.board.is_gone() {
+                        return Input::End;
+                    }
                     self.listen(&mut silent_since);
                     continue;
                 }
@@ -181,10 +184,14 @@ impl<'b, B: Board> Console<'b, B> {
         }
     }
 
-    /// Looks at what came meanwhile: whether Ctrl-C was typed, or a message cancels. Other messages are told that the board is
+    /// Looks at what came meanwhile: whether Ctrl-C was typed, a message cancels, or whoever asked is gone. Other messages are told that the board is
     /// busy; other keys are kept for the next line.
     pub fn interrupted(&mut self) -> bool {
         self.board.alive();
+        if self.board.is_gone() {
+            self.ahead.clear();
+            return true;
+        }
         while let Some(byte) = self.board.read() {
             match self.frames.push(byte) {
                 Received::Byte(INTERRUPT) => {

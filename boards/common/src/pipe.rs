@@ -5,8 +5,6 @@ use core::sync::atomic::Ordering::{Acquire, Release};
 
 use heapless::spsc::{Consumer, Producer, Queue};
 
-const INTERRUPT: u8 = 0x03;
-const END: u8 = 0x04;
 /// Bytes that a handler offers its hardware at once.
 const PIECE: usize = 64;
 
@@ -31,8 +29,7 @@ const PIECE: usize = 64;
 ///     bytes.len() // the hardware took all of them
 /// });
 /// line.set_open(false);
-/// // To the program, somebody who hangs up interrupts the answer, and ends the session.
-/// assert_eq!((port.read(), port.read()), (Some(0x03), Some(0x04)));
+/// assert!(!port.is_answered()); // what `Board::is_gone` needs to know
 /// ```
 #[derive(Debug)]
 pub struct Pipe<const IN: usize, const OUT: usize> {
@@ -54,7 +51,7 @@ impl<const IN: usize, const OUT: usize> Pipe<IN, OUT> {
         let (to_program, input) = input.split();
         let (output, to_line) = output.split();
         let calls = &*calls;
-        let port = Port { input, output, calls, call: 0, hung_up: 0 };
+        let port = Port { input, output, calls, call: 0 };
         (port, Line { input: to_program, output: to_line, calls, piece: [0; PIECE], start: 0, end: 0 })
     }
 }
@@ -77,8 +74,6 @@ pub struct Port<'p> {
     calls: &'p AtomicU32,
     /// The call that was answered.
     call: u32,
-    /// How often `read` has said that the caller hung up.
-    hung_up: u32,
 }
 
 impl Port<'_> {
@@ -92,7 +87,6 @@ impl Port<'_> {
             while self.input.dequeue().is_some() {}
         }
         self.call = call;
-        self.hung_up = 0;
         true
     }
 
@@ -102,14 +96,9 @@ impl Port<'_> {
         is_open(self.call) && self.calls.load(Acquire) == self.call
     }
 
-    /// The next byte that came. Of a caller that hung up: Ctrl-C and Ctrl-D in turns, which end an answer, clear a line, and
-    /// end a session, wherever it is.
+    /// The next byte that came. Of a caller that hung up none does.
     pub fn read(&mut self) -> Option<u8> {
-        if self.is_answered() {
-            return self.input.dequeue();
-        }
-        self.hung_up = self.hung_up.wrapping_add(1);
-        Some(if self.hung_up % 2 == 1 { INTERRUPT } else { END })
+        if self.is_answered() { self.input.dequeue() } else { None }
     }
 
     /// How many of these bytes found room; for a caller that hung up all do, and are lost.

@@ -144,4 +144,8 @@ impl Board for Pico2 {
     fn alive(&mut self) {
         self.watchdog.feed();
     }
+
+    fn is_gone(&mut self) -> bool {
+        !self.port.is_answered()
+    }
 }

@@ -147,7 +147,7 @@ fn summary(outcomes: &[(&str, Outcome)], started: Instant) -> Result<()> {
 }
 
 /// The workspaces beside the main one, which cargo's `--workspace` does not reach.
-const OTHER_WORKSPACES: [&str; 7] = [
+const OTHER_WORKSPACES: &[&str] = &[
     "tests/firmware/Cargo.toml",
     "fuzz/Cargo.toml",
     "boards/virt-aarch64/Cargo.toml",

@@ -138,13 +138,22 @@ impl Board for Phone<'_> {
     fn now_us(&mut self) -> u64 {
         0
     }
+    fn is_gone(&mut self) -> bool {
+        !self.port.is_answered()
+    }
 }
 
 #[test]
 fn who_hangs_up_ends_the_session_wherever_it_is() {
     static MODEL: &[u8] = include_image!("../../../../core/testdata/tiny.bpk");
-    for (keys, patience) in [("", 1000), ("half a li", 1000), ("hi\r", 1000), ("hi\rabc", 10), ("hi\r", 300)]
-    {
+    for (keys, patience) in [
+        ("", 1000),
+        ("half a li", 1000),
+        ("\0in a frame", 1000),
+        ("hi\r", 1000),
+        ("hi\rabc\r", 10),
+        ("hi\r", 300),
+    ] {
         let mut pipe = Pipe::<64, 64>::new();
         let (mut port, mut line) = pipe.split();
         line.set_open(true);
