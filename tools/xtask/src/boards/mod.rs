@@ -1,17 +1,21 @@
 //! Boards without an operating system: `cargo xtask simulate`, and the stage `boards`.
 
 mod build;
-pub(crate) mod card;
+mod card;
 mod check;
 mod console;
 mod cortex_m;
 mod instructions;
+mod pico2;
+mod riscv;
 mod rpi;
+mod uf2;
+mod uf2_reader;
 
 pub(crate) use check::check;
 pub(crate) use instructions::count as count_instructions;
 
-use crate::qemu::SYSTEM_ARM;
+use crate::qemu::{Qemu, SYSTEM_ARM};
 use anyhow::{Context as _, Result, bail};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -66,6 +70,8 @@ enum Loads {
     Flat,
     /// What the linker wrote.
     Elf,
+    /// The contents of a flash of so many bytes.
+    Flash(u64),
 }
 
 /// A board that QEMU has.
@@ -91,6 +97,10 @@ pub(crate) struct Board {
     /// Counts of cores that the tests run it with, for each processor; the transcript is of the first.
     tested: &'static [&'static [u32]],
     emulator: &'static str,
+    /// What the emulator comes with.
+    package: &'static Qemu,
+    /// What `bitnet run` is told to compute the same.
+    host: &'static [&'static str],
     machine: fn(&Setup<'_>) -> Result<Vec<String>>,
 }
 
@@ -125,6 +135,8 @@ pub(crate) const BOARDS: &[Board] = &[
         possible: 1..=8,
         tested: &[&[2, 1, 4], &[1, 4], &[2], &[4]],
         emulator: "qemu-system-aarch64",
+        package: &SYSTEM_ARM,
+        host: &[],
         machine: virt,
     },
     Board {
@@ -142,6 +154,8 @@ pub(crate) const BOARDS: &[Board] = &[
         possible: 4..=4,
         tested: &[&[4]],
         emulator: "qemu-system-aarch64",
+        package: &SYSTEM_ARM,
+        host: &[],
         machine: rpi::three,
     },
     Board {
@@ -159,12 +173,15 @@ pub(crate) const BOARDS: &[Board] = &[
         possible: 4..=4,
         tested: &[&[4]],
         emulator: "qemu-system-aarch64",
+        package: &SYSTEM_ARM,
+        host: &[],
         machine: rpi::four,
     },
     cortex_m::AN386,
     cortex_m::AN500,
     cortex_m::AN505,
     cortex_m::AN547,
+    riscv::VIRT,
 ];
 
 /// The targets' own specification forbids accesses that are not aligned, for code that runs before the MMU does; vectors
@@ -192,18 +209,38 @@ impl Board {
 
     /// QEMU, ready to start the firmware in `image`.
     fn emulator(&self, setup: &Setup<'_>, image: &Path) -> Result<Command> {
-        SYSTEM_ARM.ready()?;
+        self.package.ready()?;
         let mut qemu = Command::new(self.emulator);
         qemu.args((self.machine)(setup)?)
             .args(["-nic", "none", "-display", "none", "-monitor", "none"])
             .args(["-semihosting-config", "enable=on,target=native"])
-            .args(["-accel", if setup.parallel { "tcg,thread=multi" } else { "tcg,thread=single" }])
-            .arg("-kernel")
-            .arg(image);
+            .args(["-accel", if setup.parallel { "tcg,thread=multi" } else { "tcg,thread=single" }]);
+        match self.loads {
+            Loads::Flat | Loads::Elf => qemu.arg("-kernel").arg(image),
+            Loads::Flash(_) => {
+                qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={}", image.display()))
+            }
+        };
         if let Some(model) = &setup.model {
             qemu.arg("-initrd").arg(model);
         }
         Ok(qemu)
+    }
+}
+
+/// Boards that start from something that is made here.
+#[derive(clap::Subcommand)]
+pub(crate) enum Made {
+    /// Raspberry Pi 3, 4 and Zero 2 W: the folder for an SD card
+    Rpi(card::Args),
+    /// Raspberry Pi Pico 2: the file for its BOOTSEL drive
+    Pico2(pico2::Args),
+}
+
+pub(crate) fn make(board: &Made) -> Result<()> {
+    match board {
+        Made::Rpi(args) => card::run(args),
+        Made::Pico2(args) => pico2::run(args),
     }
 }
 
