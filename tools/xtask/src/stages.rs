@@ -154,6 +154,9 @@ const OTHER_WORKSPACES: &[&str] = &[
     "boards/rpi/Cargo.toml",
     "boards/virt-riscv32/Cargo.toml",
     "boards/mps2-an386/Cargo.toml",
+    "boards/mps2-an500/Cargo.toml",
+    "boards/mps2-an505/Cargo.toml",
+    "boards/mps3-an547/Cargo.toml",
     "boards/pico2/Cargo.toml",
 ];
 

@@ -178,6 +178,9 @@ pub(crate) const BOARDS: &[Board] = &[
         machine: rpi::four,
     },
     cortex_m::AN386,
+    cortex_m::AN500,
+    cortex_m::AN505,
+    cortex_m::AN547,
     riscv::VIRT,
 ];
 
