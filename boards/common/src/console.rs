@@ -253,10 +253,10 @@ impl<'b, B: Board> Console<'b, B> {
 
     fn edit(&mut self, byte: u8) {
         match (self.escape, byte) {
+            (_, ESCAPE) => self.escape = Escape::Begun,
             (Escape::Begun, b'[' | b'O') => self.escape = Escape::Open,
             (Escape::Open, 0x20..0x40) => {}
             (Escape::Begun | Escape::Open, _) => self.escape = Escape::No,
-            (Escape::No, ESCAPE) => self.escape = Escape::Begun,
             (Escape::No, BACKSPACE | DELETE) => self.erase(),
             (Escape::No, KILL_LINE) => {
                 while !self.line.is_empty() {

@@ -1,6 +1,6 @@
 //! Firmware, as a loader takes it.
 
-use super::{Board, Load, rpi};
+use super::{Board, Carries, Loads, rpi};
 use crate::command::{cargo, line, output};
 use crate::paths;
 use crate::toolchain::Toolchain;
@@ -12,17 +12,6 @@ use std::process::Command;
 
 /// The story model as the repository has it.
 const STORY: &str = "models/tinystories-micro/tinystories-micro-i2_s.gguf";
-
-/// The compiler's flags for a target.
-fn flags(target: &str) -> &'static [&'static str] {
-    if target.starts_with("aarch64") {
-        // The target's own specification forbids accesses that are not aligned, for code that runs before the MMU does;
-        // vectors would then be loaded byte by byte. All Rust code of the boards runs with MMU and caches on.
-        &["-Ctarget-feature=-strict-align"]
-    } else {
-        &[]
-    }
-}
 
 /// A byte of flash that nothing was written to.
 const ERASED: u8 = 0xff;
@@ -53,7 +42,7 @@ pub(super) fn story() -> Result<PathBuf> {
     image(&paths::root().join(STORY), "story.bpk", &["--lowercase"])
 }
 
-/// Builds the firmware of a board, and writes what its loader takes: the memory from its first byte on.
+/// Builds the firmware of a board, and writes what its loader takes.
 pub(super) fn firmware(board: &Board, features: &[&str]) -> Result<PathBuf> {
     program(board, board.program, features)
 }
@@ -62,7 +51,7 @@ pub(super) fn firmware(board: &Board, features: &[&str]) -> Result<PathBuf> {
 pub(super) fn program(board: &Board, name: &str, features: &[&str]) -> Result<PathBuf> {
     let story = story()?;
     eprintln!("building {name} for {} (the first time about a minute)", board.target);
-    let mut build = Toolchain::bare_metal()?.cargo_with("build", board.target, flags(board.target));
+    let mut build = Toolchain::bare_metal()?.cargo_with("build", board.target, board.flags);
     build
         .args(["--manifest-path", &format!("{}/Cargo.toml", board.folder), "--bin", name])
         .env("BITNET_EDGE_IMAGE", &story);
@@ -74,11 +63,15 @@ pub(super) fn program(board: &Board, name: &str, features: &[&str]) -> Result<Pa
     let suffix = features.iter().map(|feature| format!("-{feature}")).collect::<String>();
     let image = folder()?.join(format!("{name}{suffix}.img"));
     let bytes = fs::read(&elf).with_context(|| format!("cannot read {}", elf.display()))?;
+    if board.loads == Loads::Elf {
+        fs::write(&image, bytes).with_context(|| format!("cannot write {}", image.display()))?;
+        return Ok(image);
+    }
     let mut flat = flat(&bytes).with_context(|| format!("cannot read the segments of {}", elf.display()))?;
-    if board.takes_model {
+    if board.model == Carries::Loader {
         rpi::as_long_as_its_memory(&mut flat).with_context(|| elf.display().to_string())?;
     }
-    if let Load::Flash(bytes) = board.load {
+    if let Loads::Flash(bytes) = board.loads {
         ensure!(flat.len() as u64 <= bytes, "{} bytes are more than the flash has", flat.len());
         flat.resize(bytes as usize, ERASED);
     }

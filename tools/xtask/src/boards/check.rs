@@ -2,7 +2,7 @@
 
 use super::build::{firmware, image, on_the_host, version};
 use super::console::{has_processors, scripted};
-use super::{BOARDS, Board, Setup, card, keys, pico2};
+use super::{BOARDS, Board, Carries, Setup, card, keys, pico2};
 use crate::arm;
 use crate::{fetch, paths};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -29,7 +29,7 @@ pub(crate) fn check(record: bool) -> Result<()> {
         };
         println!("{}: {}", board.name, version(board.emulator)?);
         // A board with a card runs what is on it.
-        let (firmware, model) = if board.takes_model {
+        let (firmware, model) = if board.model == Carries::Loader {
             let card = card::for_tests()?;
             (card.join(card::KERNEL), Some(card.join(card::MODEL)))
         } else {
@@ -65,7 +65,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn start(&self, firmware: &Path, model: Option<&Path>, keys: &str) -> Result<String> {
         // In turns, which is as fast on a busy machine; two cores at once on one processor, for what only that can show.
-        let parallel = self.cpu == PARALLEL && has_processors(self.cores);
+        let parallel = self.is_parallel(has_processors(self.cores));
         let setup = Setup { cpu: self.cpu, cores: self.cores, model: model.map(Path::to_path_buf), parallel };
         let ended = scripted(self.board.emulator(&setup, firmware)?, keys, LIMIT, false)?;
         ensure!(
@@ -76,6 +76,19 @@ impl Run<'_> {
             ended.said
         );
         Ok(ended.said)
+    }
+
+    /// Whether its cores run at once, if there are so many processors for them.
+    fn is_parallel(&self, has_processors: bool) -> bool {
+        self.cpu == PARALLEL && self.cores > 1 && has_processors
+    }
+
+    /// What this run does not show on a machine with too few processors.
+    fn not_run(&self, has_processors: bool) -> Option<String> {
+        let wants = self.is_parallel(true) && !has_processors;
+        wants.then(|| {
+            format!("not run: {} at once: this machine has fewer processors; they ran in turns", self.title())
+        })
     }
 
     fn title(&self) -> String {
@@ -95,6 +108,9 @@ impl Run<'_> {
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         same(&self.expected(&transcript), &without_times(&said)).with_context(|| self.title())?;
         println!("{}: the transcript, digest {digest}; {}", self.title(), speeds(&said));
+        if let Some(line) = self.not_run(has_processors(self.cores)) {
+            println!("{line}");
+        }
         Ok(())
     }
 
@@ -247,6 +263,17 @@ mod tests {
         let run = Run { board: &BOARDS[0], cpu: "max", name: "QEMU max", cores: 1 };
         let said = of("QEMU max", "i8mm", "1 core");
         assert_eq!(run.expected(&of("Cortex-A72", "neon", "2 cores")), said);
+    }
+
+    #[test]
+    fn cores_that_cannot_run_at_once_are_said_to_have_run_in_turns() {
+        let run = |cpu, cores| Run { board: &BOARDS[0], cpu, name: "a name", cores };
+        assert!(run(PARALLEL, 2).is_parallel(true) && !run(PARALLEL, 2).is_parallel(false));
+        let line = run(PARALLEL, 2).not_run(false).unwrap();
+        assert!(line.starts_with("not run: virt-aarch64 cortex-a76 with 2 cores at once"), "{line}");
+        for (cpu, cores, processors) in [(PARALLEL, 2, true), (PARALLEL, 1, false), ("max", 2, false)] {
+            assert_eq!(run(cpu, cores).not_run(processors), None);
+        }
     }
 
     #[test]

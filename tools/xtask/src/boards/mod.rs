@@ -4,8 +4,10 @@ mod build;
 mod card;
 mod check;
 mod console;
+mod cortex_m;
 mod instructions;
 mod pico2;
+mod riscv;
 mod rpi;
 mod uf2;
 mod uf2_reader;
@@ -13,7 +15,7 @@ mod uf2_reader;
 pub(crate) use check::check;
 pub(crate) use instructions::count as count_instructions;
 
-use crate::qemu::{Qemu, SYSTEM_ARM, SYSTEM_RISCV};
+use crate::qemu::{Qemu, SYSTEM_ARM};
 use anyhow::{Context as _, Result, bail};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -50,6 +52,28 @@ pub(crate) struct Args {
     record: bool,
 }
 
+/// Where a board has its model from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carries {
+    /// The program has the story model; a loader can bring another one.
+    Either,
+    /// A loader brings it: the program has none of its own.
+    Loader,
+    /// The program has it.
+    Program,
+}
+
+/// What a loader takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loads {
+    /// The memory from its first byte on.
+    Flat,
+    /// What the linker wrote.
+    Elf,
+    /// The contents of a flash of so many bytes.
+    Flash(u64),
+}
+
 /// A board that QEMU has.
 pub(crate) struct Board {
     pub(crate) name: &'static str,
@@ -59,9 +83,11 @@ pub(crate) struct Board {
     /// The program in that folder.
     program: &'static str,
     target: &'static str,
+    /// For the compiler.
+    flags: &'static [&'static str],
+    loads: Loads,
     transcript: &'static str,
-    /// The loader brings the model: the program has none of its own.
-    takes_model: bool,
+    model: Carries,
     /// Processors, the default first: QEMU's name and the board's own.
     pub(crate) cpus: &'static [(&'static str, &'static str)],
     /// Cores unless something else is asked for.
@@ -73,19 +99,9 @@ pub(crate) struct Board {
     emulator: &'static str,
     /// What the emulator comes with.
     package: &'static Qemu,
-    load: Load,
     /// What `bitnet run` is told to compute the same.
     host: &'static [&'static str],
     machine: fn(&Setup<'_>) -> Result<Vec<String>>,
-}
-
-/// How a program comes to where it runs.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Load {
-    /// QEMU copies it to memory.
-    Kernel,
-    /// It is the content of a flash of so many bytes, from its start.
-    Flash(u64),
 }
 
 /// What a run of a board is made of.
@@ -105,8 +121,10 @@ pub(crate) const BOARDS: &[Board] = &[
         folder: "boards/virt-aarch64",
         program: "virt-aarch64",
         target: "aarch64-unknown-none",
+        flags: &AARCH64,
+        loads: Loads::Flat,
         transcript: "boards/virt-aarch64/transcript.txt",
-        takes_model: false,
+        model: Carries::Either,
         cpus: &[
             ("cortex-a72", "Cortex-A72"),
             ("cortex-a53", "Cortex-A53"),
@@ -118,7 +136,6 @@ pub(crate) const BOARDS: &[Board] = &[
         tested: &[&[2, 1, 4], &[1, 4], &[2], &[4]],
         emulator: "qemu-system-aarch64",
         package: &SYSTEM_ARM,
-        load: Load::Kernel,
         host: &[],
         machine: virt,
     },
@@ -128,15 +145,16 @@ pub(crate) const BOARDS: &[Board] = &[
         folder: "boards/rpi",
         program: "rpi",
         target: "aarch64-unknown-none",
+        flags: &AARCH64,
+        loads: Loads::Flat,
         transcript: "boards/rpi/transcript-3.txt",
-        takes_model: true,
+        model: Carries::Loader,
         cpus: &[("cortex-a53", "Cortex-A53")],
         cores: 4,
         possible: 4..=4,
         tested: &[&[4]],
         emulator: "qemu-system-aarch64",
         package: &SYSTEM_ARM,
-        load: Load::Kernel,
         host: &[],
         machine: rpi::three,
     },
@@ -146,37 +164,26 @@ pub(crate) const BOARDS: &[Board] = &[
         folder: "boards/rpi",
         program: "rpi",
         target: "aarch64-unknown-none",
+        flags: &AARCH64,
+        loads: Loads::Flat,
         transcript: "boards/rpi/transcript-4.txt",
-        takes_model: true,
+        model: Carries::Loader,
         cpus: &[("cortex-a72", "Cortex-A72")],
         cores: 4,
         possible: 4..=4,
         tested: &[&[4]],
         emulator: "qemu-system-aarch64",
         package: &SYSTEM_ARM,
-        load: Load::Kernel,
         host: &[],
         machine: rpi::four,
     },
-    Board {
-        name: "virt-riscv32",
-        about: "QEMU's machine `virt`, RV32IMAC: no FPU, flash, 200 KiB of RAM, NS16550",
-        folder: "boards/virt-riscv32",
-        program: "virt-riscv32",
-        target: "riscv32imac-unknown-none-elf",
-        transcript: "boards/virt-riscv32/transcript.txt",
-        takes_model: false,
-        cpus: &[("rv32i", "RV32IMAC")],
-        cores: 1,
-        possible: 1..=1,
-        tested: &[&[1]],
-        emulator: "qemu-system-riscv32",
-        package: &SYSTEM_RISCV,
-        load: Load::Flash(32 << 20),
-        host: &["--kv", "int8"],
-        machine: virt_riscv,
-    },
+    cortex_m::AN386,
+    riscv::VIRT,
 ];
+
+/// The targets' own specification forbids accesses that are not aligned, for code that runs before the MMU does; vectors
+/// would then be loaded byte by byte. All Rust code of the boards runs with MMU and caches on.
+const AARCH64: [&str; 1] = ["-Ctarget-feature=-strict-align"];
 
 fn virt(setup: &Setup<'_>) -> Result<Vec<String>> {
     let image = setup.model.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |file| file.len() >> 20);
@@ -187,12 +194,6 @@ fn virt(setup: &Setup<'_>) -> Result<Vec<String>> {
     Ok(["-M", machine, "-cpu", setup.cpu, "-smp", &setup.cores.to_string(), "-m", &format!("{megabytes}M")]
         .map(str::to_owned)
         .to_vec())
-}
-
-/// With no more than the target has, and the memory protection that microcontrollers have.
-fn virt_riscv(setup: &Setup<'_>) -> Result<Vec<String>> {
-    let cpu = format!("{},m=on,a=on,c=on,zicsr=on,zifencei=on,pmp=on", setup.cpu);
-    Ok(["-M", "virt", "-bios", "none", "-m", "16M", "-cpu", &cpu].map(str::to_owned).to_vec())
 }
 
 impl Board {
@@ -211,9 +212,9 @@ impl Board {
             .args(["-nic", "none", "-display", "none", "-monitor", "none"])
             .args(["-semihosting-config", "enable=on,target=native"])
             .args(["-accel", if setup.parallel { "tcg,thread=multi" } else { "tcg,thread=single" }]);
-        match self.load {
-            Load::Kernel => qemu.arg("-kernel").arg(image),
-            Load::Flash(_) => {
+        match self.loads {
+            Loads::Flat | Loads::Elf => qemu.arg("-kernel").arg(image),
+            Loads::Flash(_) => {
                 qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={}", image.display()))
             }
         };
@@ -260,11 +261,14 @@ pub(crate) fn simulate(args: &Args) -> Result<()> {
     if let Some(model) = args.model.as_deref().filter(|model| !model.is_file()) {
         bail!("there is no file {}; `bitnet-pack convert` makes a flash image", model.display());
     }
+    if board.model == Carries::Program && args.model.is_some() {
+        bail!("{} has its model in the program, not from --model", board.name);
+    }
     let cores = args.cores.unwrap_or(board.cores);
     if !board.possible.contains(&cores) {
         bail!("{} has {} to {} cores", board.name, board.possible.start(), board.possible.end());
     }
-    let story = if board.takes_model { Some(build::story()?) } else { None };
+    let story = if board.model == Carries::Loader { Some(build::story()?) } else { None };
     // With one processor to spare, for what else the machine does.
     let parallel = console::has_processors(cores + 1);
     let setup = Setup { cpu, cores, model: args.model.clone().or(story), parallel };
