@@ -60,8 +60,6 @@ pub(super) const AN547: Board = Board {
     folder: "boards/mps3-an547",
     program: "mps3-an547",
     target: "thumbv8m.main-none-eabihf",
-    // Helium for integers alone: its float instructions flush subnormals, and the compiler would use them for any loop.
-    flags: &["-Ctarget-feature=+mve"],
     transcript: "boards/mps3-an547/transcript.txt",
     cpus: &[("cortex-m55", "Cortex-M55")],
     machine: |setup| machine("mps3-an547", setup),
