@@ -17,6 +17,7 @@ pub(crate) use instructions::count as count_instructions;
 
 use crate::qemu::{Qemu, SYSTEM_ARM};
 use anyhow::{Context as _, Result, bail};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -114,13 +115,21 @@ pub(crate) struct Setup<'a> {
     pub(crate) parallel: bool,
 }
 
+/// The target of boards with a 64-bit ARM processor.
+pub(crate) const AARCH64_TARGET: &str = "aarch64-unknown-none";
+
+/// The folders of the firmware that is built for a target, each once.
+pub(crate) fn folders_of(target: &str) -> BTreeSet<&'static str> {
+    BOARDS.iter().filter(|board| board.target == target).map(|board| board.folder).collect()
+}
+
 pub(crate) const BOARDS: &[Board] = &[
     Board {
         name: "virt-aarch64",
         about: "QEMU's machine `virt`: AArch64, 1 to 8 cores, PL011",
         folder: "boards/virt-aarch64",
         program: "virt-aarch64",
-        target: "aarch64-unknown-none",
+        target: AARCH64_TARGET,
         flags: &AARCH64,
         loads: Loads::Flat,
         transcript: "boards/virt-aarch64/transcript.txt",
@@ -144,7 +153,7 @@ pub(crate) const BOARDS: &[Board] = &[
         about: "Raspberry Pi 3 (also Zero 2 W): 4 cores, 1 GiB, PL011",
         folder: "boards/rpi",
         program: "rpi",
-        target: "aarch64-unknown-none",
+        target: AARCH64_TARGET,
         flags: &AARCH64,
         loads: Loads::Flat,
         transcript: "boards/rpi/transcript-3.txt",
@@ -163,7 +172,7 @@ pub(crate) const BOARDS: &[Board] = &[
         about: "Raspberry Pi 4: 4 cores, 2 GiB, PL011",
         folder: "boards/rpi",
         program: "rpi",
-        target: "aarch64-unknown-none",
+        target: AARCH64_TARGET,
         flags: &AARCH64,
         loads: Loads::Flat,
         transcript: "boards/rpi/transcript-4.txt",
