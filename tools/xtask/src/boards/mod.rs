@@ -8,6 +8,8 @@ mod cortex_m;
 mod instructions;
 mod pico2;
 mod riscv;
+mod sections;
+pub(crate) mod size;
 mod rpi;
 mod uf2;
 mod uf2_reader;
