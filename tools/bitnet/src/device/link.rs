@@ -173,7 +173,7 @@ impl Link {
         let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && *line != ">");
         lines()
             .find(|line| line.starts_with("*** ") || line.starts_with("error: "))
-            .or_else(|| lines().last())
+            .or_else(|| lines().next_back())
             .map(str::to_owned)
     }
 
