@@ -8,9 +8,9 @@ mod cortex_m;
 mod instructions;
 mod pico2;
 mod riscv;
+mod rpi;
 mod sections;
 pub(crate) mod size;
-mod rpi;
 mod uf2;
 mod uf2_reader;
 
@@ -47,6 +47,9 @@ pub(crate) struct Args {
     /// Seconds after which a board that was given a prompt is stopped
     #[arg(long, value_name = "N", default_value_t = 600)]
     timeout: u64,
+    /// Build the firmware only, and print where it is and what talks to it
+    #[arg(long, conflicts_with_all = ["prompt", "list", "record"])]
+    build: bool,
     /// List the boards
     #[arg(long)]
     list: bool,
@@ -267,6 +270,9 @@ pub(crate) fn simulate(args: &Args) -> Result<()> {
         return check(true);
     }
     let board = Board::named(args.board.as_deref().unwrap_or_default())?;
+    if args.build {
+        return print_device(board);
+    }
     let cpu = args.cpu.as_deref().or(board.cpus.first().map(|(cpu, _)| *cpu)).unwrap_or_default();
     if !board.cpus.iter().any(|(known, _)| *known == cpu) {
         let known: Vec<_> = board.cpus.iter().map(|(cpu, _)| *cpu).collect();
@@ -297,6 +303,21 @@ pub(crate) fn simulate(args: &Args) -> Result<()> {
     };
     // The board's status is this program's.
     if status == 0 { Ok(()) } else { std::process::exit(status) }
+}
+
+/// Builds a firmware, and prints the command that starts it and talks to it.
+fn print_device(board: &Board) -> Result<()> {
+    let firmware = build::firmware(board, &[])?;
+    if board.model == Carries::Loader {
+        println!("{}", firmware.display());
+    } else {
+        println!(
+            "bitnet device --qemu {} --firmware {} \"once upon a time\"",
+            board.name,
+            firmware.display()
+        );
+    }
+    Ok(())
 }
 
 /// What is typed for a prompt.

@@ -42,7 +42,11 @@ impl Header {
             family: family?,
         };
         ensure!(header.len == 256, "a block has {} bytes where flash pages have 256", header.len);
-        ensure!(header.address.is_multiple_of(256), "a block is for {:#x}, which is no flash page", header.address);
+        ensure!(
+            header.address.is_multiple_of(256),
+            "a block is for {:#x}, which is no flash page",
+            header.address
+        );
         Ok(header)
     }
 }
