@@ -31,7 +31,7 @@ pub enum Input {
     NotText,
     /// A message in a frame, which [`Console::message`] has.
     Message,
-    /// Whoever types is done (Ctrl-D).
+    /// Whoever types is done (Ctrl-D), or gone.
     End,
 }
 
@@ -83,9 +83,15 @@ impl<'b, B: Board> Console<'b, B> {
         core::str::from_utf8(&self.line).unwrap_or_default()
     }
 
+    /// That line, and the board beside it.
+    pub(crate) fn line_and_board(&mut self) -> (&str, &mut B) {
+        (core::str::from_utf8(&self.line).unwrap_or_default(), self.board)
+    }
+
     /// Shows that line again.
     pub fn show_line(&mut self) {
-        self.board.write(core::str::from_utf8(&self.line).unwrap_or_default().as_bytes());
+        let (line, board) = self.line_and_board();
+        board.write(line.as_bytes());
     }
 
     /// Tag and bytes of the message that came last.
@@ -118,6 +124,9 @@ impl<'b, B: Board> Console<'b, B> {
             let byte = match self.next() {
                 None => {
                     self.board.alive();
+                    if self.board.is_gone() {
+                        return Input::End;
+                    }
                     self.listen(&mut silent_since);
                     continue;
                 }
@@ -175,10 +184,14 @@ impl<'b, B: Board> Console<'b, B> {
         }
     }
 
-    /// Looks at what came meanwhile: whether Ctrl-C was typed, or a message cancels. Other messages are told that the board is
+    /// Looks at what came meanwhile: whether Ctrl-C was typed, a message cancels, or whoever asked is gone. Other messages are told that the board is
     /// busy; other keys are kept for the next line.
     pub fn interrupted(&mut self) -> bool {
         self.board.alive();
+        if self.board.is_gone() {
+            self.ahead.clear();
+            return true;
+        }
         while let Some(byte) = self.board.read() {
             match self.frames.push(byte) {
                 Received::Byte(INTERRUPT) => {
@@ -240,10 +253,10 @@ impl<'b, B: Board> Console<'b, B> {
 
     fn edit(&mut self, byte: u8) {
         match (self.escape, byte) {
+            (_, ESCAPE) => self.escape = Escape::Begun,
             (Escape::Begun, b'[' | b'O') => self.escape = Escape::Open,
             (Escape::Open, 0x20..0x40) => {}
             (Escape::Begun | Escape::Open, _) => self.escape = Escape::No,
-            (Escape::No, ESCAPE) => self.escape = Escape::Begun,
             (Escape::No, BACKSPACE | DELETE) => self.erase(),
             (Escape::No, KILL_LINE) => {
                 while !self.line.is_empty() {

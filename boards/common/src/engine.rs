@@ -10,6 +10,10 @@ use bitnet_edge_protocol::Stop;
 
 use crate::{Board, Stats};
 
+/// Units of work of the tokenizer (a byte looked at is one, a search of the vocabulary sixteen) between two calls of
+/// [`Board::alive`].
+const TEXT_STEP: u32 = 256;
+
 /// A model in its memory, with the kernels and cores that compute it.
 pub(crate) struct Engine<'a, K, S> {
     pub(crate) model: &'a Model<'a>,
@@ -61,7 +65,7 @@ impl<K: Kernels, S: Split> Engine<'_, K, S> {
         let Self { model, plan, arena, kernels, split, budget } = self;
         let cpu = Cpu::new(model, plan, arena, *kernels, &*split, InPlace)?;
         let mut generator = Generator::new(model, plan, cpu, config.clone())?;
-        let tokens = give(model, &mut generator, *budget, listener)?;
+        let tokens = give(model, &mut generator, listener)?;
         let (stop, stats) = generate(&mut generator, tokens, *budget, listener)?;
         Ok(Answer { stop, stats, digest: generator.digest() })
     }
@@ -72,7 +76,6 @@ impl<K: Kernels, S: Split> Engine<'_, K, S> {
 fn give<C: Backend>(
     model: &Model<'_>,
     generator: &mut Generator<'_, C>,
-    budget: u32,
     listener: &mut dyn Listener,
 ) -> Result<u32, Error> {
     let (prompt, board) = listener.prompt();
@@ -82,11 +85,11 @@ fn give<C: Backend>(
         let both = [Message { role: Role::System, content: prompt.system.unwrap_or_default() }, user];
         let messages = if prompt.system.is_some() { &both[..] } else { core::slice::from_ref(&user) };
         let pieces = template.render(None, messages, Ending::Reply)?;
-        let tokens = generator.pieces(pieces, false, budget, &mut alive)?;
+        let tokens = generator.pieces(pieces, false, TEXT_STEP, &mut alive)?;
         listener.begin(false);
         return Ok(tokens);
     }
-    let tokens = generator.pieces([Piece::Text(prompt.text)].into_iter(), true, budget, &mut alive)?;
+    let tokens = generator.pieces([Piece::Text(prompt.text)].into_iter(), true, TEXT_STEP, &mut alive)?;
     listener.begin(true);
     Ok(tokens)
 }

@@ -47,7 +47,7 @@ pub fn run<B: Board, K: Kernels, S: Split>(board: &mut B, machine: Machine<'_, K
     let kernels = choose(kernels, &mut console)?;
     let image = model.len();
     let model = Model::new_checked(model)?;
-    model.verify()?;
+    model.verify_between(&mut || console.board().alive())?;
     if model.tokenizer().is_none() {
         return Err(Error::NoTokenizer);
     }
@@ -118,6 +118,8 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
     }
 }
 
+#[cfg(test)]
+mod alive_tests;
 #[cfg(test)]
 pub(crate) mod fake;
 #[cfg(test)]

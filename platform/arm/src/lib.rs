@@ -26,6 +26,8 @@
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+#[cfg(cortex_m)]
+mod cortex_m;
 mod host;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod intrinsics;
@@ -38,6 +40,8 @@ mod registers;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod tier;
 
+#[cfg(cortex_m)]
+pub use cortex_m::{Dsp, Mve, Table};
 pub use host::Host;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 pub use tier::{Dotprod, I8mm, Neon};

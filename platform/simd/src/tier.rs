@@ -115,10 +115,9 @@ macro_rules! float_methods {
     };
 }
 
-/// Memory that a thread has, for tiers with `std`: `with_scratch` and `with_tables`, as `float_methods` and `product_methods`
-/// take them.
+/// Memory that a thread has, for tiers with `std`: `with_scratch`, as `float_methods` takes it.
 #[macro_export]
-macro_rules! thread_memory {
+macro_rules! thread_scratch {
     () => {
         /// Calls `f` with this thread's scratch memory of attention, which is no allocation: it is part of the thread.
         #[inline]
@@ -129,7 +128,13 @@ macro_rules! thread_memory {
             }
             SCRATCH.with_borrow_mut(f)
         }
+    };
+}
 
+/// The same for products by tables: `with_tables`, as `product_methods` takes it.
+#[macro_export]
+macro_rules! thread_tables {
+    () => {
         /// Calls `f` with this thread's memory of a product by tables, which its first long prompt allocates. A product within the
         /// results of a product has its own.
         #[inline]

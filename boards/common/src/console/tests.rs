@@ -22,6 +22,34 @@ fn keys_are_echoed_and_corrected() {
 }
 
 #[test]
+fn there_is_nothing_to_take_back_on_an_empty_line() {
+    assert_eq!(typed(b"\x7f\x08\x15\r"), (Input::Line, "".into(), "> \r\n".into()));
+    assert_eq!(typed(b"a\x7f\x7f\x7fb\r"), (Input::Line, "b".into(), "> a\x08 \x08b\r\n".into()));
+    // A character of two bytes is one place on the screen; a tail without a head is one, too.
+    assert_eq!(typed("é\x7f\x7f\r".as_bytes()).2, "> é\x08 \x08\r\n");
+    assert_eq!(typed(b"\x80\x7f\r"), (Input::Line, "".into(), "> \u{fffd}\x08 \x08\r\n".into()));
+}
+
+#[test]
+fn an_escape_ends_with_its_line() {
+    let mut board = Fake::new(b"a\x1b\rb\x1b[\rOk\x1b\x03[A\r\x1b\x1b[Ae\r");
+    let mut console = Console::new(&mut board);
+    let mut lines = std::vec![];
+    for _ in 0..4 {
+        assert_eq!(console.read_line(""), Input::Line);
+        lines.push(std::string::String::from(console.line()));
+    }
+    // The escape that Ctrl-C ended takes nothing of the next line; one behind another begins anew.
+    assert_eq!(lines, ["a", "b", "[A", "e"]);
+}
+
+#[test]
+fn an_end_or_an_interrupt_within_an_escape_is_what_it_is() {
+    assert_eq!(typed(b"\x1b\x04").0, Input::End);
+    assert_eq!(typed(b"a\x1b[\x03b\r"), (Input::Line, "b".into(), "> a^C\r\n> b\r\n".into()));
+}
+
+#[test]
 fn arrow_keys_and_control_characters_are_left_out() {
     assert_eq!(typed(b"a\x1b[Ab\x1bOPc\x1b[1;5Cd\x01e\r").1, "abcde");
 }

@@ -1,10 +1,16 @@
 //! A board whose keyboard has typed everything already.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::string::String;
 use std::vec::Vec;
 
 use crate::Board;
+
+std::thread_local! {
+    /// Units of work since [`Board::alive`] was called last: whoever works adds to it.
+    pub(crate) static WORK: Cell<u64> = const { Cell::new(0) };
+}
 
 pub(crate) struct Fake {
     keys: VecDeque<u8>,
@@ -14,6 +20,8 @@ pub(crate) struct Fake {
     ticks: u64,
     idle: u64,
     pub(crate) alive: u64,
+    /// The most work that was done between two calls of `alive`.
+    pub(crate) longest: u64,
 }
 
 impl Fake {
@@ -25,6 +33,7 @@ impl Fake {
             ticks: 0,
             idle: 0,
             alive: 0,
+            longest: 0,
         }
     }
 
@@ -63,6 +72,7 @@ impl Board for Fake {
     }
     fn alive(&mut self) {
         self.alive += 1;
+        self.longest = self.longest.max(WORK.take());
         assert!(self.alive < 1_000_000 || !self.keys.is_empty(), "waits for keys that never come");
     }
 }

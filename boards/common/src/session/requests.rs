@@ -145,7 +145,7 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
 
     fn self_test(&mut self, tag: u8) {
         self.console.board().alive();
-        let (summary, wrong) = compare(self.engine.kernels);
+        let (summary, wrong) = compare(self.engine.kernels, &mut || self.console.board().alive());
         self.console.board().alive();
         let mut words = Words::<CHUNK_BYTES>(String::new());
         if let Some(failure) = wrong {
