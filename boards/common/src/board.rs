@@ -13,6 +13,15 @@ pub trait Board {
     /// Microseconds since a fixed moment; it never goes back.
     fn now_us(&mut self) -> u64;
 
-    /// Called while a key is waited for and between two steps of a pass: where a watchdog is fed.
+    /// Where a watchdog is fed. Called while a key is waited for, and whenever the board works: before each case of the
+    /// self-test, for every 4 KiB of the model that is checked and every 64 tokens of its vocabulary, for every 256
+    /// units of work of the tokenizer, and between two steps of a pass. `docs/porting-a-board.md` lists what is the longest
+    /// stretch without a call.
     fn alive(&mut self) {}
+
+    /// Whether whoever typed has hung up, where a board can know: an answer then ends as by Ctrl-C, and the session as by
+    /// Ctrl-D.
+    fn is_gone(&mut self) -> bool {
+        false
+    }
 }

@@ -57,6 +57,9 @@ pub fn crc32(bytes: &[u8]) -> u32 {
     CRC.checksum(bytes)
 }
 
+/// Bytes of an image that are checked between two calls of whoever wants to be called meanwhile.
+pub(super) const VERIFY_STEP: usize = 4096;
+
 /// The kind of a section; the discriminant is its number in an image.
 ///
 /// ```
@@ -418,25 +421,49 @@ impl<'a> Image<'a> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn verify(&self) -> Result<(), Error> {
+        self.verify_between(&mut || {})
+    }
+
+    /// As [`verify`](Self::verify), with a call of `between` after every 4 KiB, where firmware feeds its watchdog.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    ///
+    /// ```
+    /// use bitnet_edge_core::image::Image;
+    /// # static IMAGE: &[u8] =
+    /// #     bitnet_edge_core::include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// let mut fed = 0; // how often the watchdog was
+    /// Image::new_checked(IMAGE)?.verify_between(&mut || fed += 1)?;
+    /// assert!(fed >= IMAGE.len() / 4096);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub fn verify_between(&self, between: &mut dyn FnMut()) -> Result<(), Error> {
         let mut end = self.table_end() as u64;
         for section in self.sections() {
-            self.check_padding(end, section.offset)?;
-            if crc32(section.bytes) != section.crc
-                || Sha256::digest(section.bytes).as_slice() != section.sha256
-            {
+            self.check_padding(end, section.offset, between)?;
+            let (mut crc, mut sha256) = (CRC.digest(), Sha256::new());
+            for piece in section.bytes.chunks(VERIFY_STEP) {
+                crc.update(piece);
+                sha256.update(piece);
+                between();
+            }
+            if crc.finalize() != section.crc || sha256.finalize().as_slice() != section.sha256 {
                 return Err(Error::SectionDamaged(section.name()));
             }
             end = section.offset + section.bytes.len() as u64;
         }
-        self.check_padding(end, self.bytes.len() as u64)
+        self.check_padding(end, self.bytes.len() as u64, between)
     }
 
-    fn check_padding(&self, from: u64, to: u64) -> Result<(), Error> {
+    fn check_padding(&self, from: u64, to: u64, between: &mut dyn FnMut()) -> Result<(), Error> {
         let padding = range(self.bytes, from, to.saturating_sub(from)).unwrap_or(&[]);
-        if padding.iter().all(|&b| b == 0) {
-            Ok(())
-        } else {
-            Err(Error::ImageDamaged("padding between sections is not zero"))
+        for piece in padding.chunks(VERIFY_STEP) {
+            if piece.iter().any(|&b| b != 0) {
+                return Err(Error::ImageDamaged("padding between sections is not zero"));
+            }
+            between();
         }
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use zerocopy::FromBytes;
 
 use super::bytes::{f32_at, range, u16_at, u32_at, u64_at};
 use super::config::ModelConfig;
-use super::container::{Image, Section, SectionKind};
+use super::container::{Image, Section, SectionKind, VERIFY_STEP};
 use super::role::{GLOBAL_ROLES, LAYER_ROLES, Role, TABLE_ENTRY_LEN, TensorId, VECTOR_LAYOUT};
 use crate::Error;
 use crate::text::{ChatTemplate, Tokenizer};
@@ -217,17 +217,40 @@ impl<'a> Model<'a> {
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
     pub fn verify(&self) -> Result<(), Error> {
-        self.image.verify()?;
+        self.verify_between(&mut || {})
+    }
+
+    /// As [`verify`](Self::verify), with a call of `between` at least once in 4 KiB of the image and in 64 tokens of the
+    /// vocabulary, where firmware feeds its watchdog.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{Model, include_image};
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// let model = Model::new_checked(IMAGE)?;
+    /// let mut fed = 0; // how often the watchdog was
+    /// model.verify_between(&mut || fed += 1)?;
+    /// assert!(fed >= IMAGE.len() / 4096);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub fn verify_between(&self, between: &mut dyn FnMut()) -> Result<(), Error> {
+        self.image.verify_between(between)?;
         if let Some(tokenizer) = &self.tokenizer {
-            tokenizer.verify()?;
+            tokenizer.verify_between(between)?;
         }
         let layers = GLOBAL_ROLES.saturating_add(LAYER_ROLES.saturating_mul(self.config.layers));
         for id in 0..layers {
             if let Some(Tensor { data: Data::Matrix { layout: Layout::T2r4, tiles, .. }, .. }) =
                 self.tensor(TensorId(id))
-                && t2r4::has_code_3(tiles)
             {
-                return Err(Error::TernaryCode { tensor: id });
+                for piece in tiles.chunks(VERIFY_STEP) {
+                    if t2r4::has_code_3(piece) {
+                        return Err(Error::TernaryCode { tensor: id });
+                    }
+                    between();
+                }
             }
         }
         Ok(())

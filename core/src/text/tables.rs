@@ -219,20 +219,43 @@ impl<'a> Tokenizer<'a> {
     /// # Ok::<(), bitnet_edge_core::text::Error>(())
     /// ```
     pub fn verify(&self) -> Result<(), Error> {
-        let tokens = |indices: core::ops::Range<usize>| {
-            indices.filter_map(|index| self.sorted(index)).map(|id| self.token_bytes(id))
+        self.verify_between(&mut || {})
+    }
+
+    /// As [`verify`](Self::verify), with a call of `between` for every 64 tokens, where firmware feeds its watchdog.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    ///
+    /// ```
+    /// # use bitnet_edge_core::text::Tokenizer;
+    /// # let section = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/story.tok"));
+    /// let tokenizer = Tokenizer::new_checked(section)?;
+    /// let mut fed = 0; // how often the watchdog was
+    /// tokenizer.verify_between(&mut || fed += 1)?;
+    /// assert!(fed >= tokenizer.token_count() / 64);
+    /// # Ok::<(), bitnet_edge_core::text::Error>(())
+    /// ```
+    pub fn verify_between(&self, between: &mut dyn FnMut()) -> Result<(), Error> {
+        let mut looks = 0_u32;
+        let mut token = |index: usize| {
+            looks = looks.wrapping_add(1);
+            if looks.is_multiple_of(64) {
+                between();
+            }
+            self.sorted(index).map(|id| self.token_bytes(id))
         };
         let all = 0..self.sorted_count();
-        if !tokens(all.clone()).is_sorted_by(|a, b| a < b) {
+        if !all.clone().filter_map(&mut token).is_sorted_by(|a, b| a < b) {
             return Err(Error::Malformed { table: "sorted" });
         }
         for byte in 0..=u8::MAX {
             let (start, end) = self.bucket(byte);
-            if !tokens(start..end).all(|token| token.first() == Some(&byte)) {
+            if !(start..end).filter_map(&mut token).all(|token| token.first() == Some(&byte)) {
                 return Err(Error::Malformed { table: "first-byte index" });
             }
         }
-        if tokens(all).all(|token| token.len() <= self.longest()) {
+        if all.filter_map(&mut token).all(|token| token.len() <= self.longest()) {
             Ok(())
         } else {
             Err(Error::Malformed { table: "longest token" })

@@ -152,15 +152,20 @@ pub(super) struct Check<'r> {
     effort: Effort,
     summary: Summary,
     report: &'r mut dyn FnMut(&Failure),
+    between: &'r mut dyn FnMut(),
     kernel: &'static str,
     pattern: Pattern,
     sizes: [usize; 3],
 }
 
 impl<'r> Check<'r> {
-    pub(super) fn new(effort: Effort, report: &'r mut dyn FnMut(&Failure)) -> Self {
+    pub(super) fn new(
+        effort: Effort,
+        report: &'r mut dyn FnMut(&Failure),
+        between: &'r mut dyn FnMut(),
+    ) -> Self {
         let summary = Summary::default();
-        Self { effort, summary, report, kernel: "", pattern: Pattern::Plain, sizes: [0; 3] }
+        Self { effort, summary, report, between, kernel: "", pattern: Pattern::Plain, sizes: [0; 3] }
     }
 
     pub(super) const fn summary(&self) -> Summary {
@@ -181,6 +186,7 @@ impl<'r> Check<'r> {
 
     /// Begins a case; its operands come from the source.
     pub(super) fn begin(&mut self, kernel: &'static str, sizes: [usize; 3], pattern: Pattern) -> Source {
+        (self.between)();
         (self.kernel, self.sizes, self.pattern) = (kernel, sizes, pattern);
         self.summary.cases = self.summary.cases.saturating_add(1);
         Source::new(sizes, pattern)

@@ -60,7 +60,24 @@ pub enum Effort {
 /// assert!(summary.cases > 3000);
 /// ```
 pub fn run<K: Kernels>(kernels: K, effort: Effort, report: &mut dyn FnMut(&Failure)) -> Summary {
-    let mut check = Check::new(effort, report);
+    run_between(kernels, effort, report, &mut || {})
+}
+
+/// As [`run`], with a call of `between` before each case, where firmware feeds its watchdog.
+///
+/// ```
+/// use bitnet_edge_kernels::{Scalar, conformance::{Effort, run_between}};
+/// let mut fed = 0; // how often the watchdog was
+/// let summary = run_between(Scalar, Effort::Boot, &mut |_| (), &mut || fed += 1);
+/// assert_eq!(fed, summary.cases + summary.skipped);
+/// ```
+pub fn run_between<K: Kernels>(
+    kernels: K,
+    effort: Effort,
+    report: &mut dyn FnMut(&Failure),
+    between: &mut dyn FnMut(),
+) -> Summary {
+    let mut check = Check::new(effort, report, between);
     lanes::check::<K::Lanes>(&mut check);
     // Each call has its operands in its own frame, so that the stack holds those of one at a time.
     match effort {
@@ -97,7 +114,8 @@ pub fn run<K: Kernels>(kernels: K, effort: Effort, report: &mut dyn FnMut(&Failu
 /// assert!(run_lanes::<Scalar16>(Effort::Boot, &mut |_| ()).passed());
 /// ```
 pub fn run_lanes<V: F32x16>(effort: Effort, report: &mut dyn FnMut(&Failure)) -> Summary {
-    let mut check = Check::new(effort, report);
+    let between = &mut || {};
+    let mut check = Check::new(effort, report, between);
     lanes::check::<V>(&mut check);
     check.summary()
 }

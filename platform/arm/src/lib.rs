@@ -26,6 +26,8 @@
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+#[cfg(cortex_m)]
+mod cortex_m;
 mod host;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod intrinsics;
@@ -38,6 +40,8 @@ mod registers;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod tier;
 
+#[cfg(cortex_m)]
+pub use cortex_m::{Dsp, Mve, Table};
 pub use host::Host;
 
 /// Bytes of stack that a call takes at most, what puts its results apart: compiled with optimizations, as a board's firmware is.

@@ -29,6 +29,7 @@ pub mod quads;
 pub mod t2r4;
 mod tier;
 pub mod vector;
+pub mod words;
 
 /// Row tiles whose results are put together.
 pub(crate) const GROUP_TILES: usize = 4;

@@ -147,11 +147,17 @@ fn summary(outcomes: &[(&str, Outcome)], started: Instant) -> Result<()> {
 }
 
 /// The workspaces beside the main one, which cargo's `--workspace` does not reach.
-const OTHER_WORKSPACES: [&str; 4] = [
+const OTHER_WORKSPACES: &[&str] = &[
     "tests/firmware/Cargo.toml",
     "fuzz/Cargo.toml",
     "boards/virt-aarch64/Cargo.toml",
     "boards/rpi/Cargo.toml",
+    "boards/virt-riscv32/Cargo.toml",
+    "boards/mps2-an386/Cargo.toml",
+    "boards/mps2-an500/Cargo.toml",
+    "boards/mps2-an505/Cargo.toml",
+    "boards/mps3-an547/Cargo.toml",
+    "boards/pico2/Cargo.toml",
 ];
 
 fn fmt(_: &Args) -> Result<()> {

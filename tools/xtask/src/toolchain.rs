@@ -80,7 +80,8 @@ impl Toolchain {
             Self::Active => command::cargo(subcommand),
             Self::Debian { sysroot } => {
                 let mut command = debian_cargo(subcommand);
-                let linker = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace(['-', '.'], "_"));
+                let linker =
+                    format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace(['-', '.'], "_"));
                 if !all.is_empty() {
                     all.push("\x1f");
                 }

@@ -1,6 +1,6 @@
 //! Firmware, as a loader takes it.
 
-use super::{Board, rpi};
+use super::{Board, Carries, Loads, rpi};
 use crate::command::{cargo, line, output};
 use crate::paths;
 use crate::toolchain::Toolchain;
@@ -13,9 +13,8 @@ use std::process::Command;
 /// The story model as the repository has it.
 const STORY: &str = "models/tinystories-micro/tinystories-micro-i2_s.gguf";
 
-/// The targets' own specification forbids accesses that are not aligned, for code that runs before the MMU does; vectors
-/// would then be loaded byte by byte. All Rust code of the boards runs with MMU and caches on.
-const FLAGS: [&str; 1] = ["-Ctarget-feature=-strict-align"];
+/// A byte of flash that nothing was written to.
+const ERASED: u8 = 0xff;
 
 /// Where flash images and firmware lie.
 pub(super) fn folder() -> Result<PathBuf> {
@@ -43,7 +42,7 @@ pub(super) fn story() -> Result<PathBuf> {
     image(&paths::root().join(STORY), "story.bpk", &["--lowercase"])
 }
 
-/// Builds the firmware of a board, and writes what its loader takes: the memory from its first byte on.
+/// Builds the firmware of a board, and writes what its loader takes.
 pub(super) fn firmware(board: &Board, features: &[&str]) -> Result<PathBuf> {
     program(board, board.program, features)
 }
@@ -52,7 +51,7 @@ pub(super) fn firmware(board: &Board, features: &[&str]) -> Result<PathBuf> {
 pub(super) fn program(board: &Board, name: &str, features: &[&str]) -> Result<PathBuf> {
     let story = story()?;
     eprintln!("building {name} for {} (the first time about a minute)", board.target);
-    let mut build = Toolchain::bare_metal()?.cargo_with("build", board.target, &FLAGS);
+    let mut build = Toolchain::bare_metal()?.cargo_with("build", board.target, board.flags);
     build
         .args(["--manifest-path", &format!("{}/Cargo.toml", board.folder), "--bin", name])
         .env("BITNET_EDGE_IMAGE", &story);
@@ -64,16 +63,24 @@ pub(super) fn program(board: &Board, name: &str, features: &[&str]) -> Result<Pa
     let suffix = features.iter().map(|feature| format!("-{feature}")).collect::<String>();
     let image = folder()?.join(format!("{name}{suffix}.img"));
     let bytes = fs::read(&elf).with_context(|| format!("cannot read {}", elf.display()))?;
+    if board.loads == Loads::Elf {
+        fs::write(&image, bytes).with_context(|| format!("cannot write {}", image.display()))?;
+        return Ok(image);
+    }
     let mut flat = flat(&bytes).with_context(|| format!("cannot read the segments of {}", elf.display()))?;
-    if board.takes_model {
+    if board.model == Carries::Loader {
         rpi::as_long_as_its_memory(&mut flat).with_context(|| elf.display().to_string())?;
+    }
+    if let Loads::Flash(bytes) = board.loads {
+        ensure!(flat.len() as u64 <= bytes, "{} bytes are more than the flash has", flat.len());
+        flat.resize(bytes as usize, ERASED);
     }
     fs::write(&image, flat).with_context(|| format!("cannot write {}", image.display()))?;
     Ok(image)
 }
 
 /// Runs a command whose output matters only if it fails.
-fn quietly(command: &mut Command) -> Result<()> {
+pub(super) fn quietly(command: &mut Command) -> Result<()> {
     let result = command.output().with_context(|| format!("cannot start `{}`", line(command)))?;
     if !result.status.success() {
         eprint!("{}", String::from_utf8_lossy(&result.stderr));
@@ -102,9 +109,14 @@ fn flat(elf: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// The text and the digest that the host's program gives for a prompt.
-pub(super) fn on_the_host(model: Option<&Path>, prompt: &str, tokens: Option<u32>) -> Result<String> {
+pub(super) fn on_the_host(
+    model: Option<&Path>,
+    prompt: &str,
+    tokens: Option<u32>,
+    options: &[&str],
+) -> Result<String> {
     let mut run = cargo("run");
-    run.args(["--quiet", "--bin", "bitnet", "--", "run", "--digest", prompt]);
+    run.args(["--quiet", "--bin", "bitnet", "--", "run", "--digest", prompt]).args(options);
     if let Some(model) = model {
         run.arg("--model").arg(model);
     }

@@ -2,10 +2,12 @@
 
 use super::build::{firmware, image, on_the_host, version};
 use super::console::{has_processors, scripted};
-use super::{BOARDS, Board, Setup, card, keys};
+use super::{BOARDS, Board, Carries, Setup, card, keys, pico2};
 use crate::arm;
 use crate::{fetch, paths};
 use anyhow::{Context as _, Result, bail, ensure};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -15,15 +17,25 @@ const PROMPT: &str = "once upon a time";
 const QUESTION: (&str, u32) = ("Explain gravity in one sentence.", 6);
 /// The processor whose cores run at once.
 const PARALLEL: &str = "cortex-a76";
+/// A prompt that nearly fills the context, and the line, when it is repeated.
+const SENTENCE: &str = "once upon a time there was a little girl named lily. she loved to play outside in the park with her \
+                        friends. one day, she saw a big cat. ";
+const LONGEST: usize = 1018;
+/// The status of a board whose watchdog was not fed in time.
+const WATCHDOG: i32 = 103;
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// Runs all boards, and compares with the host; with `record` writes their transcripts.
 pub(crate) fn check(record: bool) -> Result<()> {
-    let digest = on_the_host(None, PROMPT, None)?;
+    let mut digests = HashMap::new();
     for board in BOARDS {
+        let digest = match digests.entry(board.host) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(on_the_host(None, PROMPT, None, board.host)?),
+        };
         println!("{}: {}", board.name, version(board.emulator)?);
         // A board with a card runs what is on it.
-        let (firmware, model) = if board.takes_model {
+        let (firmware, model) = if board.model == Carries::Loader {
             let card = card::for_tests()?;
             (card.join(card::KERNEL), Some(card.join(card::MODEL)))
         } else {
@@ -35,17 +47,21 @@ pub(crate) fn check(record: bool) -> Result<()> {
                 run.story(
                     &firmware,
                     model.as_deref(),
-                    &digest,
+                    digest,
                     record && number == 0 && cores == board.cores,
                 )?;
             }
         }
     }
     without_model(Board::named("rpi3")?)?;
+    pico2::for_tests()?;
     // What is the same program on every board is shown on one.
     let board = &BOARDS[0];
-    planted_fault(board, &digest)?;
-    smollm2(board, &firmware(board, &[])?)
+    planted_fault(board, &digests[board.host])?;
+    smollm2(board, &firmware(board, &[])?)?;
+    let board = Board::named("mps2-an500")?;
+    interrupted(board)?;
+    watchdog(board)
 }
 
 struct Run<'a> {
@@ -55,12 +71,21 @@ struct Run<'a> {
     cores: u32,
 }
 
-impl Run<'_> {
-    fn start(&self, firmware: &Path, model: Option<&Path>, keys: &str) -> Result<String> {
+impl<'a> Run<'a> {
+    /// The board as it is without being asked for something else.
+    fn first_of(board: &'a Board) -> Self {
+        let (cpu, name) = board.cpus[0];
+        Self { board, cpu, name, cores: board.cores }
+    }
+
+    fn setup(&self, model: Option<&Path>) -> Setup<'a> {
         // In turns, which is as fast on a busy machine; two cores at once on one processor, for what only that can show.
-        let parallel = self.cpu == PARALLEL && has_processors(self.cores);
-        let setup = Setup { cpu: self.cpu, cores: self.cores, model: model.map(Path::to_path_buf), parallel };
-        let ended = scripted(self.board.emulator(&setup, firmware)?, keys, LIMIT, false)?;
+        let parallel = self.is_parallel(has_processors(self.cores));
+        Setup { cpu: self.cpu, cores: self.cores, model: model.map(Path::to_path_buf), parallel }
+    }
+
+    fn start(&self, firmware: &Path, model: Option<&Path>, keys: &str) -> Result<String> {
+        let ended = scripted(self.board.emulator(&self.setup(model), firmware)?, keys, LIMIT, false)?;
         ensure!(
             ended.status == 0,
             "{} ended with status {}; it said:\n{}",
@@ -69,6 +94,19 @@ impl Run<'_> {
             ended.said
         );
         Ok(ended.said)
+    }
+
+    /// Whether its cores run at once, if there are so many processors for them.
+    fn is_parallel(&self, has_processors: bool) -> bool {
+        self.cpu == PARALLEL && self.cores > 1 && has_processors
+    }
+
+    /// What this run does not show on a machine with too few processors.
+    fn not_run(&self, has_processors: bool) -> Option<String> {
+        let wants = self.is_parallel(true) && !has_processors;
+        wants.then(|| {
+            format!("not run: {} at once: this machine has fewer processors; they ran in turns", self.title())
+        })
     }
 
     fn title(&self) -> String {
@@ -88,6 +126,9 @@ impl Run<'_> {
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         same(&self.expected(&transcript), &without_times(&said)).with_context(|| self.title())?;
         println!("{}: the transcript, digest {digest}; {}", self.title(), speeds(&said));
+        if let Some(line) = self.not_run(has_processors(self.cores)) {
+            println!("{line}");
+        }
         Ok(())
     }
 
@@ -130,10 +171,13 @@ fn same(expected: &str, said: &str) -> Result<()> {
     Ok(())
 }
 
-/// What a board said, with question marks for times, speeds, and the bytes that its program leaves free.
+/// What a board said, with question marks for times, speeds, the stack's use, and the bytes that its program leaves free.
 fn without_times(said: &str) -> String {
     said.split_inclusive('\n')
-        .map(|line| statistics(line).or_else(|| arena(line)).unwrap_or_else(|| line.to_owned()))
+        .map(|line| {
+            let known = statistics(line).or_else(|| arena(line)).or_else(|| stack(line));
+            known.unwrap_or_else(|| line.to_owned())
+        })
         .collect()
 }
 
@@ -146,6 +190,12 @@ fn arena(line: &str) -> Option<String> {
     let (used, rest) = line.strip_prefix("arena: ")?.split_once(" of ")?;
     let (_, rest) = rest.split_once(" bytes")?;
     Some(format!("arena: {used} of ? bytes{rest}"))
+}
+
+/// The stack's use is the compiler's matter; the stage `size` has its bound.
+fn stack(line: &str) -> Option<String> {
+    let (_, rest) = line.strip_prefix("stack: ")?.split_once(" of ")?;
+    Some(format!("stack: ? of {rest}"))
 }
 
 fn speeds(said: &str) -> &str {
@@ -168,9 +218,7 @@ fn without_model(board: &Board) -> Result<()> {
 /// Wrong kernels are named, passed over, and change no bit.
 fn planted_fault(board: &Board, digest: &str) -> Result<()> {
     let firmware = firmware(board, &["planted-fault"])?;
-    let (cpu, name) = board.cpus[0];
-    let run = Run { board, cpu, name, cores: board.cores };
-    let said = run.start(&firmware, None, &keys(PROMPT, None)?)?;
+    let said = Run::first_of(board).start(&firmware, None, &keys(PROMPT, None)?)?;
     for line in
         ["*** SELF-TEST FAILED: backend planted-fault", "*** kernel matmul_t2r4_i8t", "*** falling back to "]
     {
@@ -181,13 +229,42 @@ fn planted_fault(board: &Board, digest: &str) -> Result<()> {
     Ok(())
 }
 
+/// Ctrl-C behind the prompt ends the answer in the step that is going on, before the first token.
+fn interrupted(board: &Board) -> Result<()> {
+    let said = Run::first_of(board).start(&firmware(board, &[])?, None, &format!("{PROMPT}\n\x03/quit\n"))?;
+    let ended = said.contains("note: interrupted") && said.contains(" prompt tokens, 0 generated ");
+    ensure!(ended, "{}: Ctrl-C did not end the prompt's own pass:\n{said}", board.name);
+    println!("{}: Ctrl-C ends an answer within a step", board.name);
+    Ok(())
+}
+
+/// With steps of the board's budget the watchdog is fed in time, whatever the prompt; without a bound it bites.
+fn watchdog(board: &Board) -> Result<()> {
+    let prompt: String = SENTENCE.chars().cycle().take(LONGEST).collect();
+    let digest = on_the_host(None, &prompt, None, board.host)?;
+    let keys = keys(&prompt, None)?;
+    let run = Run::first_of(board);
+    let said = run.start(&firmware(board, &[])?, None, &keys)?;
+    has_digest(&said, &digest)?;
+    ensure!(said.contains("note: the context is full"), "{}: the prompt is too short:\n{said}", board.name);
+    let unbounded = firmware(board, &["unbounded-step"])?;
+    let ended = scripted(board.emulator(&run.setup(None), &unbounded)?, &keys, LIMIT, false)?;
+    let bites = ended.status == WATCHDOG && ended.said.contains("*** WATCHDOG");
+    ensure!(bites, "{}: the watchdog is blind: status {}\n{}", board.name, ended.status, ended.said);
+    println!(
+        "{}: a prompt that fills the context, digest {digest}; with steps without a bound the watchdog bites",
+        board.name
+    );
+    Ok(())
+}
+
 /// A model of 100 MB, executed where QEMU puts it.
 fn smollm2(board: &Board, firmware: &Path) -> Result<()> {
     fetch::run(&fetch::Args { what: fetch::What::SmolLm2 })?;
     let gguf = paths::fetched().join("SmolLM2-135M-Instruct.Q4_1.gguf");
     let image = image(&gguf, "SmolLM2-135M-Instruct.bpk", &[])?;
     let (question, tokens) = QUESTION;
-    let digest = on_the_host(Some(&image), question, Some(tokens))?;
+    let digest = on_the_host(Some(&image), question, Some(tokens), board.host)?;
     let Some(&(cpu, name)) = board.cpus.last() else { bail!("{} has no processor", board.name) };
     let run = Run { board, cpu, name, cores: 4 };
     let said = run.start(firmware, Some(&image), &keys(question, Some(tokens))?)?;
@@ -217,6 +294,11 @@ mod tests {
     }
 
     #[test]
+    fn the_stack_is_compared_by_its_size() {
+        assert_eq!(without_times("stack: 12 of 345 bytes used\n"), "stack: ? of 345 bytes used\n");
+    }
+
+    #[test]
     fn a_transcript_is_that_of_another_processor_with_its_names() {
         let of = |cpu: &str, backend: &str, cores: &str| {
             format!(
@@ -226,6 +308,17 @@ mod tests {
         let run = Run { board: &BOARDS[0], cpu: "max", name: "QEMU max", cores: 1 };
         let said = of("QEMU max", "i8mm", "1 core");
         assert_eq!(run.expected(&of("Cortex-A72", "neon", "2 cores")), said);
+    }
+
+    #[test]
+    fn cores_that_cannot_run_at_once_are_said_to_have_run_in_turns() {
+        let run = |cpu, cores| Run { board: &BOARDS[0], cpu, name: "a name", cores };
+        assert!(run(PARALLEL, 2).is_parallel(true) && !run(PARALLEL, 2).is_parallel(false));
+        let line = run(PARALLEL, 2).not_run(false).unwrap();
+        assert!(line.starts_with("not run: virt-aarch64 cortex-a76 with 2 cores at once"), "{line}");
+        for (cpu, cores, processors) in [(PARALLEL, 2, true), (PARALLEL, 1, false), ("max", 2, false)] {
+            assert_eq!(run(cpu, cores).not_run(processors), None);
+        }
     }
 
     #[test]

@@ -22,8 +22,9 @@ struct Count {
     each: f64,
 }
 
-/// Counts on the processor that has every tier, and compares with what is recorded and with the gates beside it.
-pub(crate) fn count(record: bool, only: &str) -> Result<()> {
+/// Counts on the processor that has every tier, and compares with what is recorded and with the gates beside it. Returns the
+/// names of all that is counted, whether `only` is in them or not.
+pub(crate) fn count(record: bool, only: &str) -> Result<Vec<String>> {
     let board = &BOARDS[0];
     let path = paths::root().join(FILE);
     let recorded = fs::read_to_string(&path).with_context(|| format!("cannot read {FILE}"))?;
@@ -34,10 +35,12 @@ pub(crate) fn count(record: bool, only: &str) -> Result<()> {
     qemu.args(["-icount", "shift=0"]);
     let ended = scripted(qemu, "", LIMIT, false)?;
     ensure!(ended.status == 0, "the board ended with status {}; it said:\n{}", ended.status, ended.said);
-    let counts = ended.said.lines().map(read).collect::<Result<Vec<_>>>()?;
+    let counts = all(&ended.said)?;
+    let names = counts.iter().map(|count| count.name.clone()).collect();
     if record {
-        return fs::write(&path, written(&recorded, &compiler, &counts))
-            .with_context(|| format!("cannot write {FILE}"));
+        fs::write(&path, written(&recorded, &compiler, &counts))
+            .with_context(|| format!("cannot write {FILE}"))?;
+        return Ok(names);
     }
     let same_compiler = value(&recorded, "rustc") == Some(&compiler);
     if !same_compiler {
@@ -70,7 +73,14 @@ pub(crate) fn count(record: bool, only: &str) -> Result<()> {
         "{}; if that is right, `cargo xtask instructions --record` and say why",
         problems.join(", ")
     );
-    Ok(())
+    Ok(names)
+}
+
+/// What the board said. A board that counts nothing is broken: it must not pass, and not erase what is recorded.
+fn all(said: &str) -> Result<Vec<Count>> {
+    let counts = said.lines().map(read).collect::<Result<Vec<_>>>()?;
+    ensure!(!counts.is_empty(), "the board counted nothing");
+    Ok(counts)
 }
 
 /// `neon/gemv-t2r4-2560x2560 1643520`
@@ -169,6 +179,12 @@ mod tests {
         let each: Vec<_> = counts().iter().map(|count| count.each).collect();
         assert_eq!(each, [0.5, 1.0, 0.25, 0.5]);
         assert!(read("error: no memory").is_err());
+    }
+
+    #[test]
+    fn a_board_that_says_nothing_has_counted_nothing() {
+        assert_eq!(all("neon/gemv-t2r4-4x8 16\n").unwrap(), counts()[..1]);
+        assert!(all("").unwrap_err().to_string().contains("counted nothing"));
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! Boards without an operating system: `cargo xtask simulate`, and the stage `boards`.
 
 mod build;
-pub(crate) mod card;
+mod card;
 mod check;
 mod console;
+mod cortex_m;
 mod instructions;
+mod pico2;
+mod riscv;
 mod rpi;
+mod uf2;
+mod uf2_reader;
 
 pub(crate) use check::check;
 pub(crate) use instructions::count as count_instructions;
 
-use crate::qemu::SYSTEM_ARM;
+use crate::qemu::{Qemu, SYSTEM_ARM};
 use anyhow::{Context as _, Result, bail};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -47,6 +52,28 @@ pub(crate) struct Args {
     record: bool,
 }
 
+/// Where a board has its model from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carries {
+    /// The program has the story model; a loader can bring another one.
+    Either,
+    /// A loader brings it: the program has none of its own.
+    Loader,
+    /// The program has it.
+    Program,
+}
+
+/// What a loader takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loads {
+    /// The memory from its first byte on.
+    Flat,
+    /// What the linker wrote.
+    Elf,
+    /// The contents of a flash of so many bytes.
+    Flash(u64),
+}
+
 /// A board that QEMU has.
 pub(crate) struct Board {
     pub(crate) name: &'static str,
@@ -56,9 +83,11 @@ pub(crate) struct Board {
     /// The program in that folder.
     program: &'static str,
     target: &'static str,
+    /// For the compiler.
+    flags: &'static [&'static str],
+    loads: Loads,
     transcript: &'static str,
-    /// The loader brings the model: the program has none of its own.
-    takes_model: bool,
+    model: Carries,
     /// Processors, the default first: QEMU's name and the board's own.
     pub(crate) cpus: &'static [(&'static str, &'static str)],
     /// Cores unless something else is asked for.
@@ -68,6 +97,10 @@ pub(crate) struct Board {
     /// Counts of cores that the tests run it with, for each processor; the transcript is of the first.
     tested: &'static [&'static [u32]],
     emulator: &'static str,
+    /// What the emulator comes with.
+    package: &'static Qemu,
+    /// What `bitnet run` is told to compute the same.
+    host: &'static [&'static str],
     machine: fn(&Setup<'_>) -> Result<Vec<String>>,
 }
 
@@ -88,8 +121,10 @@ pub(crate) const BOARDS: &[Board] = &[
         folder: "boards/virt-aarch64",
         program: "virt-aarch64",
         target: "aarch64-unknown-none",
+        flags: &AARCH64,
+        loads: Loads::Flat,
         transcript: "boards/virt-aarch64/transcript.txt",
-        takes_model: false,
+        model: Carries::Either,
         cpus: &[
             ("cortex-a72", "Cortex-A72"),
             ("cortex-a53", "Cortex-A53"),
@@ -100,6 +135,8 @@ pub(crate) const BOARDS: &[Board] = &[
         possible: 1..=8,
         tested: &[&[2, 1, 4], &[1, 4], &[2], &[4]],
         emulator: "qemu-system-aarch64",
+        package: &SYSTEM_ARM,
+        host: &[],
         machine: virt,
     },
     Board {
@@ -108,13 +145,17 @@ pub(crate) const BOARDS: &[Board] = &[
         folder: "boards/rpi",
         program: "rpi",
         target: "aarch64-unknown-none",
+        flags: &AARCH64,
+        loads: Loads::Flat,
         transcript: "boards/rpi/transcript-3.txt",
-        takes_model: true,
+        model: Carries::Loader,
         cpus: &[("cortex-a53", "Cortex-A53")],
         cores: 4,
         possible: 4..=4,
         tested: &[&[4]],
         emulator: "qemu-system-aarch64",
+        package: &SYSTEM_ARM,
+        host: &[],
         machine: rpi::three,
     },
     Board {
@@ -123,16 +164,29 @@ pub(crate) const BOARDS: &[Board] = &[
         folder: "boards/rpi",
         program: "rpi",
         target: "aarch64-unknown-none",
+        flags: &AARCH64,
+        loads: Loads::Flat,
         transcript: "boards/rpi/transcript-4.txt",
-        takes_model: true,
+        model: Carries::Loader,
         cpus: &[("cortex-a72", "Cortex-A72")],
         cores: 4,
         possible: 4..=4,
         tested: &[&[4]],
         emulator: "qemu-system-aarch64",
+        package: &SYSTEM_ARM,
+        host: &[],
         machine: rpi::four,
     },
+    cortex_m::AN386,
+    cortex_m::AN500,
+    cortex_m::AN505,
+    cortex_m::AN547,
+    riscv::VIRT,
 ];
+
+/// The targets' own specification forbids accesses that are not aligned, for code that runs before the MMU does; vectors
+/// would then be loaded byte by byte. All Rust code of the boards runs with MMU and caches on.
+const AARCH64: [&str; 1] = ["-Ctarget-feature=-strict-align"];
 
 fn virt(setup: &Setup<'_>) -> Result<Vec<String>> {
     let image = setup.model.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |file| file.len() >> 20);
@@ -155,18 +209,38 @@ impl Board {
 
     /// QEMU, ready to start the firmware in `image`.
     fn emulator(&self, setup: &Setup<'_>, image: &Path) -> Result<Command> {
-        SYSTEM_ARM.ready()?;
+        self.package.ready()?;
         let mut qemu = Command::new(self.emulator);
         qemu.args((self.machine)(setup)?)
             .args(["-nic", "none", "-display", "none", "-monitor", "none"])
             .args(["-semihosting-config", "enable=on,target=native"])
-            .args(["-accel", if setup.parallel { "tcg,thread=multi" } else { "tcg,thread=single" }])
-            .arg("-kernel")
-            .arg(image);
+            .args(["-accel", if setup.parallel { "tcg,thread=multi" } else { "tcg,thread=single" }]);
+        match self.loads {
+            Loads::Flat | Loads::Elf => qemu.arg("-kernel").arg(image),
+            Loads::Flash(_) => {
+                qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={}", image.display()))
+            }
+        };
         if let Some(model) = &setup.model {
             qemu.arg("-initrd").arg(model);
         }
         Ok(qemu)
+    }
+}
+
+/// Boards that start from something that is made here.
+#[derive(clap::Subcommand)]
+pub(crate) enum Made {
+    /// Raspberry Pi 3, 4 and Zero 2 W: the folder for an SD card
+    Rpi(card::Args),
+    /// Raspberry Pi Pico 2: the file for its BOOTSEL drive
+    Pico2(pico2::Args),
+}
+
+pub(crate) fn make(board: &Made) -> Result<()> {
+    match board {
+        Made::Rpi(args) => card::run(args),
+        Made::Pico2(args) => pico2::run(args),
     }
 }
 
@@ -190,11 +264,14 @@ pub(crate) fn simulate(args: &Args) -> Result<()> {
     if let Some(model) = args.model.as_deref().filter(|model| !model.is_file()) {
         bail!("there is no file {}; `bitnet-pack convert` makes a flash image", model.display());
     }
+    if board.model == Carries::Program && args.model.is_some() {
+        bail!("{} has its model in the program, not from --model", board.name);
+    }
     let cores = args.cores.unwrap_or(board.cores);
     if !board.possible.contains(&cores) {
         bail!("{} has {} to {} cores", board.name, board.possible.start(), board.possible.end());
     }
-    let story = if board.takes_model { Some(build::story()?) } else { None };
+    let story = if board.model == Carries::Loader { Some(build::story()?) } else { None };
     // With one processor to spare, for what else the machine does.
     let parallel = console::has_processors(cores + 1);
     let setup = Setup { cpu, cores, model: args.model.clone().or(story), parallel };

@@ -1,0 +1,18 @@
+//! The build script of every Cortex-M board: links with the board's own `memory.x`, and takes in the model that `cargo xtask`
+//! made.
+
+use std::env;
+
+fn main() {
+    let folder = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+    println!("cargo::rustc-link-search={folder}");
+    println!("cargo::rustc-link-arg=-Tlink.x");
+    println!("cargo::rerun-if-changed=memory.x");
+    println!("cargo::rerun-if-env-changed=BITNET_EDGE_IMAGE");
+    let Ok(image) = env::var("BITNET_EDGE_IMAGE") else {
+        let board = env::var("CARGO_PKG_NAME").unwrap_or_default();
+        println!("cargo::error=BITNET_EDGE_IMAGE names no flash image; `cargo xtask simulate {board}` sets it");
+        return;
+    };
+    println!("cargo::rerun-if-changed={image}");
+}

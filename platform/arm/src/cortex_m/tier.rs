@@ -1,0 +1,112 @@
+//! The tiers: what each needs of the processor, and its methods.
+
+use bitnet_edge_kernels::tile::t2r4;
+use bitnet_edge_simd::names::*;
+use bitnet_edge_simd::words;
+
+use super::{dsp, mve, registers, table};
+
+bitnet_edge_simd::token! {
+    /// Products of pairs of 16-bit numbers (the DSP extension): Cortex-M4 and M7, and M33 and M55 that have it. A product takes 2.5 KiB
+    /// of stack.
+    Dsp: (!registers::has_dsp()).then_some("dsp")
+}
+
+impl Kernels for Dsp {
+    type Lanes = Scalar16;
+
+    fn name(&self) -> &'static str {
+        "dsp"
+    }
+
+    #[inline]
+    fn matmul_t2r4_i8t<R: Results>(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        scale: TernaryScale<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        words::matmul(&mut dsp::Memory::new(), w, tokens, acts, scale, out)
+    }
+}
+
+bitnet_edge_simd::token! {
+    /// Vectors of sixteen bytes (Helium, MVE), integers alone: Cortex-M55, M85 and M52. The firmware has enabled the vector registers,
+    /// as one for a hard-float target does at its start.
+    Mve: (!registers::has_mve()).then_some("mve")
+}
+
+impl Kernels for Mve {
+    type Lanes = Scalar16;
+
+    fn name(&self) -> &'static str {
+        "mve"
+    }
+
+    #[inline]
+    fn matmul_t2r4_i8t<R: Results>(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        scale: TernaryScale<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        words::matmul(&mut mve::Memory::new(), w, tokens, acts, scale, out)
+    }
+}
+
+/// Tables of sums of four activations, for matrices of many rows: every Cortex-M from M3 on. Products of fewer rows are [`Dsp`]'s where
+/// the processor has it, else they are made by tables too, down to a few row tiles. A product takes 13 KiB of stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Table(Option<Dsp>);
+
+impl Table {
+    /// The token, which every processor of this architecture may have.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Dsp::new())
+    }
+
+    /// The token of a processor that has no DSP extension.
+    #[must_use]
+    pub const fn without_dsp() -> Self {
+        Self(None)
+    }
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Row tiles from which on a product takes less by tables than by pairs: a table takes 160 instructions and saves 0.35 a weight.
+const MANY: usize = 28;
+
+impl Kernels for Table {
+    type Lanes = Scalar16;
+
+    fn name(&self) -> &'static str {
+        "table"
+    }
+
+    #[inline]
+    fn matmul_t2r4_i8t<R: Results>(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        scale: TernaryScale<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        let tiles = w.len() / t2r4::row_tile_bytes(acts.stride).max(1);
+        match self.0 {
+            Some(dsp) if tiles < MANY => dsp.matmul_t2r4_i8t(w, tokens, acts, scale, out),
+            None if tiles < words::table::WORTH => t2r4::matmul(w, tokens, acts, scale, out),
+            _ => words::matmul(&mut table::Memory::new(), w, tokens, acts, scale, out),
+        }
+    }
+}
