@@ -39,13 +39,13 @@ const TOKENS: usize = 16;
 fn main(device_tree: usize) -> ! {
     // SAFETY: The boot code's address, and the only call.
     let result = unsafe { Machine::find(device_tree) }.and_then(|machine| {
-        let mark = stack::Mark::new();
+        let stack = stack::painted();
         count_all(machine.memory)?;
         attend_all(machine.memory)?;
-        if mark.used() <= STACK {
+        if stack.used() <= STACK {
             return Ok(());
         }
-        say(format_args!("{} bytes of stack were used", mark.used()));
+        say(format_args!("{} bytes of stack were used", stack.used()));
         Err("a kernel takes more than bitnet_edge_arm::STACK")
     });
     match result {
