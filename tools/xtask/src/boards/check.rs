@@ -4,6 +4,7 @@ use super::build::{firmware, image, on_the_host, version};
 use super::console::{has_processors, scripted};
 use super::{BOARDS, Board, Carries, Setup, card, keys, pico2};
 use crate::arm;
+use crate::command::{cargo, line};
 use crate::{fetch, paths};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::collections::HashMap;
@@ -23,6 +24,8 @@ const SENTENCE: &str = "once upon a time there was a little girl named lily. she
 const LONGEST: usize = 1018;
 /// The status of a board whose watchdog was not fed in time.
 const WATCHDOG: i32 = 103;
+/// How many tokens board and host compare.
+const DEVICE_TOKENS: &str = "60";
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// Runs all boards, and compares with the host; with `record` writes their transcripts.
@@ -58,6 +61,7 @@ pub(crate) fn check(record: bool) -> Result<()> {
     // What is the same program on every board is shown on one.
     let board = &BOARDS[0];
     planted_fault(board, &digests[board.host])?;
+    device(board)?;
     smollm2(board, &firmware(board, &[])?)?;
     let board = Board::named("mps2-an500")?;
     interrupted(board)?;
@@ -255,6 +259,30 @@ fn watchdog(board: &Board) -> Result<()> {
         "{}: a prompt that fills the context, digest {digest}; with steps without a bound the watchdog bites",
         board.name
     );
+    Ok(())
+}
+
+/// The same prompt on a board and here, by the device protocol: token by token, and by the digest.
+fn device(board: &Board) -> Result<()> {
+    let firmware = firmware(board, &[])?;
+    let device = |args: &[&str]| {
+        let mut device = cargo("run");
+        device
+            .args(["--quiet", "--bin", "bitnet", "--", "device", "--qemu", board.name, "--firmware"])
+            .arg(&firmware)
+            .args(args);
+        let result = device.output().with_context(|| format!("cannot start `{}`", line(&device)))?;
+        let [text, told] =
+            [result.stdout, result.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        ensure!(result.status.success(), "`{}` failed: {}\n{told}", line(&device), result.status);
+        anyhow::Ok((text, told))
+    };
+    let (_, told) = device(&["--check", "-n", DEVICE_TOKENS, PROMPT])?;
+    let compared = told.lines().find(|line| line.starts_with("check: "));
+    let compared = compared.with_context(|| format!("`bitnet device --check` compared nothing:\n{told}"))?;
+    let (tested, _) = device(&["--self-test"])?;
+    ensure!(tested.starts_with("self-test: "), "`bitnet device --self-test` printed\n{tested}");
+    println!("{}: {compared}", board.name);
     Ok(())
 }
 
