@@ -11,7 +11,9 @@ fn main() {
     println!("cargo::rerun-if-env-changed=BITNET_EDGE_IMAGE");
     let Ok(image) = env::var("BITNET_EDGE_IMAGE") else {
         let board = env::var("CARGO_PKG_NAME").unwrap_or_default();
-        println!("cargo::error=BITNET_EDGE_IMAGE names no flash image; `cargo xtask simulate {board}` sets it");
+        println!(
+            "cargo::error=BITNET_EDGE_IMAGE names no flash image; `cargo xtask simulate {board}` sets it"
+        );
         return;
     };
     println!("cargo::rerun-if-changed={image}");

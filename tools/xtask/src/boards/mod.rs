@@ -290,7 +290,7 @@ pub(crate) fn simulate(args: &Args) -> Result<()> {
     }
     let story = if board.model == Carries::Loader { Some(build::story()?) } else { None };
     // With one processor to spare, for what else the machine does.
-    let parallel = console::has_processors(cores + 1);
+    let parallel = cores > 1 && console::has_processors(cores + 1);
     let setup = Setup { cpu, cores, model: args.model.clone().or(story), parallel };
     let firmware = build::firmware(board, &[])?;
     let emulator = board.emulator(&setup, &firmware)?;
