@@ -41,7 +41,8 @@ pub fn windows(
     let mut scores = Vec::new();
     for pair in windows.chunks(2) {
         thread::scope(|scope| {
-            let running: Vec<_> = pair.iter().map(|w| scope.spawn(move || window(model, w, bos, kv))).collect();
+            let running: Vec<_> =
+                pair.iter().map(|w| scope.spawn(move || window(model, w, bos, kv))).collect();
             scores.extend(running.into_iter().map(|r| r.join().unwrap()));
         });
     }
@@ -51,7 +52,8 @@ pub fn windows(
 fn window(model: &Model<'_>, ids: &[u32], bos: Option<u32>, kv: KvType) -> (f64, usize) {
     let mut ids = ids.to_vec();
     ids[0] = bos.unwrap_or(ids[0]);
-    let options = PlanOptions { context: ids.len() as u32, kv, batch: 64, ..PlanOptions::new(&model.config()) };
+    let options =
+        PlanOptions { context: ids.len() as u32, kv, batch: 64, ..PlanOptions::new(&model.config()) };
     let plan = MemoryPlan::new(&model.config(), &options).unwrap();
     let mut arena = Arena::new(plan.bytes());
     let cpu = Cpu::scalar(model, &plan, arena.lines()).unwrap();

@@ -10,7 +10,7 @@ mod serial;
 mod stack;
 mod systick;
 
-pub use backends::backends;
+pub use backends::{Backend, backends};
 pub use cmsdk::{CmsdkUart, CmsdkWatchdog};
 pub use cortex_m_rt;
 pub use processor::exit;
@@ -68,6 +68,7 @@ pub fn start<U: Uart, W: Watchdog>(
         exit(status::ERROR)
     }
     let kernels = backends();
+    let budget = if cfg!(feature = "unbounded-step") { u32::MAX } else { budget };
     let machine =
         Machine { title, model, arena, kernels: &kernels, split: OneThread, options: Some(options), budget };
     match run(&mut board, machine) {

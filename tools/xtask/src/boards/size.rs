@@ -26,7 +26,7 @@ const TOLERANCE: f64 = 2.0;
 pub(crate) struct Args {
     /// Write the figures to benches/size.toml, with the day's date
     #[arg(long)]
-    record: bool,
+    pub(crate) record: bool,
 }
 
 /// The firmware that is the runtime and nothing else.
