@@ -12,7 +12,7 @@ use crate::image::Data;
 use crate::memory::{disjoint, typed};
 
 /// Whether this build has the kernels of every layout.
-const FULL: bool = Layout::F32.is_built();
+pub(super) const FULL: bool = Layout::F32.is_built();
 
 /// A matrix within one operation.
 #[derive(Clone, Copy)]

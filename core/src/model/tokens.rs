@@ -5,6 +5,7 @@ use bitnet_edge_kernels::gate::Activation;
 use bitnet_edge_kernels::tile::Activations;
 
 use super::cpu::{Cpu, MISFIT, act_shape, nth, row, two};
+use super::linear::FULL;
 use super::op::Rows;
 use super::split::{Output, Part, Split, Work, elements};
 use super::weights::Weights;
@@ -98,7 +99,7 @@ impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
                 match (form, a.first_mut(), sum.first_mut()) {
                     (Activations::Token, Some(s), Some(sum)) => (*s, *sum) = k.quantize_token(x, q)?,
                     (Activations::Group32, ..) => k.quantize_g32(x, q, a, sum)?,
-                    (Activations::Group256, ..) => k.quantize_g256(x, q, a, sum)?,
+                    (Activations::Group256, ..) if FULL => k.quantize_g256(x, q, a, sum)?,
                     _ => return Err(MISFIT),
                 }
             }

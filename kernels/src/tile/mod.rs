@@ -242,10 +242,11 @@ impl Layout {
             return None;
         }
         Some(match self {
-            Self::F32 => rows::stride::<4>(cols) * TILE_ROWS,
-            Self::F16 | Self::Bf16 => rows::stride::<2>(cols) * TILE_ROWS,
             Self::T2r4 => t2r4::row_tile_bytes(cols),
             Self::Q8r4 => q8r4::row_tile_bytes(cols),
+            _ if !cfg!(feature = "full") => return None,
+            Self::F32 => rows::stride::<4>(cols) * TILE_ROWS,
+            Self::F16 | Self::Bf16 => rows::stride::<2>(cols) * TILE_ROWS,
             Self::Q4r4 => q4r4::row_tile_bytes(cols, false),
             Self::Q4m4 => q4r4::row_tile_bytes(cols, true),
             Self::Q6r4 => q6r4::row_tile_bytes(cols),

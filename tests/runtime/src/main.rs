@@ -7,10 +7,9 @@
 
 mod clock;
 
-use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 
-use bitnet_edge_board::{Hex, Stack};
+use bitnet_edge_board::Stack;
 use bitnet_edge_core::image::Aligned;
 use bitnet_edge_core::{
     Cpu, Error, Event, GenerationConfig, Generator, KvType, Line, MemoryPlan, Model, ModelConfig,
@@ -54,10 +53,13 @@ fn main() -> ! {
         Ok(worst) => (0, worst),
         Err(_) => (1, 0),
     };
-    let arena = PLAN.bytes();
-    let (used, bytes) = (stack.used(), stack.bytes());
-    let _ = writeln!(Uart, "arena: {arena} bytes\nstack: {used} of {bytes} bytes used");
-    let _ = writeln!(Uart, "longest step: {worst} ticks of the clock, of {BUDGET} multiply-accumulates");
+    for (name, value) in
+        [("arena: ", PLAN.bytes()), ("stack: ", stack.used()), ("longest step: ", worst as usize)]
+    {
+        send(name);
+        number(value);
+        send("\n");
+    }
     exit(status)
 }
 
@@ -83,37 +85,44 @@ fn tell(arena: &mut [Line]) -> Result<u32, Error> {
         worst = worst.max(clock.since(before));
         match event {
             Event::Working => {}
-            Event::Token { bytes, .. } => bytes.iter().for_each(|&byte| Uart::put(byte)),
+            Event::Token { bytes, .. } => bytes.iter().for_each(|&byte| put(byte)),
             Event::Done(_) => break,
         }
     }
     if let Some(digest) = generator.digest() {
-        let _ = writeln!(Uart, "\nlogit digest {}", Hex(&digest));
+        send("\nlogit digest ");
+        digest.iter().flat_map(|byte| [byte >> 4, byte & 0xf]).for_each(hexadecimal);
+        send("\n");
     }
     Ok(worst)
 }
 
-/// The board's serial line (CMSDK APB UART 0), which QEMU always has room in.
-struct Uart;
-
-impl Uart {
-    fn put(byte: u8) {
-        const DATA: *mut u32 = 0x4000_4000 as *mut u32;
-        const CONTROL: *mut u32 = 0x4000_4008 as *mut u32;
-        const SEND: u32 = 1;
-        // SAFETY: The board has its UART's registers there; writing them changes no memory.
-        unsafe {
-            CONTROL.write_volatile(SEND);
-            DATA.write_volatile(u32::from(byte));
-        }
+/// Sends a byte on the board's serial line (CMSDK APB UART 0), which has room at any time in QEMU.
+fn put(byte: u8) {
+    const DATA: *mut u32 = 0x4000_4000 as *mut u32;
+    const CONTROL: *mut u32 = 0x4000_4008 as *mut u32;
+    const SEND: u32 = 1;
+    // SAFETY: The board has its UART's registers there; writing them changes no memory.
+    unsafe {
+        CONTROL.write_volatile(SEND);
+        DATA.write_volatile(u32::from(byte));
     }
 }
 
-impl Write for Uart {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.bytes().for_each(Self::put);
-        Ok(())
+fn send(text: &str) {
+    text.bytes().for_each(put);
+}
+
+/// Sends a number in decimal. The library's formatting is not for this: it would count as the runtime's.
+fn number(n: usize) {
+    if n >= 10 {
+        number(n / 10);
     }
+    put(b'0' + (n % 10) as u8);
+}
+
+fn hexadecimal(digit: u8) {
+    put(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
 }
 
 /// Ends QEMU with a status (semihosting's `SYS_EXIT_EXTENDED`).
@@ -125,6 +134,11 @@ fn exit(status: u32) -> ! {
         cortex_m::asm::wfi();
     }
 }
+
+/// The interrupts that the chip has, in place of the 240 that there can be. None is turned on.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".vector_table.interrupts")]
+static __INTERRUPTS: [usize; 32] = [0; 32];
 
 #[exception]
 unsafe fn HardFault(_: &ExceptionFrame) -> ! {
