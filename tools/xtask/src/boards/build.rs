@@ -73,7 +73,7 @@ pub(super) fn program(board: &Board, name: &str, features: &[&str]) -> Result<Pa
 }
 
 /// Runs a command whose output matters only if it fails.
-fn quietly(command: &mut Command) -> Result<()> {
+pub(super) fn quietly(command: &mut Command) -> Result<()> {
     let result = command.output().with_context(|| format!("cannot start `{}`", line(command)))?;
     if !result.status.success() {
         eprint!("{}", String::from_utf8_lossy(&result.stderr));

@@ -6,10 +6,12 @@ mod check;
 mod console;
 mod cortex_m;
 mod instructions;
+mod kernels;
 mod rpi;
 
 pub(crate) use check::check;
 pub(crate) use instructions::count as count_instructions;
+pub(crate) use kernels::check as check_kernels;
 
 use crate::qemu::SYSTEM_ARM;
 use anyhow::{Context as _, Result, bail};
