@@ -148,11 +148,15 @@ fn summary(outcomes: &[(&str, Outcome)], started: Instant) -> Result<()> {
 }
 
 /// The workspaces beside the main one, which cargo's `--workspace` does not reach.
-const OTHER_WORKSPACES: [&str; 5] = [
+const OTHER_WORKSPACES: [&str; 9] = [
     "tests/firmware/Cargo.toml",
     "fuzz/Cargo.toml",
     "boards/virt-aarch64/Cargo.toml",
     "boards/rpi/Cargo.toml",
+    "boards/mps2-an386/Cargo.toml",
+    "boards/mps2-an500/Cargo.toml",
+    "boards/mps2-an505/Cargo.toml",
+    "boards/mps3-an547/Cargo.toml",
     "boards/cortex-m-kernels/Cargo.toml",
 ];
 

@@ -66,6 +66,7 @@ pub fn start<U: Uart, W: Watchdog>(
         exit(status::ERROR)
     }
     let kernels = backends();
+    let budget = if cfg!(feature = "unbounded-step") { u32::MAX } else { budget };
     let machine =
         Machine { title, model, arena, kernels: &kernels, split: OneThread, options: Some(options), budget };
     match run(&mut board, machine) {

@@ -164,6 +164,9 @@ pub(crate) const BOARDS: &[Board] = &[
         machine: rpi::four,
     },
     cortex_m::AN386,
+    cortex_m::AN500,
+    cortex_m::AN505,
+    cortex_m::AN547,
 ];
 
 /// The targets' own specification forbids accesses that are not aligned, for code that runs before the MMU does; vectors
