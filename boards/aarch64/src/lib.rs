@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! reset -> _start (boot.s) -> main(device tree)            core 0
-//!          _secondary      -> CREW.join()                  each other core
+//!          _secondary      -> CREW.join_as(number)         each other core
 //! ```
 //!
 //! The part that needs no such processor ([`Map`], [`memory`], [`tree`], [`atags`]) builds and is tested on any host.
@@ -16,11 +16,13 @@
 
 pub mod atags;
 mod backends;
+mod error;
 mod map;
 pub mod memory;
 pub mod tree;
 
 pub use backends::backends;
+pub use error::Error;
 pub use map::{Kind, Map};
 
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]

@@ -18,4 +18,10 @@ pub trait Board {
     /// units of work of the tokenizer, and between two steps of a pass. `docs/porting-a-board.md` lists what is the longest
     /// stretch without a call.
     fn alive(&mut self) {}
+
+    /// Whether whoever typed has hung up, where a board can know: an answer then ends as by Ctrl-C, and the session as by
+    /// Ctrl-D.
+    fn is_gone(&mut self) -> bool {
+        false
+    }
 }

@@ -1,7 +1,10 @@
-//! Lines in, text out.
+//! Lines and messages in, text and messages out.
 
 use core::fmt;
 
+use bitnet_edge_protocol::{
+    Error, FRAME_BYTES, Received, Receiver, Request, Response, SILENCE_US, decode, encode,
+};
 use heapless::{Deque, Vec};
 
 use crate::Board;
@@ -19,14 +22,16 @@ const KILL_LINE: u8 = 0x15;
 const ESCAPE: u8 = 0x1b;
 const DELETE: u8 = 0x7f;
 
-/// What came of waiting for a line.
+/// What came of waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A line, which [`Console::line`] has.
     Line,
     /// A line that is not UTF-8.
     NotText,
-    /// Whoever types is done (Ctrl-D).
+    /// A message in a frame, which [`Console::message`] has.
+    Message,
+    /// Whoever types is done (Ctrl-D), or gone.
     End,
 }
 
@@ -41,12 +46,14 @@ enum Escape {
 /// A line editor over a board's stream of bytes.
 ///
 /// What is typed is echoed; backspace, Ctrl-U and Ctrl-C work as everywhere; other control characters and the sequences of
-/// arrow keys are left out. Text goes out with carriage returns, as terminals need it.
+/// arrow keys are left out. Text goes out with carriage returns, as terminals need it. A zero byte begins a frame: what is in
+/// it is a message of the protocol, and never text.
 #[derive(Debug)]
 pub struct Console<'b, B> {
     board: &'b mut B,
     line: Vec<u8, LINE_BYTES>,
     ahead: Deque<u8, AHEAD_BYTES>,
+    frames: Receiver,
     escape: Escape,
     /// The last line ended with a carriage return: a line feed behind it is a part of that.
     returned: bool,
@@ -55,7 +62,14 @@ pub struct Console<'b, B> {
 impl<'b, B: Board> Console<'b, B> {
     /// A console with nothing typed.
     pub const fn new(board: &'b mut B) -> Self {
-        Self { board, line: Vec::new(), ahead: Deque::new(), escape: Escape::No, returned: false }
+        Self {
+            board,
+            line: Vec::new(),
+            ahead: Deque::new(),
+            frames: Receiver::new(),
+            escape: Escape::No,
+            returned: false,
+        }
     }
 
     /// The board.
@@ -80,14 +94,49 @@ impl<'b, B: Board> Console<'b, B> {
         board.write(line.as_bytes());
     }
 
+    /// Tag and bytes of the message that came last.
+    #[must_use]
+    pub fn message(&self) -> &[u8] {
+        self.frames.message()
+    }
+
+    /// The line, which is also where a prompt of several messages is put together.
+    pub(crate) const fn line_bytes(&mut self) -> &mut Vec<u8, LINE_BYTES> {
+        &mut self.line
+    }
+
+    /// The line, and the board, at once.
+    pub(crate) fn parts(&mut self) -> (&[u8], &mut B) {
+        (&self.line, self.board)
+    }
+
     /// Shows `sign` and waits for a line.
     pub fn read_line(&mut self, sign: &str) -> Input {
         self.write(sign);
         self.line.clear();
+        self.wait(sign)
+    }
+
+    /// Waits for the rest of the line, or for a message. The line stays as it is if one comes.
+    pub fn wait(&mut self, sign: &str) -> Input {
+        let mut silent_since = None;
         loop {
-            let Some(byte) = self.next() else {
-                self.board.alive();
-                continue;
+            let byte = match self.next() {
+                None => {
+                    self.board.alive();
+                    if self.board.is_gone() {
+                        return Input::End;
+                    }
+                    self.listen(&mut silent_since);
+                    continue;
+                }
+                Some(Received::Message) => return Input::Message,
+                Some(Received::Byte(byte)) => byte,
+                Some(received) => {
+                    silent_since = None;
+                    self.refuse(received);
+                    continue;
+                }
             };
             let feed_of_return = byte == b'\n' && self.returned;
             self.returned = byte == b'\r';
@@ -114,19 +163,73 @@ impl<'b, B: Board> Console<'b, B> {
         }
     }
 
-    /// Looks at what was typed meanwhile: whether Ctrl-C was. The rest is kept for the next line.
+    /// A frame that falls silent is given up, so that a terminal is heard again.
+    fn listen(&mut self, silent_since: &mut Option<u64>) {
+        if !self.frames.is_inside() {
+            return;
+        }
+        let now = self.board.now_us();
+        if now.saturating_sub(*silent_since.get_or_insert(now)) < SILENCE_US {
+            return;
+        }
+        *silent_since = None;
+        if let Some(error) = self.frames.give_up() {
+            self.reply(0, &Response::Error(error));
+        }
+    }
+
+    fn refuse(&mut self, received: Received) {
+        if let Received::Broken(error) = received {
+            self.reply(0, &Response::Error(error));
+        }
+    }
+
+    /// Looks at what came meanwhile: whether Ctrl-C was typed, a message cancels, or whoever asked is gone. Other messages are told that the board is
+    /// busy; other keys are kept for the next line.
     pub fn interrupted(&mut self) -> bool {
         self.board.alive();
+        if self.board.is_gone() {
+            self.ahead.clear();
+            return true;
+        }
         while let Some(byte) = self.board.read() {
-            if byte == INTERRUPT {
-                self.ahead.clear();
-                return true;
-            }
-            if self.ahead.push_back(byte).is_err() {
-                self.board.write(BELL);
+            match self.frames.push(byte) {
+                Received::Byte(INTERRUPT) => {
+                    self.ahead.clear();
+                    return true;
+                }
+                Received::Byte(byte) => {
+                    if self.ahead.push_back(byte).is_err() {
+                        self.board.write(BELL);
+                    }
+                }
+                Received::Message => {
+                    let (tag, request) = decode(self.frames.message());
+                    let cancel = request == Ok(Request::Cancel);
+                    let busy = if cancel { Response::Accepted } else { Response::Error(Error::Busy) };
+                    self.reply(tag, &busy);
+                    if cancel {
+                        return true;
+                    }
+                }
+                received => self.refuse(received),
             }
         }
         false
+    }
+
+    /// Sends a message, with the tag of what it answers.
+    pub fn reply(&mut self, tag: u8, response: &Response<'_>) {
+        // What does not fit a frame is said to be too long, which fits.
+        let mut frame = [0; FRAME_BYTES];
+        match encode(tag, response, &mut frame) {
+            Ok(frame) => self.board.write(frame),
+            Err(error) => {
+                if let Ok(frame) = encode(tag, &Response::Error(error), &mut frame) {
+                    self.board.write(frame);
+                }
+            }
+        }
     }
 
     /// Sends text, with a carriage return before each line feed.
@@ -139,16 +242,21 @@ impl<'b, B: Board> Console<'b, B> {
         }
     }
 
-    fn next(&mut self) -> Option<u8> {
-        self.ahead.pop_front().or_else(|| self.board.read())
+    fn next(&mut self) -> Option<Received> {
+        // What was typed ahead is known to be no part of a frame.
+        if let Some(byte) = self.ahead.pop_front() {
+            return Some(Received::Byte(byte));
+        }
+        let byte = self.board.read()?;
+        Some(self.frames.push(byte))
     }
 
     fn edit(&mut self, byte: u8) {
         match (self.escape, byte) {
+            (_, ESCAPE) => self.escape = Escape::Begun,
             (Escape::Begun, b'[' | b'O') => self.escape = Escape::Open,
             (Escape::Open, 0x20..0x40) => {}
             (Escape::Begun | Escape::Open, _) => self.escape = Escape::No,
-            (Escape::No, ESCAPE) => self.escape = Escape::Begun,
             (Escape::No, BACKSPACE | DELETE) => self.erase(),
             (Escape::No, KILL_LINE) => {
                 while !self.line.is_empty() {
@@ -185,78 +293,4 @@ impl<B: Board> fmt::Write for Console<'_, B> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::session::fake::Fake;
-
-    /// The line that comes of these keys, and what the screen shows.
-    fn typed(keys: &[u8]) -> (Input, std::string::String, std::string::String) {
-        let mut board = Fake::new(keys);
-        let mut console = Console::new(&mut board);
-        let input = console.read_line("> ");
-        let line = console.line().into();
-        (input, line, board.screen())
-    }
-
-    #[test]
-    fn keys_are_echoed_and_corrected() {
-        assert_eq!(typed(b"ab\r"), (Input::Line, "ab".into(), "> ab\r\n".into()));
-        assert_eq!(typed(b"ab\x7fc\x08d\n").1, "ad");
-        assert_eq!(typed(b"\x7fab\r").1, "ab");
-        assert_eq!(typed("aé\x7fb\r".as_bytes()).1, "ab");
-        assert_eq!(typed(b"abc\x15de\r").1, "de");
-        assert_eq!(typed(b"a\tb\r").1, "a b");
-        assert_eq!(typed(b"abc\x03de\r"), (Input::Line, "de".into(), "> abc^C\r\n> de\r\n".into()));
-    }
-
-    #[test]
-    fn arrow_keys_and_control_characters_are_left_out() {
-        assert_eq!(typed(b"a\x1b[Ab\x1bOPc\x1b[1;5Cd\x00\x01e\r").1, "abcde");
-    }
-
-    #[test]
-    fn the_end_is_at_the_beginning_of_a_line_only() {
-        assert_eq!(typed(b"\x04").0, Input::End);
-        assert_eq!(typed(b"a\x04b\r").1, "ab");
-    }
-
-    #[test]
-    fn what_is_not_utf8_is_no_line() {
-        assert_eq!(typed(b"a\xffb\r").0, Input::NotText);
-    }
-
-    #[test]
-    fn a_return_with_a_line_feed_is_one_end() {
-        let mut board = Fake::new(b"a\r\nb\n\nc\r");
-        let mut console = Console::new(&mut board);
-        let mut lines = std::vec![];
-        for _ in 0..4 {
-            assert_eq!(console.read_line(""), Input::Line);
-            lines.push(std::string::String::from(console.line()));
-        }
-        assert_eq!(lines, ["a", "b", "", "c"]);
-    }
-
-    #[test]
-    fn a_line_that_is_full_takes_no_more() {
-        let mut keys = std::vec![b'x'; LINE_BYTES + 3];
-        keys.push(b'\r');
-        let (input, line, screen) = typed(&keys);
-        assert_eq!((input, line.len()), (Input::Line, LINE_BYTES));
-        assert!(screen.ends_with("\x07\x07\x07\r\n"));
-    }
-
-    #[test]
-    fn what_is_typed_ahead_waits_for_its_line() {
-        let mut board = Fake::new(b"next\r");
-        let mut console = Console::new(&mut board);
-        assert!(!console.interrupted());
-        assert_eq!(console.read_line(""), Input::Line);
-        assert_eq!(console.line(), "next");
-        let mut board = Fake::new(b"lost\x03kept\r");
-        let mut console = Console::new(&mut board);
-        assert!(console.interrupted());
-        assert_eq!(console.read_line(""), Input::Line);
-        assert_eq!(console.line(), "kept");
-    }
-}
+mod tests;

@@ -33,8 +33,9 @@
 mod crew;
 mod team;
 
+pub use bitnet_edge_team::TeamPart;
 pub use crew::{Crew, Spin, Wait};
-pub use team::{Team, TeamPart};
+pub use team::Team;
 
 use core::hint::black_box;
 

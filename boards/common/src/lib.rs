@@ -2,7 +2,8 @@
 //!
 //! A board gives memory, a clock and a stream of bytes ([`Board`]); [`run`] does the rest: it checks the kernels against
 //! their definition, checks the model, plans the arena, and then answers every line that is typed, each with a line of
-//! statistics and the digest of its logits. [`cores`] spreads the work over further cores. `docs/porting-a-board.md` is the
+//! statistics and the digest of its logits; a host that speaks in frames (`docs/device-protocol.md`) is answered in frames,
+//! on the same stream of bytes. [`cores`] spreads the work over further cores. `docs/porting-a-board.md` is the
 //! way to a new board.
 //!
 //! ```
@@ -60,9 +61,13 @@ extern crate std;
 mod board;
 mod console;
 pub mod cores;
+mod engine;
 mod error;
+mod last_words;
 mod memory;
+mod paint;
 mod panics;
+mod pipe;
 mod selftest;
 mod session;
 mod settings;
@@ -71,8 +76,11 @@ mod stats;
 pub use board::Board;
 pub use console::{Console, Input, LINE_BYTES};
 pub use error::Error;
+pub use last_words::{LastWords, Writer};
 pub use memory::{BATCH, MIN_CONTEXT, plan_for};
+pub use paint::Stack;
 pub use panics::report_panic;
+pub use pipe::{Line, Pipe, Port};
 pub use selftest::choose;
 pub use session::{Machine, run};
 pub use stats::{Hex, Stats};

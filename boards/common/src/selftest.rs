@@ -3,7 +3,7 @@
 use core::fmt::Write as _;
 
 use bitnet_edge_kernels::Kernels;
-use bitnet_edge_kernels::conformance::{self, Effort, Failure};
+use bitnet_edge_kernels::conformance::{self, Effort, Failure, Summary};
 
 use crate::{Board, Console, Error};
 
@@ -39,12 +39,7 @@ use crate::{Board, Console, Error};
 /// ```
 pub fn choose<K: Kernels, B: Board>(kernels: &[K], console: &mut Console<'_, B>) -> Result<K, Error> {
     for (at, &candidate) in kernels.iter().enumerate() {
-        let mut wrong = None;
-        let mut report = |failure: &Failure| {
-            wrong.get_or_insert(*failure);
-        };
-        let mut between = || console.board().alive();
-        let summary = conformance::run_between(candidate, Effort::Boot, &mut report, &mut between);
+        let (summary, wrong) = compare(candidate, &mut || console.board().alive());
         let name = candidate.name();
         if summary.passed() {
             let cases = summary.cases;
@@ -69,4 +64,16 @@ pub fn choose<K: Kernels, B: Board>(kernels: &[K], console: &mut Console<'_, B>)
         }
     }
     Err(Error::SelfTest)
+}
+
+/// Compares kernels with their definition, with a call of `between` before each case: the counts, and the first case that is
+/// wrong.
+pub(crate) fn compare<K: Kernels>(kernels: K, between: &mut dyn FnMut()) -> (Summary, Option<Failure>) {
+    let mut wrong = None;
+    let mut report = |failure: &Failure| {
+        wrong.get_or_insert(*failure);
+    };
+    let mut call = || between();
+    let summary = conformance::run_between(kernels, Effort::Boot, &mut report, &mut call);
+    (summary, wrong)
 }

@@ -1,22 +1,18 @@
 //! From power to the last word.
 
+mod requests;
+mod terminal;
+
 use core::fmt::{Display, Write};
 
-use bitnet_edge_core::model::{InPlace, Split};
-use bitnet_edge_core::text::{Ending, Message, Piece, Role, Utf8Stream};
-use bitnet_edge_core::{
-    Backend, Cpu, Error as CoreError, Event, GenerationConfig, Generator, Line, MemoryPlan, Model,
-    PlanOptions, StopReason,
-};
+use bitnet_edge_core::model::Split;
+use bitnet_edge_core::{Error as CoreError, GenerationConfig, Line, MemoryPlan, Model, PlanOptions};
 use bitnet_edge_kernels::Kernels;
 
 use crate::console::Input;
+use crate::engine::{Answer, Engine};
 use crate::settings::{Command, HELP};
-use crate::{Board, Console, Error, Hex, Stats, choose, plan_for};
-
-/// Units of work of the tokenizer (a byte looked at is one, a search of the vocabulary sixteen) between two calls of
-/// [`Board::alive`].
-const TEXT_STEP: u32 = 256;
+use crate::{Board, Console, Error, choose, plan_for};
 
 /// What [`run`] works with.
 pub struct Machine<'a, K, S> {
@@ -37,7 +33,7 @@ pub struct Machine<'a, K, S> {
     pub budget: u32,
 }
 
-/// Checks kernels and model, then answers what is typed until the user ends it.
+/// Checks kernels and model, then answers what is typed, and what a host asks in frames, until the user ends it.
 ///
 /// # Errors
 /// [`Error`]: what stops the board for good. It is not printed.
@@ -73,7 +69,9 @@ pub fn run<B: Board, K: Kernels, S: Split>(board: &mut B, machine: Machine<'_, K
     );
     let context = plan.options().context;
     say(&mut console, format_args!("arena: {} of {have} bytes, context {context}", plan.bytes()));
-    Session { console, model: &model, plan: &plan, arena, kernels, split, budget }.converse();
+    let engine = Engine { model: &model, plan: &plan, arena, kernels, split, budget };
+    let config = GenerationConfig { digest: true, ..GenerationConfig::default() };
+    Session { console, engine, config, title, arena_bytes: have, system: 0, last: None }.converse();
     Ok(())
 }
 
@@ -82,107 +80,42 @@ fn say(out: &mut dyn Write, line: core::fmt::Arguments<'_>) {
     let _ = writeln!(out, "{line}");
 }
 
+/// One engine, and the two that it is asked by: whoever types lines ([`terminal`]), and a host ([`requests`]).
 struct Session<'a, 'b, B, K, S> {
     console: Console<'b, B>,
-    model: &'a Model<'a>,
-    plan: &'a MemoryPlan,
-    arena: &'a mut [Line],
-    kernels: K,
-    split: S,
-    budget: u32,
+    engine: Engine<'a, K, S>,
+    config: GenerationConfig,
+    title: &'a dyn Display,
+    arena_bytes: usize,
+    /// Bytes of the line that are a system message.
+    system: usize,
+    last: Option<Answer>,
 }
 
 impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
     fn converse(&mut self) {
-        let mut config = GenerationConfig { digest: true, ..GenerationConfig::default() };
         self.console.write("a line is a prompt; /help lists what else there is\n");
+        let mut input = self.console.read_line("> ");
         loop {
-            match self.console.read_line("> ") {
+            match input {
                 Input::End => return,
+                Input::Message => {
+                    self.request();
+                    input = self.console.wait("> ");
+                    continue;
+                }
                 Input::NotText => self.console.write("error: the line is not UTF-8\n"),
                 Input::Line => match Command::read(self.console.line()) {
                     Some(Ok(Command::Quit)) => return,
                     Some(Ok(Command::Help)) => self.console.write(HELP),
-                    Some(Ok(command)) => command.apply(&mut config),
+                    Some(Ok(command)) => command.apply(&mut self.config),
                     Some(Err(wrong)) => say(&mut self.console, format_args!("error: {wrong}")),
-                    None => {
-                        if let Err(error) = self.answer(&config) {
-                            say(&mut self.console, format_args!("error: {error}"));
-                        }
-                    }
+                    None => self.answer_line(),
                 },
             }
+            input = self.console.read_line("> ");
         }
     }
-
-    /// Answers the line, in a context of its own: the answer is that of the same prompt on any machine.
-    fn answer(&mut self, config: &GenerationConfig) -> Result<(), CoreError> {
-        let Self { console, model, plan, arena, kernels, split, budget } = self;
-        let cpu = Cpu::new(model, plan, arena, *kernels, &*split, InPlace)?;
-        let mut generator = Generator::new(model, plan, cpu, config.clone())?;
-        let tokens = give(console, model, &mut generator)?;
-        let stats = generate(console, &mut generator, tokens, *budget)?;
-        if let Some(digest) = generator.digest() {
-            say(console, format_args!("logit digest {}", Hex(&digest)));
-        }
-        let (arena, backend, cores, seed) = (plan.bytes(), kernels.name(), split.threads(), config.seed);
-        let plural = if cores == 1 { "" } else { "s" };
-        say(
-            console,
-            format_args!(
-                "{stats} | arena {arena} bytes | backend {backend}, {cores} core{plural} | seed {seed}"
-            ),
-        );
-        Ok(())
-    }
-}
-
-/// Gives the line to the model: as a user's message where there is a chat template, else as the beginning of the text, which
-/// is shown with it. The number of tokens.
-fn give<B: Board, C: Backend>(
-    console: &mut Console<'_, B>,
-    model: &Model<'_>,
-    generator: &mut Generator<'_, C>,
-) -> Result<u32, CoreError> {
-    if let Some(template) = model.chat() {
-        let (line, board) = console.line_and_board();
-        let messages = [Message { role: Role::User, content: line.as_bytes() }];
-        let pieces = template.render(None, &messages, Ending::Reply)?;
-        return generator.pieces(pieces, false, TEXT_STEP, &mut || board.alive());
-    }
-    let (line, board) = console.line_and_board();
-    let tokens = generator.pieces([Piece::from(line)].into_iter(), true, TEXT_STEP, &mut || board.alive())?;
-    console.show_line();
-    Ok(tokens)
-}
-
-/// Streams the answer.
-fn generate<B: Board, C: Backend>(
-    console: &mut Console<'_, B>,
-    generator: &mut Generator<'_, C>,
-    prompt: u32,
-    budget: u32,
-) -> Result<Stats, CoreError> {
-    let mut stats = Stats::start(prompt, console.board().now_us());
-    let mut stream = Utf8Stream::new();
-    let end = loop {
-        match generator.step(budget)? {
-            Event::Working => {}
-            Event::Token { bytes, .. } => {
-                stats.token(console.board().now_us());
-                stream.feed(bytes, |text| console.write(text));
-            }
-            Event::Done(StopReason::ContextFull) => break "note: the context is full\n",
-            Event::Done(_) => break "",
-        }
-        if console.interrupted() {
-            break "note: interrupted\n";
-        }
-    };
-    stream.finish(|text| console.write(text));
-    console.write("\n");
-    console.write(end);
-    Ok(stats)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use bitnet_edge_protocol::Statistics;
+
 /// Counts and times of a generation. Times are microseconds of the board's clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Stats {
@@ -10,13 +12,50 @@ pub struct Stats {
     last: u64,
     prompt: u32,
     generated: u32,
+    steps: u32,
+    stepped: u64,
+    longest_step: u64,
 }
 
 impl Stats {
     /// Starts the clock, behind the encoding of `prompt` tokens.
     #[must_use]
     pub const fn start(prompt: u32, now_us: u64) -> Self {
-        Self { start: now_us, first: None, last: now_us, prompt, generated: 0 }
+        Self {
+            start: now_us,
+            first: None,
+            last: now_us,
+            prompt,
+            generated: 0,
+            steps: 0,
+            stepped: now_us,
+            longest_step: 0,
+        }
+    }
+
+    /// Counts a step, from [`begin_step`](Self::begin_step) to now.
+    pub fn step(&mut self, now_us: u64) {
+        self.steps = self.steps.saturating_add(1);
+        self.longest_step = self.longest_step.max(now_us.saturating_sub(self.stepped));
+    }
+
+    /// Where the next step begins.
+    pub const fn begin_step(&mut self, now_us: u64) {
+        self.stepped = now_us;
+    }
+
+    /// The figures, as they travel.
+    #[must_use]
+    pub fn figures(&self) -> Statistics {
+        let first = self.first.unwrap_or(self.last);
+        Statistics {
+            prompt: self.prompt,
+            generated: self.generated,
+            prefill_us: first.saturating_sub(self.start),
+            decode_us: self.last.saturating_sub(first),
+            steps: self.steps,
+            longest_step_us: self.longest_step,
+        }
     }
 
     /// Counts a sampled token; the first one ends the prefill.
@@ -30,10 +69,10 @@ impl Stats {
 /// `5 prompt tokens, 20 generated | prefill 10.0 tokens/s, decode 9.5 tokens/s | 2.50 s`
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let first = self.first.unwrap_or(self.last);
+        let figures = self.figures();
         // The first token comes out of the prefill; the others took a decode step each.
-        let prefill = Speed(self.prompt, first.saturating_sub(self.start));
-        let decode = Speed(self.generated.saturating_sub(1), self.last.saturating_sub(first));
+        let prefill = Speed(self.prompt, figures.prefill_us);
+        let decode = Speed(self.generated.saturating_sub(1), figures.decode_us);
         let hundredths = self.last.saturating_sub(self.start) / 10_000;
         write!(
             f,

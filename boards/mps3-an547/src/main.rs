@@ -14,8 +14,8 @@ const SLOW_HZ: u32 = 32_000;
 board! {
     title: "Arm MPS3 AN547, Cortex-M55",
     image: env!("BITNET_EDGE_IMAGE"),
-    plan: PlanOptions { context: 256, ..PlanOptions::new(&CONFIG) },
-    arena: 288 * 1024,
+    plan: PlanOptions { context: 256, batch: 4, ..PlanOptions::new(&CONFIG) },
+    arena: 240 * 1024,
     budget: 200_000,
     clock_hz: CLOCK_HZ,
     uart: uart(),

@@ -12,11 +12,11 @@ mod pi;
 mod power;
 mod serial;
 
-use core::fmt::{self, Display, Write};
+use core::fmt::Write as _;
 
 use bitnet_edge_board::cores::Team;
 use bitnet_edge_board::{Console, Machine, run};
-use bitnet_edge_board_aarch64::{Kind, Map, Pl011, Serial, backends, board, cores, processor};
+use bitnet_edge_board_aarch64::{Error, Kind, Map, Pl011, Serial, backends, board, cores, processor};
 
 use mailbox::Mailbox;
 use pi::Pi;
@@ -53,9 +53,9 @@ fn start(board: &mut Serial<Pl011>, pi: Pi, mailbox: &Mailbox, told: usize) -> R
     let arm_memory = mailbox.arm_memory().ok_or_else(silent)?;
     // SAFETY: The first core, with the address that it was given; the memory is what the firmware says, and this is the only
     // call.
-    let (model, arena) = unsafe { memory::find(&BOARD_MAP, pi, arm_memory, told) }.map_err(Error::Machine)?;
+    let (model, arena) = unsafe { memory::find(&BOARD_MAP, pi, arm_memory, told) }?;
     let megahertz = mailbox.run_at_full_speed().ok_or_else(silent)? / 1_000_000;
-    let team = start_cores().map_err(Error::Board)?;
+    let team = start_cores()?;
     let name = processor::Name::here();
     let title = format_args!("{}, {name}, {megahertz} MHz", pi::Model(revision));
     let machine = Machine {
@@ -67,17 +67,17 @@ fn start(board: &mut Serial<Pl011>, pi: Pi, mailbox: &Mailbox, told: usize) -> R
         options: None,
         budget: u32::MAX,
     };
-    run(board, machine).map_err(Error::Board)
+    Ok(run(board, machine)?)
 }
 
-/// Starts the other three cores, which wait for an address in a word each. One that does not come is left out, and the
-/// statistics say with how many it runs.
+/// Starts the other three cores, which wait for an address in a word each. One that does not come is named and
+/// left out.
 fn start_cores() -> Result<Team<'static, cores::Event>, bitnet_edge_board::Error> {
     /// The word of core 0 (the firmware's `armstub8`; QEMU does the same).
     const SPIN_TABLE: usize = 0xd8;
-    for core in 1..4 {
-        cores::start(|| {
-            let word = (SPIN_TABLE + 8 * core) as *mut u64;
+    for core in 1..4_u32 {
+        cores::start(core, || {
+            let word = (SPIN_TABLE + 8 * core as usize) as *mut u64;
             // SAFETY: The word is in mapped memory that is nobody's but this core's and the waiting one's.
             unsafe { word.write_volatile(cores::by_affinity() as u64) };
             // The waiting core reads memory, with its caches off.
@@ -88,19 +88,4 @@ fn start_cores() -> Result<Team<'static, cores::Event>, bitnet_edge_board::Error
         });
     }
     cores::CREW.assemble()
-}
-
-/// Why there is nothing to run.
-enum Error {
-    Machine(&'static str),
-    Board(bitnet_edge_board::Error),
-}
-
-impl Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Machine(what) => f.write_str(what),
-            Self::Board(error) => error.fmt(f),
-        }
-    }
 }

@@ -76,7 +76,7 @@ impl Machine {
         Ok(Self { initrd, memory, cores: machine.cores })
     }
 
-    /// Starts every core but this one. One that does not come is left out, and the statistics say with how many it runs.
+    /// Starts every core but this one. One that does not come is named and left out.
     ///
     /// # Errors
     /// As [`Crew::assemble`](bitnet_edge_board::cores::Crew::assemble).
@@ -84,7 +84,7 @@ impl Machine {
         let (ids, count) = &self.cores;
         let others = ids.iter().take(*count).filter(|id| **id != processor::affinity());
         for (&id, number) in others.zip(1..) {
-            cores::start(|| cpu_on(id, number).is_ok());
+            cores::start(number, || cpu_on(id, number.into()).is_ok());
         }
         cores::CREW.assemble()
     }

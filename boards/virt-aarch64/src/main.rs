@@ -6,10 +6,10 @@
 #![no_std]
 #![no_main]
 
-use core::fmt::{self, Display, Write};
+use core::fmt::Write as _;
 
 use bitnet_edge_board::{Console, run};
-use bitnet_edge_board_aarch64::{Map, Pl011, Serial, backends, board, processor};
+use bitnet_edge_board_aarch64::{Error, Map, Pl011, Serial, backends, board, processor};
 use bitnet_edge_core::include_image;
 use virt_aarch64::{Machine, REGIONS, exit, uart};
 
@@ -33,8 +33,8 @@ fn main(device_tree: usize) -> ! {
 
 fn start(board: &mut Serial<Pl011>, device_tree: usize) -> Result<(), Error> {
     // SAFETY: The boot code's address, and the only call.
-    let machine = unsafe { Machine::find(device_tree) }.map_err(Error::Machine)?;
-    let team = machine.start_cores().map_err(Error::Board)?;
+    let machine = unsafe { Machine::find(device_tree) }?;
+    let team = machine.start_cores()?;
     let title = format_args!("QEMU virt, {}", processor::Name::here());
     let machine = bitnet_edge_board::Machine {
         title: &title,
@@ -45,20 +45,5 @@ fn start(board: &mut Serial<Pl011>, device_tree: usize) -> Result<(), Error> {
         options: None,
         budget: u32::MAX,
     };
-    run(board, machine).map_err(Error::Board)
-}
-
-/// Why there is nothing to run.
-enum Error {
-    Machine(&'static str),
-    Board(bitnet_edge_board::Error),
-}
-
-impl Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Machine(what) => f.write_str(what),
-            Self::Board(error) => error.fmt(f),
-        }
-    }
+    Ok(run(board, machine)?)
 }

@@ -19,9 +19,13 @@ macro_rules! safe {
 
 safe! {
     vaddq_f32(a: float32x4_t, b: float32x4_t) -> float32x4_t;
+    vaddq_s16(a: int16x8_t, b: int16x8_t) -> int16x8_t;
     vaddq_s32(a: int32x4_t, b: int32x4_t) -> int32x4_t;
     vaddq_u16(a: uint16x8_t, b: uint16x8_t) -> uint16x8_t;
     vaddq_u32(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t;
+    vaddw_high_s16(a: int32x4_t, b: int16x8_t) -> int32x4_t;
+    vaddw_s16(a: int32x4_t, b: int16x4_t) -> int32x4_t;
+    vandq_u16(a: uint16x8_t, b: uint16x8_t) -> uint16x8_t;
     vandq_u8(a: uint8x16_t, b: uint8x16_t) -> uint8x16_t;
     vbicq_u32(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t;
     vbslq_f32(a: uint32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t;
@@ -43,6 +47,7 @@ safe! {
     vget_low_s8(a: int8x16_t) -> int8x8_t;
     vget_low_u16(a: uint16x8_t) -> uint16x4_t;
     vget_low_u8(a: uint8x16_t) -> uint8x8_t;
+    vmaxvq_u8(a: uint8x16_t) -> u8;
     vmlal_high_laneq_s16[LANE](a: int32x4_t, b: int16x8_t, c: int16x8_t) -> int32x4_t;
     vmlal_high_s8(a: int16x8_t, b: int8x16_t, c: int8x16_t) -> int16x8_t;
     vmlal_laneq_s16[LANE](a: int32x4_t, b: int16x4_t, c: int16x8_t) -> int32x4_t;
@@ -64,6 +69,7 @@ safe! {
     vpaddq_f32(a: float32x4_t, b: float32x4_t) -> float32x4_t;
     vpaddq_s32(a: int32x4_t, b: int32x4_t) -> int32x4_t;
     vpadds_f32(a: float32x2_t) -> f32;
+    vqaddq_u8(a: uint8x16_t, b: uint8x16_t) -> uint8x16_t;
     vqtbl1q_u8(a: uint8x16_t, b: uint8x16_t) -> uint8x16_t;
     vreinterpretq_f32_f64(a: float64x2_t) -> float32x4_t;
     vreinterpretq_f32_s32(a: int32x4_t) -> float32x4_t;
@@ -87,12 +93,14 @@ safe! {
     vreinterpretq_u8_u32(a: uint32x4_t) -> uint8x16_t;
     vreinterpretq_u8_u64(a: uint64x2_t) -> uint8x16_t;
     vshlq_n_s32[N](a: int32x4_t) -> int32x4_t;
+    vshlq_n_u16[N](a: uint16x8_t) -> uint16x8_t;
     vshlq_n_u8[N](a: uint8x16_t) -> uint8x16_t;
     vshlq_s32(a: int32x4_t, b: int32x4_t) -> int32x4_t;
     vshlq_u16(a: uint16x8_t, b: int16x8_t) -> uint16x8_t;
     vshrq_n_u8[N](a: uint8x16_t) -> uint8x16_t;
     vsraq_n_s32[N](a: int32x4_t, b: int32x4_t) -> int32x4_t;
     vsubq_f32(a: float32x4_t, b: float32x4_t) -> float32x4_t;
+    vsubq_s16(a: int16x8_t, b: int16x8_t) -> int16x8_t;
     vsubq_s32(a: int32x4_t, b: int32x4_t) -> int32x4_t;
     vsubq_u16(a: uint16x8_t, b: uint16x8_t) -> uint16x8_t;
     vsubq_u32(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t;

@@ -115,10 +115,9 @@ macro_rules! float_methods {
     };
 }
 
-/// Memory that a thread has, for tiers with `std`: `with_scratch` and `with_tables`, as `float_methods` and `product_methods`
-/// take them.
+/// Memory that a thread has, for tiers with `std`: `with_scratch`, as `float_methods` takes it.
 #[macro_export]
-macro_rules! thread_memory {
+macro_rules! thread_scratch {
     () => {
         /// Calls `f` with this thread's scratch memory of attention, which is no allocation: it is part of the thread.
         #[inline]
@@ -129,7 +128,13 @@ macro_rules! thread_memory {
             }
             SCRATCH.with_borrow_mut(f)
         }
+    };
+}
 
+/// The same for products by tables: `with_tables`, as `product_methods` takes it.
+#[macro_export]
+macro_rules! thread_tables {
+    () => {
         /// Calls `f` with this thread's memory of a product by tables, which its first long prompt allocates. A product within the
         /// results of a product has its own.
         #[inline]
@@ -179,6 +184,8 @@ macro_rules! product_methods {
                 // SAFETY: this function has the features of the vectors.
                 unsafe { $crate::t2r4::matmul::<$vector, $block, $tile, R>(w, tokens, acts, scale, out) }
             }
+            // By itself, as the block layouts below.
+            #[inline(never)]
             #[target_feature(enable = $features)]
             fn by_tables(
                 w: &[u8],
@@ -238,6 +245,8 @@ macro_rules! product_methods {
             acts: &Int8Acts<'_>,
             out: &mut R,
         ) -> Result<(), Error> {
+            // By itself: inlined, what it takes of the stack would be its callers', too, while they call others.
+            #[inline(never)]
             #[target_feature(enable = $features)]
             fn featured(
                 w: &[u8],

@@ -9,6 +9,7 @@ use bitnet_edge_core::{Error, KvType, MemoryPlan, Model, PlanOptions};
 use bitnet_edge_kernels::format::i2_s::I2sLayout;
 use clap::{Args, Parser, Subcommand};
 
+use crate::board::{Board, Need, Room};
 use crate::convert::{BlockType, Manifest, Options, convert_to, hex};
 use crate::gguf::Gguf;
 use crate::output::Destination;
@@ -47,12 +48,14 @@ enum Command {
         /// The flash image
         image: PathBuf,
     },
-    /// Show the memory plan: each buffer, its bytes, its lifetime
+    /// Show the memory plan: each buffer, its bytes, its lifetime; and whether the model fits a board
     Plan {
         /// A flash image or a GGUF file
         model: PathBuf,
         #[command(flatten)]
         plan: PlanArgs,
+        #[command(flatten)]
+        board: BoardArgs,
         #[command(flatten)]
         import: ImportArgs,
     },
@@ -160,7 +163,33 @@ impl PlanArgs {
     }
 }
 
-fn bytes(text: &str) -> Result<usize> {
+/// The board that a model is to fit.
+#[derive(Clone, Debug, Default, Args)]
+struct BoardArgs {
+    /// A board by name: its flash and RAM, with what the runtime takes of them
+    #[arg(long, value_name = "NAME", value_parser = Board::from_name)]
+    board: Option<Board>,
+    /// Bytes of flash for model and runtime; K and M are 1024 and 1024 x 1024
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    flash: Option<usize>,
+    /// Bytes of RAM for arena, stack and runtime
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    ram: Option<usize>,
+}
+
+impl BoardArgs {
+    /// What is said of flash or RAM goes over what the board has.
+    fn room(&self) -> Room {
+        let board = |bytes: fn(&Board) -> usize| self.board.as_ref().map(bytes);
+        Room {
+            flash: self.flash.or_else(|| board(|board| board.flash)),
+            ram: self.ram.or_else(|| board(|board| board.ram)),
+        }
+    }
+}
+
+/// A number of bytes, as options take it.
+pub(crate) fn bytes(text: &str) -> Result<usize> {
     let (digits, unit) = match text.strip_suffix(['K', 'k']) {
         Some(digits) => (digits, 1 << 10),
         None => text.strip_suffix(['M', 'm']).map_or((text, 1), |digits| (digits, 1 << 20)),
@@ -200,7 +229,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Convert { model, output, import } => convert_file(&model, output, &import),
         Command::Inspect { model } => inspect_file(&model),
         Command::Verify { image } => verify_file(&image),
-        Command::Plan { model, plan, import } => plan_file(&model, &plan, &import),
+        Command::Plan { model, plan, board, import } => plan_file(&model, &plan, &board, &import),
     }
 }
 
@@ -238,13 +267,15 @@ fn verify_file(path: &Path) -> Result<()> {
     writeln!(stdout().lock(), "{}: ok, image digest {}", path.display(), hex(&digest)).context(NO_STDOUT)
 }
 
-fn plan_file(path: &Path, args: &PlanArgs, import: &ImportArgs) -> Result<()> {
+fn plan_file(path: &Path, args: &PlanArgs, board: &BoardArgs, import: &ImportArgs) -> Result<()> {
     let source = Source::open(path, &import.options()?)?;
     if let Source::Converted { notes, .. } = &source {
         print_notes(notes);
     }
     let model = model(source.bytes(), path)?;
     let plan = args.plan(&model, 0, BOARD_BATCH)?;
+    let need = Need { image: model.image().bytes().len(), plan: &plan };
+    need.check(board.room())?;
     let out = &mut stdout().lock();
     plan::print(&model, &plan, out).context(NO_STDOUT)?;
     if args.batch.is_none() {
@@ -255,5 +286,5 @@ fn plan_file(path: &Path, args: &PlanArgs, import: &ImportArgs) -> Result<()> {
         )
         .context(NO_STDOUT)?;
     }
-    Ok(())
+    need.print(board.room(), out).context(NO_STDOUT)
 }

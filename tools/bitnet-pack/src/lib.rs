@@ -4,6 +4,7 @@
 //! `bitnet-pack` is [`cli`] around it; [`source`] opens a model as a user names it.
 #![allow(clippy::disallowed_methods)] // the ban on float methods is for what defines results, not for tools
 
+pub mod board;
 pub mod cli;
 pub mod convert;
 pub mod gguf;

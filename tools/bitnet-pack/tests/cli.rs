@@ -193,6 +193,28 @@ fn plans_add_up() {
 }
 
 #[test]
+fn a_plan_says_whether_the_model_fits_a_board() {
+    let folder = Folder::new().with_image();
+    let image = folder.text("story.bpk");
+    let (stdout, _) = success(&["plan", &image, "--board", "pico2"]);
+    let verdicts: Vec<_> = stdout.lines().filter(|line| line.contains(": fits, ")).collect();
+    assert!(verdicts.len() == 2 && verdicts[1].contains(" of 532480 bytes"), "{stdout}");
+    success(&["plan", &image, "--flash", "4M", "--ram", "520K"]);
+    // What is said goes over what the board has.
+    let line = failure(&["plan", &image, "--board", "pico2", "--ram", "256K"]);
+    assert!(
+        line.ends_with(" bytes of RAM and there are 262144, 42048 too few; --batch 1 would fit"),
+        "{line}"
+    );
+    let line = failure(&["plan", &image, "--ram", "64K"]);
+    assert!(line.contains("--context ") && line.ends_with(" --kv int8"), "{line}");
+    let line = failure(&["plan", &image, "--flash", "512K"]);
+    assert!(line.contains(" bytes of flash and there are 524288"), "{line}");
+    let line = String::from_utf8(pack(&["plan", &image, "--board", "abacus"]).stderr).unwrap();
+    assert!(line.contains("there is no board"), "{line}");
+}
+
+#[test]
 fn what_is_no_model_is_refused_by_every_command() {
     let folder = Folder::new().with_image();
     fs::write(folder.path("text"), "Once upon a time").unwrap();

@@ -82,9 +82,25 @@ fn package(programs: &Path, architecture: &str, machine: Architecture) -> Result
     write(&documents.join("copyright"), COPYRIGHT)?;
     let glibc = needs.into_iter().max().context("no programs")?;
     write(&root.join("DEBIAN/control"), &control(version, architecture, glibc, kibibytes(&root)?))?;
+    open_folders(&root)?;
     let package = root.with_added_extension("deb");
-    run_command(Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).args([&root, &package]))?;
+    // Whoever looks meanwhile finds the one before, whole.
+    let part = package.with_added_extension("part");
+    run_command(Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).args([&root, &part]))?;
+    fs::rename(&part, &package)?;
     Ok(package)
+}
+
+/// Makes a folder and those in it what they are in every package, whatever the umask: others may enter and read them.
+fn open_folders(folder: &Path) -> Result<()> {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_folders(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn place(from: &Path, to: &Path, mode: u32) -> Result<()> {
@@ -171,6 +187,21 @@ mod tests {
             assert!(control.lines().any(|found| found == line), "{control}");
         }
         assert!(control.ends_with('\n') && !control.contains("\n\n"), "{control}");
+    }
+
+    #[test]
+    fn modes_are_those_of_a_package_whatever_the_umask() {
+        let root = std::env::temp_dir().join(format!("bitnet-edge-deb-{}", std::process::id()));
+        let [file, folder] = [root.join("usr/share/text"), root.join("usr/share")];
+        write(&file, "text").unwrap();
+        for folder in [&folder, &root.join("usr"), &root] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        open_folders(&root).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        let modes = [&root, &root.join("usr"), &folder, &file].map(|path| mode(path));
+        fs::remove_dir_all(&root).unwrap();
+        assert_eq!(modes, [0o755, 0o755, 0o755, 0o644]);
     }
 
     #[test]

@@ -27,15 +27,41 @@ pub(crate) const TOLERANCE: f64 = 2.0;
 const COMPILER: &str = "rustc";
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    // Each needs something else of the machine: what one cannot have does not stop the other.
     let arm = boards::count_instructions(args.record, &args.only);
-    if args.arm || arm.as_ref().is_err_and(|error| !error.is::<Unsupported>()) {
-        return arm;
+    if args.arm || arm.as_ref().is_err_and(|error| !is_absent(error)) {
+        return conclude(&args.only, [arm]);
     }
-    count_on_x86(args).and(arm)
+    conclude(&args.only, [count_on_x86(args), arm])
 }
 
-fn count_on_x86(args: &Args) -> Result<()> {
+/// Whether the machine has not what is needed. Each count needs something else: what one cannot have does not stop the other.
+fn is_absent(error: &anyhow::Error) -> bool {
+    error.is::<Unsupported>() || error.is::<Missing>()
+}
+
+/// The end of counts that each had these names: the first error, or that none of the names was meant.
+fn conclude(only: &str, counts: impl IntoIterator<Item = Result<Vec<String>>>) -> Result<()> {
+    let (mut names, mut absent) = (Vec::new(), None);
+    for count in counts {
+        match count {
+            Ok(more) => names.extend(more),
+            Err(error) if is_absent(&error) => absent = absent.or(Some(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    if let Some(error) = absent {
+        return Err(error);
+    }
+    ensure!(
+        names.iter().any(|name| name.contains(only)),
+        "no operation's name contains {only:?}: nothing was counted. They are\n    {}",
+        names.join("\n    ")
+    );
+    Ok(())
+}
+
+/// Counts, and compares. Returns the names of all operations, whether they are chosen or not.
+fn count_on_x86(args: &Args) -> Result<Vec<String>> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         bail!(Unsupported("the recorded counts are those of x86-64 Linux".to_owned()));
     }
@@ -54,7 +80,7 @@ fn count_on_x86(args: &Args) -> Result<()> {
     let mut problems = Vec::new();
     let all = operations(&program)?;
     let chosen: Vec<_> = all.iter().filter(|name| name.contains(&args.only)).collect();
-    ensure!(!chosen.is_empty(), "no operation's name contains {:?}: nothing was counted", args.only);
+    ensure!(!all.is_empty(), "the program names no operation");
     if args.only.is_empty() && !args.record {
         let names = recorded.lines().filter_map(|line| line.strip_prefix('"')?.split('"').next());
         let gone = names.filter(|name| !all.iter().any(|known| known == name));
@@ -78,14 +104,15 @@ fn count_on_x86(args: &Args) -> Result<()> {
     if args.record {
         let comments = recorded.lines().take_while(|line| line.starts_with('#')).map(str::to_owned);
         let lines: Vec<String> = comments.chain(lines).collect();
-        return fs::write(&path, lines.join("\n") + "\n").context("cannot write benches/instructions.toml");
+        fs::write(&path, lines.join("\n") + "\n").context("cannot write benches/instructions.toml")?;
+        return Ok(all);
     }
     ensure!(
         problems.is_empty(),
         "{}; if that is right, `cargo xtask instructions --record` and say why",
         problems.join(", ")
     );
-    Ok(())
+    Ok(all)
 }
 
 fn need_valgrind() -> Result<()> {
@@ -153,7 +180,25 @@ pub(crate) fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::value;
+    use super::*;
+
+    #[test]
+    fn a_name_that_nothing_has_is_an_error_with_the_names() {
+        let names = |names: &[&str]| Ok(names.iter().map(|&name| name.to_owned()).collect());
+        assert!(conclude("gemv", [names(&["avx2/gemv"]), names(&["neon/gemm"])]).is_ok());
+        assert!(conclude("", [names(&["avx2/gemv"])]).is_ok());
+        let error = conclude("gevm", [names(&["avx2/gemv"]), names(&["neon/gemm"])]).unwrap_err().to_string();
+        assert!(error.contains("\"gevm\"") && error.contains("avx2/gemv\n    neon/gemm"), "{error}");
+    }
+
+    #[test]
+    fn what_is_missing_for_one_does_not_hide_what_is_wrong_with_the_other() {
+        let missing = || Err(Missing { what: "qemu".to_owned(), command: "get it".to_owned() }.into());
+        let wrong = || Err(anyhow::anyhow!("avx2/gemv takes 3.00 % more"));
+        assert!(conclude("", [wrong(), missing()]).unwrap_err().to_string().contains("3.00 %"));
+        assert!(conclude("", [missing(), wrong()]).unwrap_err().to_string().contains("3.00 %"));
+        assert!(conclude("", [Ok(vec!["avx2/gemv".to_owned()]), missing()]).unwrap_err().is::<Missing>());
+    }
 
     #[test]
     fn values_are_found_by_their_key() {

@@ -37,12 +37,15 @@ enum Task {
     NoPanic(no_panic::Args),
     /// Count the instructions of the operations, and compare them with what is recorded
     Instructions(instructions::Args),
+    /// Measure what the runtime takes of a microcontroller's flash, RAM and stack, and compare it with what is recorded
+    Size(boards::size::Args),
     /// Make a Debian package of the programs
     Deb(deb::Args),
     /// Build a board's firmware, start it in QEMU, and give it a prompt
     Simulate(boards::Args),
-    /// Make what a board starts from: the folder for an SD card
-    Board(boards::card::Args),
+    /// Make what a board starts from: the folder for an SD card, the file for a BOOTSEL drive
+    #[command(subcommand)]
+    Board(boards::Made),
     /// Write a model of a real shape with random ternary weights, that llama.cpp loads as well
     Synth(synth::Args),
     /// Measure llama.cpp and bitnet on the same file, in turns
@@ -56,8 +59,9 @@ fn main() -> ExitCode {
         Task::Fuzz(args) => fuzz::run(&args),
         Task::NoPanic(args) => no_panic::run(&args),
         Task::Instructions(args) => instructions::run(&args),
+        Task::Size(args) => boards::size::run(&args),
         Task::Deb(args) => deb::run(&args),
-        Task::Board(args) => boards::card::run(&args),
+        Task::Board(board) => boards::make(&board),
         Task::Simulate(args) => boards::simulate(&args),
         Task::Synth(args) => synth::run(&args),
         Task::Compare(args) => compare::run(&args),

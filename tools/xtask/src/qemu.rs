@@ -26,6 +26,12 @@ pub(crate) const SYSTEM_ARM: Qemu = Qemu {
     packages: &["qemu-system-arm", "qemu-system-common", "qemu-system-data"],
 };
 
+/// Runs RISC-V boards.
+pub(crate) const SYSTEM_RISCV: Qemu = Qemu {
+    program: "qemu-system-riscv32",
+    packages: &["qemu-system-riscv", "qemu-system-common", "qemu-system-data"],
+};
+
 impl Qemu {
     /// Makes sure that the program is there, in a version that is new enough.
     ///

@@ -2,9 +2,12 @@
 //
 // The first 64 bytes are the header of a Linux Image, so that loaders give it a device tree and an initrd.
 
-.equ STACK, 0x100000            // bytes of a core's stacks, as link.x counts them
-.equ EXCEPTION_STACK, 0x4000    // of which so many, the highest, are for exceptions
-.equ GUARD, 0x10000             // and so many, the lowest, are not mapped
+// Bytes of a core's stacks, of which some, the highest, are for exceptions, and some, the lowest, are not mapped: stack.rs.
+.equ STACK, {stacks}
+.equ EXCEPTION_STACK, {exceptions}
+.equ GUARD, {guard}
+.global __core_stacks
+.set __core_stacks, STACK       // for link.x
 
 .section .text.boot, "ax"
 .global _start
@@ -50,16 +53,32 @@ first:
     bl      bare_main
     b       park
 
-// Another core, started with its number in x0 (PSCI), or by a spin table, where its affinity is its number.
+// Another core, started by a spin table, where its affinity is its number: level 0, or level 1 where that is for threads of
+// a core (MPIDR_EL1.MT). A core of another cluster, which would have the number of one of the first, is left alone.
 .global _secondary_by_affinity
 _secondary_by_affinity:
-    mrs     x0, mpidr_el1
-    and     x0, x0, #0xff
+    mrs     x9, mpidr_el1
+    ubfx    x10, x9, #32, #8    // affinity level 3
+    ubfx    x11, x9, #16, #8    // 2
+    orr     x10, x10, x11
+    ubfx    x11, x9, #8, #8     // 1
+    and     x0, x9, #0xff       // 0
+    tbz     x9, #24, 1f
+    mov     x12, x0
+    mov     x0, x11
+    mov     x11, x12
+1:  orr     x10, x10, x11
+    cbnz    x10, park
+// Another core, started with its number in x0 (PSCI). One that has no stack is left alone: whoever started it says so.
 .global _secondary
 _secondary:
+    movz    x9, #:abs_g0:__cores
+    cmp     x0, x9
+    b.hs    park
     mov     x19, x0
     bl      enter_el1
     bl      set_up
+    mov     x0, x19
     bl      bare_core
 park:
     wfe

@@ -42,6 +42,8 @@ pub(super) type Task<'t> = dyn Fn() + Sync + 't;
 pub struct Crew<W = Spin> {
     /// How many have joined.
     members: AtomicU32,
+    /// Which have joined, of those that said their number: a bit each.
+    numbers: AtomicU32,
     /// The number of the last job. A job is open until `left` is zero.
     job: AtomicU32,
     /// Members that have not finished the last job.
@@ -67,6 +69,11 @@ impl<W> Crew<W> {
     pub fn present(&self) -> usize {
         (self.members.load(Acquire) & !(CLOSED | FLUSHES)) as usize
     }
+
+    /// Whether the core of this number (0 to 31) has joined by [`join_as`](Crew::join_as).
+    pub fn has(&self, number: u32) -> bool {
+        1_u32.checked_shl(number).is_some_and(|bit| self.numbers.load(Acquire) & bit != 0)
+    }
 }
 
 impl<W: Wait> Default for Crew<W> {
@@ -81,6 +88,7 @@ impl<W: Wait> Crew<W> {
     pub const fn new() -> Self {
         Self {
             members: AtomicU32::new(0),
+            numbers: AtomicU32::new(0),
             job: AtomicU32::new(0),
             left: AtomicU32::new(0),
             task: UnsafeCell::new(None),
@@ -91,6 +99,26 @@ impl<W: Wait> Crew<W> {
     /// What a further core does for the rest of its life: it takes part in every job. It returns when the team is dropped, and
     /// at once if the team was assembled before it came.
     pub fn join(&self) {
+        self.work(0);
+    }
+
+    /// As [`join`](Self::join), with the core's number (0 to 31), so that whoever started it sees that this one is there.
+    ///
+    /// ```
+    /// # use bitnet_edge_board::cores::{Crew, Spin};
+    /// static CREW: Crew<Spin> = Crew::new();
+    /// let core = std::thread::spawn(|| CREW.join_as(3)); // a board starts core 3 here
+    /// while !CREW.has(3) {}
+    /// assert!(!CREW.has(1));
+    /// drop(CREW.assemble()?);
+    /// core.join().unwrap();
+    /// # Ok::<(), bitnet_edge_board::Error>(())
+    /// ```
+    pub fn join_as(&self, number: u32) {
+        self.work(1_u32.checked_shl(number).unwrap_or(0));
+    }
+
+    fn work(&self, bit: u32) {
         let flushes = if keeps_subnormals() { 0 } else { FLUSHES };
         let joined = self.members.fetch_update(AcqRel, Acquire, |members| {
             (members & CLOSED == 0).then_some((members + 1) | flushes)
@@ -98,6 +126,7 @@ impl<W: Wait> Crew<W> {
         if joined.is_err() {
             return;
         }
+        self.numbers.fetch_or(bit, AcqRel);
         W::wake();
         let mut done = 0;
         loop {

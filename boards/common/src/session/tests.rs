@@ -1,7 +1,9 @@
 use super::fake::Fake;
 use super::*;
+use crate::Hex;
 use bitnet_edge_core::model::OneThread;
-use bitnet_edge_core::{KvType, include_image};
+use bitnet_edge_core::text::{Ending, Message, Piece, Role};
+use bitnet_edge_core::{Cpu, Event, Generator, KvType, include_image};
 use bitnet_edge_kernels::Scalar;
 use bitnet_edge_kernels::simd::Scalar16;
 use bitnet_edge_kernels::tile::{Int8Acts, Results, TernaryScale};

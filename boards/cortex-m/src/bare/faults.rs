@@ -39,7 +39,10 @@ unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     let reason = REASONS.iter().find(|(bits, _)| cfsr & bits != 0).map_or("a fault", |(_, reason)| reason);
     let (pc, lr) = (frame.pc(), frame.lr());
     // There is nobody to tell that the console takes no text.
-    let _ = write!(LastWords, "\n*** EXCEPTION: {reason} (CFSR {cfsr:#010x}, HFSR {hfsr:#010x})\n*** at {pc:#x}, called from {lr:#x}");
+    let _ = write!(
+        LastWords,
+        "\n*** EXCEPTION: {reason} (CFSR {cfsr:#010x}, HFSR {hfsr:#010x})\n*** at {pc:#x}, called from {lr:#x}"
+    );
     if cfsr & MMFAR_VALID != 0 {
         let _ = write!(LastWords, ", address {mmfar:#x}");
     } else if cfsr & BFAR_VALID != 0 {

@@ -7,9 +7,10 @@ mod float;
 mod macros;
 mod processor;
 mod serial;
+mod stack;
 mod systick;
 
-pub use backends::backends;
+pub use backends::{Backend, backends};
 pub use cmsdk::{CmsdkUart, CmsdkWatchdog};
 pub use cortex_m_rt;
 pub use processor::exit;
@@ -60,6 +61,7 @@ pub fn start<U: Uart, W: Watchdog>(
     options: PlanOptions,
     budget: u32,
 ) -> ! {
+    let stack = stack::painted();
     if let Err(mode) = float::check() {
         // There is nobody to tell that the console takes no text.
         let _ = writeln!(Console::new(&mut board), "error: {mode}");
@@ -70,7 +72,11 @@ pub fn start<U: Uart, W: Watchdog>(
     let machine =
         Machine { title, model, arena, kernels: &kernels, split: OneThread, options: Some(options), budget };
     match run(&mut board, machine) {
-        Ok(()) => exit(0),
+        Ok(()) => {
+            let _ =
+                writeln!(Console::new(&mut board), "stack: {} of {} bytes used", stack.used(), stack.bytes());
+            exit(0)
+        }
         Err(error) => {
             let _ = writeln!(Console::new(&mut board), "error: {error}");
             exit(status::ERROR)

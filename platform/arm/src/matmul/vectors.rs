@@ -5,7 +5,6 @@ use core::marker::PhantomData;
 
 use bitnet_edge_kernels::tile::TILE_ROWS;
 use bitnet_edge_simd::products::Products;
-use bitnet_edge_simd::t2r4::Tables;
 use bitnet_edge_simd::vector::Vector;
 
 use crate::lanes::widen;
@@ -226,22 +225,5 @@ impl<P: Products<Self>> Vector for Vectors<P> {
         let ab = vpaddq_s32(vreinterpretq_s32_u8(a), vreinterpretq_s32_u8(b));
         let cd = vpaddq_s32(vreinterpretq_s32_u8(c), vreinterpretq_s32_u8(d));
         vreinterpretq_u8_s32(vpaddq_s32(ab, cd))
-    }
-}
-
-impl<P: Products<Self>> Tables for Vectors<P> {
-    #[inline(always)]
-    unsafe fn widen8(p: *const u8) -> uint8x16_t {
-        // SAFETY: as above.
-        vreinterpretq_u8_s16(vmovl_s8(unsafe { arch::vld1_s8(p.cast()) }))
-    }
-    #[inline(always)]
-    unsafe fn store(v: uint8x16_t, p: *mut u8) {
-        // SAFETY: as above.
-        unsafe { arch::vst1q_u8(p, v) }
-    }
-    #[inline(always)]
-    unsafe fn zip8(a: uint8x16_t, b: uint8x16_t) -> [uint8x16_t; 2] {
-        [vzip1q_u8(a, b), vzip2q_u8(a, b)]
     }
 }

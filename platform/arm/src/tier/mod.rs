@@ -35,11 +35,12 @@ macro_rules! first_missing {
 }
 
 #[cfg(feature = "std")]
-bitnet_edge_simd::thread_memory!();
+bitnet_edge_simd::thread_scratch!();
 
-/// Calls `f` with scratch memory of attention, which is on the stack: it knows of no threads.
+/// Calls `f` with scratch memory of attention, which is on the stack: it knows of no threads. By itself, so that the stack is its callers'
+/// again afterwards.
 #[cfg(not(feature = "std"))]
-#[inline]
+#[inline(never)]
 fn with_scratch<T>(f: impl FnOnce(&mut Scratch) -> T) -> T {
     f(&mut Scratch::new())
 }
@@ -66,6 +67,8 @@ macro_rules! product_methods {
                 // SAFETY: this function has the features of the vectors.
                 unsafe { bitnet_edge_simd::t2r4::matmul_one::<matmul::Dotprod, 4, R>(w, acts, scale, out) }
             }
+            // By itself: inlined, what it takes of the stack would be its callers', too, while they call others.
+            #[inline(never)]
             #[target_feature(enable = $features)]
             fn several(
                 w: &[u8],
@@ -104,11 +107,49 @@ impl Kernels for Neon {
     }
 
     bitnet_edge_simd::float_methods!(Lanes, Lanes, "neon", with_scratch);
-    #[cfg(feature = "std")]
-    bitnet_edge_simd::product_methods!("neon", matmul::Neon, 4, 4, matmul::Neon, 192, with_tables);
-    // There is no memory for tables.
-    #[cfg(not(feature = "std"))]
-    bitnet_edge_simd::product_methods!("neon", matmul::Neon, 4, 4);
+    #[inline]
+    fn matmul_t2r4_i8t<R: Results>(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        scale: TernaryScale<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        #[target_feature(enable = "neon")]
+        fn products<R: Results>(
+            w: &[u8],
+            tokens: usize,
+            acts: &Int8Acts<'_>,
+            scale: TernaryScale<'_>,
+            out: &mut R,
+        ) -> Result<(), Error> {
+            // SAFETY: this function has the features of the vectors.
+            unsafe { bitnet_edge_simd::t2r4::matmul::<matmul::Neon, 4, 4, R>(w, tokens, acts, scale, out) }
+        }
+        // By itself, as `several` above.
+        #[inline(never)]
+        #[target_feature(enable = "neon")]
+        fn by_tables(
+            w: &[u8],
+            tokens: usize,
+            acts: &Int8Acts<'_>,
+            scale: TernaryScale<'_>,
+            out: &mut AnyResults<'_>,
+        ) -> Result<(), Error> {
+            // SAFETY: as above.
+            unsafe { matmul::tables::matmul(w, tokens, acts, scale, out) }
+        }
+        // SAFETY: the features are there, for a token of the tier exists (see `token`).
+        unsafe {
+            if matmul::tables::are_worth_it(w, tokens, acts.stride) {
+                by_tables(w, tokens, acts, scale, &mut AnyResults(out))
+            } else {
+                products(w, tokens, acts, scale, out)
+            }
+        }
+    }
+    bitnet_edge_simd::product_methods! { @all "neon", matmul::Neon, 4 }
 }
 
 bitnet_edge_simd::token! {

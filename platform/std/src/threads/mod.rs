@@ -4,8 +4,9 @@ mod cores;
 mod crew;
 mod pool;
 
+pub use bitnet_edge_team::TeamPart as PoolPart;
 pub use cores::physical_cores;
-pub use pool::{Pool, PoolPart};
+pub use pool::Pool;
 
 use std::fmt;
 

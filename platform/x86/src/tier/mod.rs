@@ -15,6 +15,7 @@ macro_rules! first_missing {
     };
 }
 
-bitnet_edge_simd::thread_memory!();
+bitnet_edge_simd::thread_scratch!();
+bitnet_edge_simd::thread_tables!();
 
 use first_missing;

@@ -13,6 +13,9 @@ use std::process::Command;
 /// The story model as the repository has it.
 const STORY: &str = "models/tinystories-micro/tinystories-micro-i2_s.gguf";
 
+/// A byte of flash that nothing was written to.
+const ERASED: u8 = 0xff;
+
 /// Where flash images and firmware lie.
 pub(super) fn folder() -> Result<PathBuf> {
     let folder = paths::target().join("boards");
@@ -68,6 +71,10 @@ pub(super) fn program(board: &Board, name: &str, features: &[&str]) -> Result<Pa
     if board.model == Carries::Loader {
         rpi::as_long_as_its_memory(&mut flat).with_context(|| elf.display().to_string())?;
     }
+    if let Loads::Flash(bytes) = board.loads {
+        ensure!(flat.len() as u64 <= bytes, "{} bytes are more than the flash has", flat.len());
+        flat.resize(bytes as usize, ERASED);
+    }
     fs::write(&image, flat).with_context(|| format!("cannot write {}", image.display()))?;
     Ok(image)
 }
@@ -102,9 +109,14 @@ fn flat(elf: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// The text and the digest that the host's program gives for a prompt.
-pub(super) fn on_the_host(model: Option<&Path>, prompt: &str, tokens: Option<u32>) -> Result<String> {
+pub(super) fn on_the_host(
+    model: Option<&Path>,
+    prompt: &str,
+    tokens: Option<u32>,
+    options: &[&str],
+) -> Result<String> {
     let mut run = cargo("run");
-    run.args(["--quiet", "--bin", "bitnet", "--", "run", "--digest", prompt]);
+    run.args(["--quiet", "--bin", "bitnet", "--", "run", "--digest", prompt]).args(options);
     if let Some(model) = model {
         run.arg("--model").arg(model);
     }

@@ -11,9 +11,6 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The board
-    #[arg(value_parser = ["rpi"])]
-    board: String,
     /// The folder to make; its files go to the card's first partition (FAT)
     #[arg(long, value_name = "FOLDER")]
     sd: PathBuf,

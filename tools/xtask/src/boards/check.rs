@@ -2,10 +2,13 @@
 
 use super::build::{firmware, image, on_the_host, version};
 use super::console::{has_processors, scripted};
-use super::{BOARDS, Board, Carries, Setup, card, keys};
+use super::{BOARDS, Board, Carries, Setup, card, keys, pico2};
 use crate::arm;
+use crate::command::{cargo, line};
 use crate::{fetch, paths};
 use anyhow::{Context as _, Result, bail, ensure};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -21,12 +24,18 @@ const SENTENCE: &str = "once upon a time there was a little girl named lily. she
 const LONGEST: usize = 1018;
 /// The status of a board whose watchdog was not fed in time.
 const WATCHDOG: i32 = 103;
+/// How many tokens board and host compare.
+const DEVICE_TOKENS: &str = "60";
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// Runs all boards, and compares with the host; with `record` writes their transcripts.
 pub(crate) fn check(record: bool) -> Result<()> {
-    let digest = on_the_host(None, PROMPT, None)?;
+    let mut digests = HashMap::new();
     for board in BOARDS {
+        let digest = match digests.entry(board.host) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(on_the_host(None, PROMPT, None, board.host)?),
+        };
         println!("{}: {}", board.name, version(board.emulator)?);
         // A board with a card runs what is on it.
         let (firmware, model) = if board.model == Carries::Loader {
@@ -41,16 +50,18 @@ pub(crate) fn check(record: bool) -> Result<()> {
                 run.story(
                     &firmware,
                     model.as_deref(),
-                    &digest,
+                    digest,
                     record && number == 0 && cores == board.cores,
                 )?;
             }
         }
     }
     without_model(Board::named("rpi3")?)?;
+    pico2::for_tests()?;
     // What is the same program on every board is shown on one.
     let board = &BOARDS[0];
-    planted_fault(board, &digest)?;
+    planted_fault(board, &digests[board.host])?;
+    device(board)?;
     smollm2(board, &firmware(board, &[])?)?;
     let board = Board::named("mps2-an500")?;
     interrupted(board)?;
@@ -73,7 +84,7 @@ impl<'a> Run<'a> {
 
     fn setup(&self, model: Option<&Path>) -> Setup<'a> {
         // In turns, which is as fast on a busy machine; two cores at once on one processor, for what only that can show.
-        let parallel = self.cpu == PARALLEL && has_processors(self.cores);
+        let parallel = self.is_parallel(has_processors(self.cores));
         Setup { cpu: self.cpu, cores: self.cores, model: model.map(Path::to_path_buf), parallel }
     }
 
@@ -87,6 +98,19 @@ impl<'a> Run<'a> {
             ended.said
         );
         Ok(ended.said)
+    }
+
+    /// Whether its cores run at once, if there are so many processors for them.
+    fn is_parallel(&self, has_processors: bool) -> bool {
+        self.cpu == PARALLEL && self.cores > 1 && has_processors
+    }
+
+    /// What this run does not show on a machine with too few processors.
+    fn not_run(&self, has_processors: bool) -> Option<String> {
+        let wants = self.is_parallel(true) && !has_processors;
+        wants.then(|| {
+            format!("not run: {} at once: this machine has fewer processors; they ran in turns", self.title())
+        })
     }
 
     fn title(&self) -> String {
@@ -106,6 +130,9 @@ impl<'a> Run<'a> {
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         same(&self.expected(&transcript), &without_times(&said)).with_context(|| self.title())?;
         println!("{}: the transcript, digest {digest}; {}", self.title(), speeds(&said));
+        if let Some(line) = self.not_run(has_processors(self.cores)) {
+            println!("{line}");
+        }
         Ok(())
     }
 
@@ -148,10 +175,13 @@ fn same(expected: &str, said: &str) -> Result<()> {
     Ok(())
 }
 
-/// What a board said, with question marks for times, speeds, and the bytes that its program leaves free.
+/// What a board said, with question marks for times, speeds, the stack's use, and the bytes that its program leaves free.
 fn without_times(said: &str) -> String {
     said.split_inclusive('\n')
-        .map(|line| statistics(line).or_else(|| arena(line)).unwrap_or_else(|| line.to_owned()))
+        .map(|line| {
+            let known = statistics(line).or_else(|| arena(line)).or_else(|| stack(line));
+            known.unwrap_or_else(|| line.to_owned())
+        })
         .collect()
 }
 
@@ -164,6 +194,12 @@ fn arena(line: &str) -> Option<String> {
     let (used, rest) = line.strip_prefix("arena: ")?.split_once(" of ")?;
     let (_, rest) = rest.split_once(" bytes")?;
     Some(format!("arena: {used} of ? bytes{rest}"))
+}
+
+/// The stack's use is the compiler's matter; the stage `size` has its bound.
+fn stack(line: &str) -> Option<String> {
+    let (_, rest) = line.strip_prefix("stack: ")?.split_once(" of ")?;
+    Some(format!("stack: ? of {rest}"))
 }
 
 fn speeds(said: &str) -> &str {
@@ -209,7 +245,7 @@ fn interrupted(board: &Board) -> Result<()> {
 /// With steps of the board's budget the watchdog is fed in time, whatever the prompt; without a bound it bites.
 fn watchdog(board: &Board) -> Result<()> {
     let prompt: String = SENTENCE.chars().cycle().take(LONGEST).collect();
-    let digest = on_the_host(None, &prompt, None)?;
+    let digest = on_the_host(None, &prompt, None, board.host)?;
     let keys = keys(&prompt, None)?;
     let run = Run::first_of(board);
     let said = run.start(&firmware(board, &[])?, None, &keys)?;
@@ -226,13 +262,37 @@ fn watchdog(board: &Board) -> Result<()> {
     Ok(())
 }
 
+/// The same prompt on a board and here, by the device protocol: token by token, and by the digest.
+fn device(board: &Board) -> Result<()> {
+    let firmware = firmware(board, &[])?;
+    let device = |args: &[&str]| {
+        let mut device = cargo("run");
+        device
+            .args(["--quiet", "--bin", "bitnet", "--", "device", "--qemu", board.name, "--firmware"])
+            .arg(&firmware)
+            .args(args);
+        let result = device.output().with_context(|| format!("cannot start `{}`", line(&device)))?;
+        let [text, told] =
+            [result.stdout, result.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        ensure!(result.status.success(), "`{}` failed: {}\n{told}", line(&device), result.status);
+        anyhow::Ok((text, told))
+    };
+    let (_, told) = device(&["--check", "-n", DEVICE_TOKENS, PROMPT])?;
+    let compared = told.lines().find(|line| line.starts_with("check: "));
+    let compared = compared.with_context(|| format!("`bitnet device --check` compared nothing:\n{told}"))?;
+    let (tested, _) = device(&["--self-test"])?;
+    ensure!(tested.starts_with("self-test: "), "`bitnet device --self-test` printed\n{tested}");
+    println!("{}: {compared}", board.name);
+    Ok(())
+}
+
 /// A model of 100 MB, executed where QEMU puts it.
 fn smollm2(board: &Board, firmware: &Path) -> Result<()> {
     fetch::run(&fetch::Args { what: fetch::What::SmolLm2 })?;
     let gguf = paths::fetched().join("SmolLM2-135M-Instruct.Q4_1.gguf");
     let image = image(&gguf, "SmolLM2-135M-Instruct.bpk", &[])?;
     let (question, tokens) = QUESTION;
-    let digest = on_the_host(Some(&image), question, Some(tokens))?;
+    let digest = on_the_host(Some(&image), question, Some(tokens), board.host)?;
     let Some(&(cpu, name)) = board.cpus.last() else { bail!("{} has no processor", board.name) };
     let run = Run { board, cpu, name, cores: 4 };
     let said = run.start(firmware, Some(&image), &keys(question, Some(tokens))?)?;
@@ -262,6 +322,11 @@ mod tests {
     }
 
     #[test]
+    fn the_stack_is_compared_by_its_size() {
+        assert_eq!(without_times("stack: 12 of 345 bytes used\n"), "stack: ? of 345 bytes used\n");
+    }
+
+    #[test]
     fn a_transcript_is_that_of_another_processor_with_its_names() {
         let of = |cpu: &str, backend: &str, cores: &str| {
             format!(
@@ -271,6 +336,17 @@ mod tests {
         let run = Run { board: &BOARDS[0], cpu: "max", name: "QEMU max", cores: 1 };
         let said = of("QEMU max", "i8mm", "1 core");
         assert_eq!(run.expected(&of("Cortex-A72", "neon", "2 cores")), said);
+    }
+
+    #[test]
+    fn cores_that_cannot_run_at_once_are_said_to_have_run_in_turns() {
+        let run = |cpu, cores| Run { board: &BOARDS[0], cpu, name: "a name", cores };
+        assert!(run(PARALLEL, 2).is_parallel(true) && !run(PARALLEL, 2).is_parallel(false));
+        let line = run(PARALLEL, 2).not_run(false).unwrap();
+        assert!(line.starts_with("not run: virt-aarch64 cortex-a76 with 2 cores at once"), "{line}");
+        for (cpu, cores, processors) in [(PARALLEL, 2, true), (PARALLEL, 1, false), ("max", 2, false)] {
+            assert_eq!(run(cpu, cores).not_run(processors), None);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Arm's FPGA boards, with a Cortex-M each, in QEMU.
 
 use super::{Board, Carries, Loads, Setup};
+use crate::qemu::SYSTEM_ARM;
 use anyhow::Result;
 
 /// An instruction takes 32 ns of the machine's time, about that of a processor at 25 MHz: so clock and watchdog are the same
@@ -23,6 +24,8 @@ const BOARD: Board = Board {
     possible: 1..=1,
     tested: &[&[1]],
     emulator: "qemu-system-arm",
+    package: &SYSTEM_ARM,
+    host: &[],
     machine: |setup| machine("mps2-an386", setup),
 };
 
@@ -57,8 +60,6 @@ pub(super) const AN547: Board = Board {
     folder: "boards/mps3-an547",
     program: "mps3-an547",
     target: "thumbv8m.main-none-eabihf",
-    // Helium for integers alone: its float instructions flush subnormals, and the compiler would use them for any loop.
-    flags: &["-Ctarget-feature=+mve"],
     transcript: "boards/mps3-an547/transcript.txt",
     cpus: &[("cortex-m55", "Cortex-M55")],
     machine: |setup| machine("mps3-an547", setup),

@@ -10,6 +10,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use std::fs;
 use std::time::Duration;
 
+const AARCH64: &str = "benches/instructions-aarch64.toml";
+const CORTEX_M: &str = "benches/instructions-cortex-m.toml";
 const LIMIT: Duration = Duration::from_secs(500);
 
 /// What was counted of one kernel.
@@ -21,12 +23,15 @@ struct Count {
     each: f64,
 }
 
-/// Counts on every processor there is a file for, and compares with what is recorded and with the gates beside it.
-pub(crate) fn count(record: bool, only: &str) -> Result<()> {
+/// Counts on every processor there is a file for, and compares with what is recorded and with the gates beside it. Returns the
+/// names of all that is counted, whether `only` is in them or not.
+pub(crate) fn count(record: bool, only: &str) -> Result<Vec<String>> {
     let compiler = Toolchain::bare_metal()?.version()?;
-    let aarch64 = compare("benches/instructions-aarch64.toml", &on_aarch64()?, &compiler, record, only);
-    let cortex_m = compare("benches/instructions-cortex-m.toml", &on_cortex_m()?, &compiler, record, only);
-    aarch64.and(cortex_m)
+    let (aarch64, cortex_m) = (on_aarch64()?, on_cortex_m()?);
+    let compared = [(AARCH64, &aarch64), (CORTEX_M, &cortex_m)]
+        .map(|(file, counts)| compare(file, counts, &compiler, record, only));
+    compared.into_iter().collect::<Result<Vec<()>>>()?;
+    Ok(aarch64.into_iter().chain(cortex_m).map(|count| count.name).collect())
 }
 
 /// On the processor that has every tier.
@@ -38,7 +43,7 @@ fn on_aarch64() -> Result<Vec<Count>> {
     qemu.args(["-icount", "shift=0"]);
     let ended = scripted(qemu, "", LIMIT, false)?;
     ensure!(ended.status == 0, "the board ended with status {}; it said:\n{}", ended.status, ended.said);
-    ended.said.lines().map(read).collect()
+    all(&ended.said)
 }
 
 /// On every Cortex-M. A counter that ticks once in some instructions says in how many.
@@ -48,8 +53,7 @@ fn on_cortex_m() -> Result<Vec<Count>> {
         let said = machine.run("instructions")?;
         let (clock, lines) = said.split_once('\n').context("the program said nothing")?;
         let each = instructions_a_tick(clock)?;
-        for line in lines.lines() {
-            let count = read(line)?;
+        for count in all(lines)? {
             counts.push(Count { name: format!("{}/{}", machine.core, count.name), each: count.each * each });
         }
     }
@@ -106,6 +110,13 @@ fn compare(file: &str, counts: &[Count], compiler: &str, record: bool, only: &st
         problems.join(", ")
     );
     Ok(())
+}
+
+/// What the board said. A board that counts nothing is broken: it must not pass, and not erase what is recorded.
+fn all(said: &str) -> Result<Vec<Count>> {
+    let counts = said.lines().map(read).collect::<Result<Vec<_>>>()?;
+    ensure!(!counts.is_empty(), "the board counted nothing");
+    Ok(counts)
 }
 
 /// `neon/gemv-t2r4-2560x2560 1643520`
@@ -214,6 +225,12 @@ mod tests {
         for line in ["clock 4000000 0", "clock 4000000 4000000", "clock 4000000", "4000000 100000", ""] {
             assert!(instructions_a_tick(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_board_that_says_nothing_has_counted_nothing() {
+        assert_eq!(all("neon/gemv-t2r4-4x8 16\n").unwrap(), counts()[..1]);
+        assert!(all("").unwrap_err().to_string().contains("counted nothing"));
     }
 
     #[test]

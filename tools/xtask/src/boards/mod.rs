@@ -1,20 +1,27 @@
 //! Boards without an operating system: `cargo xtask simulate`, and the stage `boards`.
 
 mod build;
-pub(crate) mod card;
+mod card;
 mod check;
 mod console;
 mod cortex_m;
 mod instructions;
 mod kernels;
+mod pico2;
+mod riscv;
 mod rpi;
+mod sections;
+pub(crate) mod size;
+mod uf2;
+mod uf2_reader;
 
 pub(crate) use check::check;
 pub(crate) use instructions::count as count_instructions;
 pub(crate) use kernels::check as check_kernels;
 
-use crate::qemu::SYSTEM_ARM;
+use crate::qemu::{Qemu, SYSTEM_ARM};
 use anyhow::{Context as _, Result, bail};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,6 +49,9 @@ pub(crate) struct Args {
     /// Seconds after which a board that was given a prompt is stopped
     #[arg(long, value_name = "N", default_value_t = 600)]
     timeout: u64,
+    /// Build the firmware only, and print where it is and what talks to it
+    #[arg(long, conflicts_with_all = ["prompt", "list", "record"])]
+    build: bool,
     /// List the boards
     #[arg(long)]
     list: bool,
@@ -68,6 +78,8 @@ enum Loads {
     Flat,
     /// What the linker wrote.
     Elf,
+    /// The contents of a flash of so many bytes.
+    Flash(u64),
 }
 
 /// A board that QEMU has.
@@ -93,6 +105,10 @@ pub(crate) struct Board {
     /// Counts of cores that the tests run it with, for each processor; the transcript is of the first.
     tested: &'static [&'static [u32]],
     emulator: &'static str,
+    /// What the emulator comes with.
+    package: &'static Qemu,
+    /// What `bitnet run` is told to compute the same.
+    host: &'static [&'static str],
     machine: fn(&Setup<'_>) -> Result<Vec<String>>,
 }
 
@@ -106,13 +122,21 @@ pub(crate) struct Setup<'a> {
     pub(crate) parallel: bool,
 }
 
+/// The target of boards with a 64-bit ARM processor.
+pub(crate) const AARCH64_TARGET: &str = "aarch64-unknown-none";
+
+/// The folders of the firmware that is built for a target, each once.
+pub(crate) fn folders_of(target: &str) -> BTreeSet<&'static str> {
+    BOARDS.iter().filter(|board| board.target == target).map(|board| board.folder).collect()
+}
+
 pub(crate) const BOARDS: &[Board] = &[
     Board {
         name: "virt-aarch64",
         about: "QEMU's machine `virt`: AArch64, 1 to 8 cores, PL011",
         folder: "boards/virt-aarch64",
         program: "virt-aarch64",
-        target: "aarch64-unknown-none",
+        target: AARCH64_TARGET,
         flags: &AARCH64,
         loads: Loads::Flat,
         transcript: "boards/virt-aarch64/transcript.txt",
@@ -127,6 +151,8 @@ pub(crate) const BOARDS: &[Board] = &[
         possible: 1..=8,
         tested: &[&[2, 1, 4], &[1, 4], &[2], &[4]],
         emulator: "qemu-system-aarch64",
+        package: &SYSTEM_ARM,
+        host: &[],
         machine: virt,
     },
     Board {
@@ -134,7 +160,7 @@ pub(crate) const BOARDS: &[Board] = &[
         about: "Raspberry Pi 3 (also Zero 2 W): 4 cores, 1 GiB, PL011",
         folder: "boards/rpi",
         program: "rpi",
-        target: "aarch64-unknown-none",
+        target: AARCH64_TARGET,
         flags: &AARCH64,
         loads: Loads::Flat,
         transcript: "boards/rpi/transcript-3.txt",
@@ -144,6 +170,8 @@ pub(crate) const BOARDS: &[Board] = &[
         possible: 4..=4,
         tested: &[&[4]],
         emulator: "qemu-system-aarch64",
+        package: &SYSTEM_ARM,
+        host: &[],
         machine: rpi::three,
     },
     Board {
@@ -151,7 +179,7 @@ pub(crate) const BOARDS: &[Board] = &[
         about: "Raspberry Pi 4: 4 cores, 2 GiB, PL011",
         folder: "boards/rpi",
         program: "rpi",
-        target: "aarch64-unknown-none",
+        target: AARCH64_TARGET,
         flags: &AARCH64,
         loads: Loads::Flat,
         transcript: "boards/rpi/transcript-4.txt",
@@ -161,12 +189,15 @@ pub(crate) const BOARDS: &[Board] = &[
         possible: 4..=4,
         tested: &[&[4]],
         emulator: "qemu-system-aarch64",
+        package: &SYSTEM_ARM,
+        host: &[],
         machine: rpi::four,
     },
     cortex_m::AN386,
     cortex_m::AN500,
     cortex_m::AN505,
     cortex_m::AN547,
+    riscv::VIRT,
 ];
 
 /// The targets' own specification forbids accesses that are not aligned, for code that runs before the MMU does; vectors
@@ -194,18 +225,38 @@ impl Board {
 
     /// QEMU, ready to start the firmware in `image`.
     fn emulator(&self, setup: &Setup<'_>, image: &Path) -> Result<Command> {
-        SYSTEM_ARM.ready()?;
+        self.package.ready()?;
         let mut qemu = Command::new(self.emulator);
         qemu.args((self.machine)(setup)?)
             .args(["-nic", "none", "-display", "none", "-monitor", "none"])
             .args(["-semihosting-config", "enable=on,target=native"])
-            .args(["-accel", if setup.parallel { "tcg,thread=multi" } else { "tcg,thread=single" }])
-            .arg("-kernel")
-            .arg(image);
+            .args(["-accel", if setup.parallel { "tcg,thread=multi" } else { "tcg,thread=single" }]);
+        match self.loads {
+            Loads::Flat | Loads::Elf => qemu.arg("-kernel").arg(image),
+            Loads::Flash(_) => {
+                qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={}", image.display()))
+            }
+        };
         if let Some(model) = &setup.model {
             qemu.arg("-initrd").arg(model);
         }
         Ok(qemu)
+    }
+}
+
+/// Boards that start from something that is made here.
+#[derive(clap::Subcommand)]
+pub(crate) enum Made {
+    /// Raspberry Pi 3, 4 and Zero 2 W: the folder for an SD card
+    Rpi(card::Args),
+    /// Raspberry Pi Pico 2: the file for its BOOTSEL drive
+    Pico2(pico2::Args),
+}
+
+pub(crate) fn make(board: &Made) -> Result<()> {
+    match board {
+        Made::Rpi(args) => card::run(args),
+        Made::Pico2(args) => pico2::run(args),
     }
 }
 
@@ -221,6 +272,9 @@ pub(crate) fn simulate(args: &Args) -> Result<()> {
         return check(true);
     }
     let board = Board::named(args.board.as_deref().unwrap_or_default())?;
+    if args.build {
+        return print_device(board);
+    }
     let cpu = args.cpu.as_deref().or(board.cpus.first().map(|(cpu, _)| *cpu)).unwrap_or_default();
     if !board.cpus.iter().any(|(known, _)| *known == cpu) {
         let known: Vec<_> = board.cpus.iter().map(|(cpu, _)| *cpu).collect();
@@ -251,6 +305,21 @@ pub(crate) fn simulate(args: &Args) -> Result<()> {
     };
     // The board's status is this program's.
     if status == 0 { Ok(()) } else { std::process::exit(status) }
+}
+
+/// Builds a firmware, and prints the command that starts it and talks to it.
+fn print_device(board: &Board) -> Result<()> {
+    let firmware = build::firmware(board, &[])?;
+    if board.model == Carries::Loader {
+        println!("{}", firmware.display());
+    } else {
+        println!(
+            "bitnet device --qemu {} --firmware {} \"once upon a time\"",
+            board.name,
+            firmware.display()
+        );
+    }
+    Ok(())
 }
 
 /// What is typed for a prompt.

@@ -1,5 +1,7 @@
 use super::*;
+use bitnet_edge_core::model::Part as _;
 use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::vec;
 use std::vec::Vec;
@@ -29,8 +31,6 @@ fn with_team<R>(further: usize, test: impl FnOnce(&Team<'_, Yield>) -> R) -> R {
         test(&team)
     })
 }
-
-const MISFIT: Error = Error::Order("for a test");
 
 #[test]
 fn every_unit_is_worked_on_once() {
@@ -92,22 +92,6 @@ fn the_first_error_is_the_one_that_counts() {
             }
         });
         assert_eq!(result, Err(Error::ContextFull { need: 40, have: 0 }));
-    });
-}
-
-#[test]
-fn an_operation_within_one_stays_on_its_core() {
-    with_team(1, |team| {
-        let within = Work { units: 0..4, grain: 1, cost: 100_000 };
-        team.busy.set(true);
-        let parts = AtomicUsize::new(0);
-        let result = team.run([], &within, |part| {
-            assert_eq!(part.units(), 0..4);
-            parts.fetch_add(1, Relaxed);
-            Err(MISFIT)
-        });
-        assert_eq!((result, parts.into_inner()), (Err(MISFIT), 1));
-        team.busy.set(false);
     });
 }
 

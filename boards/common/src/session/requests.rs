@@ -1,0 +1,241 @@
+//! The front for a host: requests and responses in frames, as `docs/device-protocol.md` has them.
+
+use core::fmt::{self, Write};
+
+use bitnet_edge_core::model::Split;
+use bitnet_edge_core::text::Error as TextError;
+use bitnet_edge_core::{GenerationConfig, KvType};
+use bitnet_edge_kernels::Kernels;
+use bitnet_edge_protocol::{
+    CHUNK_BYTES, Chunk, Description, Error, KvCache, Request, Response, Settings, VERSION, decode,
+};
+use heapless::{String, Vec};
+
+use super::{CoreError, Session};
+use crate::console::LINE_BYTES;
+use crate::engine::{Listener, Prompt};
+use crate::selftest::compare;
+use crate::{Board, Console};
+
+/// Bytes of a board's title in its description.
+const TITLE_BYTES: usize = 64;
+/// Microseconds without a word after which an answer in the making says that it is.
+const WORKING_US: u64 = 1_000_000;
+
+impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
+    /// Answers the message that came.
+    pub(super) fn request(&mut self) {
+        // The next one may come before this one is answered.
+        let Ok(message) = Vec::<u8, 256>::from_slice(self.console.message()) else { return };
+        let (tag, request) = decode(&message);
+        let response = match request {
+            Ok(Request::Describe) => return self.describe(tag),
+            Ok(Request::Settings(settings)) => self.set(&settings),
+            Ok(Request::Prompt(chunk)) => match self.add(&chunk) {
+                Ok(()) if chunk.last => return self.answer_prompt(tag, chunk.raw),
+                Ok(()) => Response::Accepted,
+                Err(error) => Response::Error(error),
+            },
+            Ok(Request::Statistics) => self.of_last(|answer| Response::Statistics(answer.stats.figures())),
+            Ok(Request::LogitDigest) => self.of_last(|answer| Response::LogitDigest(answer.digest)),
+            Ok(Request::SelfTest) => return self.self_test(tag),
+            Ok(Request::Cancel) => Response::Error(Error::NoAnswer),
+            Ok(_) => {
+                Response::Error(Error::UnknownMessage { kind: message.get(1).copied().unwrap_or_default() })
+            }
+            Err(error) => Response::Error(error),
+        };
+        self.console.reply(tag, &response);
+    }
+
+    fn describe(&mut self, tag: u8) {
+        let engine = &self.engine;
+        let (config, options, image) = (engine.model.config(), engine.plan.options(), engine.model.image());
+        let mut title = Words::<TITLE_BYTES>(String::new());
+        let _ = write!(title, "{}", self.title); // what does not fit is left out
+        let description = Description {
+            protocol: VERSION,
+            title: &title.0,
+            firmware: env!("CARGO_PKG_VERSION"),
+            backend: engine.kernels.name(),
+            cores: engine.split.threads() as u32,
+            budget: engine.budget,
+            plan_bytes: engine.plan.bytes() as u64,
+            arena_bytes: self.arena_bytes as u64,
+            context: options.context,
+            kv: match options.kv {
+                KvType::F32 => KvCache::F32,
+                KvType::F16 => KvCache::F16,
+                KvType::I8 => KvCache::Int8,
+            },
+            prompt_bytes: options.prompt_bytes.min(LINE_BYTES as u32),
+            layers: config.layers,
+            dim: config.dim,
+            vocab: config.vocab,
+            chat: engine.model.chat().is_some(),
+            image_bytes: image.bytes().len() as u64,
+            image: image.digest(),
+        };
+        self.console.reply(tag, &Response::Description(description));
+    }
+
+    fn set(&mut self, settings: &Settings) -> Response<'static> {
+        if !settings.temperature.is_finite() || settings.temperature < 0.0 {
+            return Response::Error(Error::Refused("temperature must be finite and not negative"));
+        }
+        self.config = GenerationConfig {
+            max_tokens: settings.max_tokens,
+            temperature: settings.temperature,
+            top_k: settings.top_k,
+            seed: settings.seed,
+            ignore_end: settings.ignore_end,
+            lossy: settings.lossy,
+            digest: settings.digest,
+            stop_tokens: settings.stop_tokens.clone(),
+        };
+        Response::Accepted
+    }
+
+    /// Puts a part of a prompt where it belongs.
+    fn add(&mut self, chunk: &Chunk<'_>) -> Result<(), Error<'static>> {
+        let line = self.console.line_bytes();
+        let (at, have) = (chunk.at as usize, if chunk.at == 0 { 0 } else { line.len() });
+        // A part that comes once more replaces itself; a system message comes first.
+        if at > have || (chunk.system && at > self.system.min(have)) {
+            return Err(Error::ChunkOrder { found: chunk.at, have: have as u32 });
+        }
+        line.truncate(at);
+        self.system = self.system.min(at);
+        if line.extend_from_slice(chunk.text).is_err() {
+            let need = at.saturating_add(chunk.text.len()) as u32;
+            return Err(Error::PromptTooLong { need, have: LINE_BYTES as u32 });
+        }
+        if chunk.system {
+            self.system = line.len();
+        }
+        Ok(())
+    }
+
+    fn of_last(&self, response: impl Fn(&super::Answer) -> Response<'static>) -> Response<'static> {
+        self.last.as_ref().map_or(Response::Error(Error::NoAnswer), response)
+    }
+
+    /// Answers the prompt that was put together.
+    fn answer_prompt(&mut self, tag: u8, raw: bool) {
+        let system = self.system;
+        if system > 0 && (raw || self.engine.model.chat().is_none()) {
+            return self.console.reply(tag, &Response::Error(Error::NoSystemMessage));
+        }
+        let sent = self.console.board().now_us();
+        let mut host = Host { console: &mut self.console, tag, index: 0, system, raw, sent };
+        match self.engine.answer(&self.config, &mut host) {
+            Ok(answer) => {
+                let statistics = answer.stats.figures();
+                let done = Response::Done { stop: answer.stop, statistics, digest: answer.digest };
+                self.last = Some(answer);
+                self.console.reply(tag, &done);
+            }
+            Err(error) => {
+                let mut words = Words(String::new());
+                let error = refusal(error, &mut words);
+                self.console.reply(tag, &Response::Error(error));
+            }
+        }
+    }
+
+    fn self_test(&mut self, tag: u8) {
+        self.console.board().alive();
+        let (summary, wrong) = compare(self.engine.kernels, &mut || self.console.board().alive());
+        self.console.board().alive();
+        let mut words = Words::<CHUNK_BYTES>(String::new());
+        if let Some(failure) = wrong {
+            let _ = write!(words, "{failure}"); // what does not fit is left out
+        }
+        let response = Response::SelfTest {
+            backend: self.engine.kernels.name(),
+            cases: summary.cases,
+            failures: summary.failures,
+            first: &words.0,
+        };
+        self.console.reply(tag, &response);
+    }
+}
+
+/// What the runtime refuses, with its numbers.
+fn refusal(error: CoreError, words: &mut Words<CHUNK_BYTES>) -> Error<'_> {
+    match error {
+        CoreError::ContextFull { need, have } => Error::ContextFull { need, have },
+        CoreError::EmptyPrompt => Error::EmptyPrompt,
+        CoreError::Text(TextError::NoToken { byte, at }) => Error::NoToken { byte, at },
+        CoreError::Text(TextError::TextTooLong { need, have }) => Error::PromptTooLong { need, have },
+        error => {
+            let _ = write!(words, "{error}"); // what does not fit is left out
+            Error::Refused(&words.0)
+        }
+    }
+}
+
+/// Text of at most `N` bytes, without what is behind it.
+struct Words<const N: usize>(String<N>);
+
+impl<const N: usize> Write for Words<N> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|character| self.0.push(character).map_err(|_| fmt::Error))
+    }
+}
+
+/// A host that waits for its answer.
+struct Host<'c, 'b, B> {
+    console: &'c mut Console<'b, B>,
+    tag: u8,
+    index: u32,
+    system: usize,
+    raw: bool,
+    /// When something was said last.
+    sent: u64,
+}
+
+impl<B: Board> Host<'_, '_, B> {
+    fn say(&mut self, response: &Response<'_>) {
+        self.sent = self.console.board().now_us();
+        self.console.reply(self.tag, response);
+    }
+}
+
+impl<B: Board> Listener for Host<'_, '_, B> {
+    fn prompt(&mut self) -> (Prompt<'_>, &mut dyn Board) {
+        let (line, board) = self.console.parts();
+        let (system, text) = line.split_at_checked(self.system).unwrap_or((&[], line));
+        let system = Some(system).filter(|system| !system.is_empty());
+        (Prompt { system, text, raw: self.raw }, board)
+    }
+
+    fn begin(&mut self, _: bool) {}
+
+    fn token(&mut self, id: u32, bytes: &[u8]) {
+        let index = self.index;
+        self.index = index.saturating_add(1);
+        let (first, rest) = bytes.split_at_checked(CHUNK_BYTES).unwrap_or((bytes, &[]));
+        self.say(&Response::Token { index, id, bytes: first });
+        for bytes in rest.chunks(CHUNK_BYTES) {
+            self.say(&Response::Token { index, id, bytes });
+        }
+    }
+
+    fn cancelled(&mut self) -> bool {
+        if self.console.interrupted() {
+            return true;
+        }
+        if self.now_us().saturating_sub(self.sent) >= WORKING_US {
+            self.say(&Response::Working);
+        }
+        false
+    }
+
+    fn now_us(&mut self) -> u64 {
+        self.console.board().now_us()
+    }
+}
+
+#[cfg(test)]
+mod tests;

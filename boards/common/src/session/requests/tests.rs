@@ -1,0 +1,289 @@
+use std::string::{String as Text, ToString};
+use std::vec::Vec as Bytes;
+
+use bitnet_edge_core::model::OneThread;
+use bitnet_edge_core::{Line, include_image};
+use bitnet_edge_kernels::Scalar;
+use bitnet_edge_protocol::{FRAME_BYTES, Received, Receiver, Statistics, Stop, encode};
+
+use super::*;
+use crate::session::fake::Fake;
+use crate::{Machine, run};
+
+static MODEL: &[u8] = include_image!("../../../../../core/testdata/tiny.bpk");
+
+/// What a board does with these bytes, with steps of `budget`: everything that it writes.
+fn written(bytes: &[u8], budget: u32) -> Bytes<u8> {
+    let mut board = Fake::new(&[bytes, b"\r/quit\r"].concat());
+    let machine = Machine {
+        title: &"a test",
+        model: MODEL,
+        arena: &mut std::vec![Line::ZERO; 4096],
+        kernels: &[Scalar],
+        split: OneThread,
+        options: None,
+        budget,
+    };
+    assert_eq!(run(&mut board, machine), Ok(()));
+    board.written().to_vec()
+}
+
+/// Text, and messages.
+fn parts(written: &[u8]) -> (Text, Bytes<Bytes<u8>>) {
+    let (mut receiver, mut text, mut messages) = (Receiver::new(), Bytes::new(), Bytes::new());
+    for &byte in written {
+        match receiver.push(byte) {
+            Received::Byte(byte) => text.push(byte),
+            Received::Part => {}
+            Received::Message => messages.push(receiver.message().to_vec()),
+            Received::Broken(error) => panic!("{error}"),
+        }
+    }
+    (Text::from_utf8(text).unwrap(), messages)
+}
+
+fn frame(tag: u8, request: &Request<'_>) -> Bytes<u8> {
+    encode(tag, request, &mut [0; FRAME_BYTES]).unwrap().to_vec()
+}
+
+fn chunk(text: &[u8]) -> Chunk<'_> {
+    Chunk { at: 0, system: false, raw: false, last: true, text }
+}
+
+fn settings() -> Settings {
+    let GenerationConfig { max_tokens, temperature, top_k, seed, ignore_end, lossy, stop_tokens, .. } =
+        GenerationConfig::default();
+    Settings { max_tokens, temperature, top_k, seed, ignore_end, lossy, digest: true, stop_tokens }
+}
+
+/// What these requests, with tags from 1 on, are answered with: debug texts of tag and response.
+fn answers(requests: &[Request<'_>]) -> Bytes<(u8, Text)> {
+    let bytes: Bytes<u8> = (1..).zip(requests).flat_map(|(tag, request)| frame(tag, request)).collect();
+    answers_to(&bytes)
+}
+
+fn answers_to(bytes: &[u8]) -> Bytes<(u8, Text)> {
+    let (_, messages) = parts(&written(bytes, 5000));
+    let read = |message: &Bytes<u8>| {
+        let (tag, response) = decode::<Response<'_>>(message);
+        (tag, std::format!("{:?}", response.unwrap()))
+    };
+    messages.iter().map(read).collect()
+}
+
+/// The text of an answer, its end, and its digest.
+fn answer(requests: &[Request<'_>]) -> (Text, Stop, Statistics, Option<[u8; 32]>) {
+    let bytes: Bytes<u8> = requests.iter().flat_map(|request| frame(1, request)).collect();
+    let (_, messages) = parts(&written(&bytes, 5000));
+    let mut text = Bytes::new();
+    let mut tokens = 0;
+    for message in &messages {
+        match decode::<Response<'_>>(message).1.unwrap() {
+            Response::Token { index, bytes, .. } => {
+                assert_eq!(index, tokens);
+                tokens += 1;
+                text.extend(bytes);
+            }
+            Response::Done { stop, statistics, digest } => {
+                return (Text::from_utf8(text).unwrap(), stop, statistics, digest);
+            }
+            Response::Accepted | Response::Working => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("no end")
+}
+
+/// The digest that a person at the terminal sees.
+fn typed_digest(keys: &[u8]) -> Text {
+    let (text, _) = parts(&written(keys, u32::MAX));
+    let line = text.lines().find_map(|line| line.strip_prefix("logit digest "));
+    line.unwrap_or_else(|| panic!("{text}")).to_string()
+}
+
+#[test]
+fn a_prompt_is_answered_as_at_the_terminal() {
+    let (text, stop, statistics, digest) =
+        answer(&[Request::Settings(settings()), Request::Prompt(chunk(b"hi"))]);
+    assert_eq!(text, "hello friend!");
+    assert!(matches!(stop, Stop::Token(_)), "{stop:?}");
+    assert_eq!((statistics.prompt, statistics.generated), (5, 3));
+    assert!(statistics.prefill_us > 0 && statistics.decode_us > 0 && statistics.longest_step_us > 0);
+    assert!(statistics.steps > 4, "{statistics:?}");
+    assert_eq!(crate::Hex(&digest.unwrap()).to_string(), typed_digest(b"hi\r"));
+}
+
+#[test]
+fn every_setting_is_obeyed() {
+    let with = |settings: Settings, prompt: Chunk<'_>| {
+        answer(&[Request::Settings(settings), Request::Prompt(prompt)])
+    };
+    let raw = Chunk { raw: true, ..chunk(b"once upon a time") };
+    let (story, ..) = with(settings(), raw);
+    assert_eq!(story, ", there lived one model so small that it fit on every board.");
+    let short = with(Settings { max_tokens: 2, ..settings() }, raw);
+    assert_eq!((short.1, short.2.generated), (Stop::MaxTokens, 2));
+    assert_eq!(with(Settings { digest: false, ..settings() }, raw).3, None);
+    let hot = Settings { temperature: 90.0, top_k: 0, ignore_end: true, max_tokens: 20, ..settings() };
+    let (first, second) = (with(hot.clone(), raw), with(Settings { seed: 2, ..hot.clone() }, raw));
+    assert_ne!(first.0, second.0);
+    assert_eq!((first.1, second.1), (Stop::MaxTokens, Stop::MaxTokens));
+    assert_eq!(with(Settings { top_k: 1, max_tokens: 14, ..hot }, raw).0, story);
+    let stopped = Settings { stop_tokens: Vec::from_slice(&[short_token(&raw)]).unwrap(), ..settings() };
+    let stopped = with(stopped, raw);
+    assert!(matches!(stopped.1, Stop::Token(_)) && stopped.2.generated == 0, "{stopped:?}");
+    let lossy = Settings { lossy: true, ..settings() };
+    assert_eq!(with(lossy, Chunk { text: b"onceU upon a time", ..raw }).0, story);
+}
+
+/// The id of the first token of the answer.
+fn short_token(prompt: &Chunk<'_>) -> u32 {
+    let bytes = [Request::Settings(settings()), Request::Prompt(*prompt)]
+        .iter()
+        .flat_map(|request| frame(1, request))
+        .collect::<Bytes<u8>>();
+    let (_, messages) = parts(&written(&bytes, u32::MAX));
+    messages
+        .iter()
+        .find_map(|message| match decode::<Response<'_>>(message).1 {
+            Ok(Response::Token { id, .. }) => Some(id),
+            _ => None,
+        })
+        .unwrap()
+}
+
+#[test]
+fn a_prompt_comes_in_parts_and_parts_may_come_twice() {
+    let part = |at, text| Chunk { at, last: false, ..chunk(text) };
+    let (text, .., digest) = answer(&[
+        Request::Prompt(part(0, b"lost")),
+        Request::Prompt(part(0, b"on")),
+        Request::Prompt(part(2, b"ce u")),
+        Request::Prompt(part(2, b"ce up")),
+        Request::Prompt(Chunk { at: 7, raw: true, ..chunk(b"on a time") }),
+    ]);
+    assert!(text.starts_with(", there lived"), "{text}");
+    let whole = Chunk { raw: true, ..chunk(b"once upon a time") };
+    assert_eq!(digest, answer(&[Request::Prompt(whole)]).3);
+    let wrong = answers(&[Request::Prompt(part(0, b"ab")), Request::Prompt(part(3, b"d"))]);
+    assert_eq!(wrong[1], (2, "Error(ChunkOrder { found: 3, have: 2 })".into()));
+    let mut long: Bytes<_> = (0..6).map(|n| Request::Prompt(part(200 * n, &[b'x'; 200]))).collect();
+    long.push(Request::Prompt(Chunk { raw: true, ..chunk(b"") }));
+    let answers = answers(&long);
+    assert_eq!(answers[5], (6, "Error(PromptTooLong { need: 1200, have: 1024 })".into()));
+    assert_eq!(answers[6], (7, "Error(EmptyPrompt)".into()));
+}
+
+#[test]
+fn a_system_message_is_the_first_of_the_conversation() {
+    let system = Chunk { system: true, last: false, ..chunk(b"be kind") };
+    let user = Chunk { at: 7, ..chunk(b"hi") };
+    let (.., statistics, _) = answer(&[Request::Prompt(system), Request::Prompt(user)]);
+    assert!(statistics.prompt > 5, "{statistics:?}");
+    let raw = answers(&[Request::Prompt(system), Request::Prompt(Chunk { raw: true, ..user })]);
+    assert_eq!(raw[1], (2, "Error(NoSystemMessage)".into()));
+    let late = Chunk { at: 2, system: true, ..chunk(b"late") };
+    let late = answers(&[Request::Prompt(Chunk { last: false, ..chunk(b"hi") }), Request::Prompt(late)]);
+    assert_eq!(late[1], (2, "Error(ChunkOrder { found: 2, have: 2 })".into()));
+}
+
+#[test]
+fn a_board_describes_itself_and_its_last_answer() {
+    let answers = answers(&[
+        Request::Describe,
+        Request::Statistics,
+        Request::LogitDigest,
+        Request::Cancel,
+        Request::SelfTest,
+        Request::Prompt(chunk(b"hi")),
+        Request::Statistics,
+        Request::LogitDigest,
+    ]);
+    let description = &answers[0].1;
+    for part in ["protocol: 1, title: \"a test\"", "backend: \"scalar\", cores: 1, budget: 5000", "kv: F16"] {
+        assert!(description.contains(part), "{description}");
+    }
+    assert_eq!(answers[1], (2, "Error(NoAnswer)".into()));
+    assert_eq!(answers[2], (3, "Error(NoAnswer)".into()));
+    assert_eq!(answers[3], (4, "Error(NoAnswer)".into()));
+    assert!(answers[4].1.contains("failures: 0, first: \"\""), "{answers:?}");
+}
+
+#[test]
+fn what_comes_during_an_answer_is_refused_or_cancels_it() {
+    let prompt = frame(1, &Request::Prompt(Chunk { raw: true, ..chunk(b"once upon a time") }));
+    let both = [prompt, frame(2, &Request::Describe), frame(3, &Request::Cancel)].concat();
+    let answers = answers_to(&both);
+    assert_eq!(answers[0], (2, "Error(Busy)".into()));
+    assert_eq!(answers[1], (3, "Accepted".into()));
+    assert!(answers[2].0 == 1 && answers[2].1.starts_with("Done { stop: Cancelled"), "{answers:?}");
+}
+
+#[test]
+fn what_the_runtime_refuses_has_its_numbers() {
+    let hot = Settings { temperature: f32::NAN, ..settings() };
+    let answers = answers(&[
+        Request::Prompt(Chunk { raw: true, ..chunk(b"once Upon") }),
+        Request::Prompt(Chunk { raw: true, ..chunk(&[b'a'; 200]) }),
+        Request::Settings(hot),
+    ]);
+    assert_eq!(answers[0].1, "Error(NoToken { byte: 85, at: 5 })");
+    assert!(answers[1].1.starts_with("Error(ContextFull { need: "), "{answers:?}");
+    assert_eq!(answers[2].1, "Error(Refused(\"temperature must be finite and not negative\"))");
+}
+
+#[test]
+fn broken_frames_are_answered_and_the_next_one_heard() {
+    let good = frame(9, &Request::Statistics);
+    let mut flipped = good.clone();
+    flipped[3] ^= 0x10;
+    let unknown = [0, 5, 1, 77, 1, 1, 0];
+    let answers = answers_to(&[&flipped[..], &good, &unknown, &good, &[0], &[7; 400], &[0], &good].concat());
+    let of: Bytes<_> = answers.iter().map(|(tag, text)| (*tag, text.split(' ').next().unwrap())).collect();
+    assert_eq!(
+        of,
+        [
+            (0, "Error(Checksum"),
+            (9, "Error(NoAnswer)"),
+            (0, "Error(Truncated"),
+            (9, "Error(NoAnswer)"),
+            (0, "Error(TooLong"),
+            (9, "Error(NoAnswer)")
+        ]
+    );
+    // A kind of a later version, in a frame that is whole.
+    let mut body = std::vec![5, 77];
+    body.extend(bitnet_edge_core::image::crc32(&body).to_le_bytes());
+    assert!(!body.contains(&0));
+    let later = [&[0, body.len() as u8 + 1][..], &body, &[0]].concat();
+    assert_eq!(answers_to(&later), [(5, "Error(UnknownMessage { kind: 77 })".into())]);
+}
+
+#[test]
+fn text_and_frames_take_turns() {
+    let describe = frame(1, &Request::Describe);
+    let keys = [b"h", &describe[..], b"i\r", &describe, b"/tokens 1\rhi\r"].concat();
+    let (text, messages) = parts(&written(&keys, u32::MAX));
+    assert_eq!(messages.len(), 2);
+    assert!(text.contains("> hi\r\nhello friend!\r\n") && text.contains("> hi\r\nhello\r\n"), "{text}");
+}
+
+#[test]
+fn a_frame_that_falls_silent_is_given_up_and_keys_are_heard_again() {
+    let mut board = Fake::new(&[0, 5, 1]);
+    board.later(b"/quit\r");
+    let machine = Machine {
+        title: &"a test",
+        model: MODEL,
+        arena: &mut std::vec![Line::ZERO; 4096],
+        kernels: &[Scalar],
+        split: OneThread,
+        options: None,
+        budget: u32::MAX,
+    };
+    assert_eq!(run(&mut board, machine), Ok(()));
+    let (text, messages) = parts(board.written());
+    let (tag, response) = decode::<Response<'_>>(&messages[0]);
+    assert_eq!((tag, response), (0, Ok(Response::Error(Error::Truncated { bytes: 2 }))));
+    assert!(text.ends_with("> /quit\r\n"), "{text}");
+}

@@ -1,0 +1,151 @@
+//! What a Pico 2 has: clocks at 150 MHz, two cores, a USB port, a LED, a watchdog.
+
+use bitnet_edge_board::cores::{Crew, Team, Wait};
+use bitnet_edge_board::{Board, Error, Port};
+use rp235x_hal as hal;
+
+use hal::Clock as _;
+use hal::fugit::ExtU32 as _;
+use hal::gpio::{self, FunctionSioOutput, PullDown};
+use hal::multicore::{Multicore, Stack};
+use hal::pac;
+use hal::timer::{CopyableTimer0, Timer};
+use hal::watchdog::Watchdog;
+
+use crate::{fpu, usb};
+
+/// Crystal of the board.
+const CRYSTAL_HZ: u32 = 12_000_000;
+/// Longer than any step (`BUDGET` in `main.rs`), and than the checks at boot.
+const WATCHDOG_SECONDS: u32 = 8;
+/// Words of core 1's stack.
+const STACK_WORDS: usize = 4096;
+
+static STACK: Stack<STACK_WORDS> = Stack::new();
+static CREW: Crew<Event> = Crew::new();
+
+/// A core that waits sleeps until the other one sends an event.
+pub enum Event {}
+
+impl Wait for Event {
+    fn wait() {
+        cortex_m::asm::wfe();
+    }
+    fn wake() {
+        // What was written before must be seen by the core that wakes.
+        cortex_m::asm::dsb();
+        cortex_m::asm::sev();
+    }
+}
+
+/// The light beside the USB socket.
+type Led = gpio::Pin<gpio::bank0::Gpio25, FunctionSioOutput, PullDown>;
+
+/// The board, set up.
+pub struct Pico2 {
+    port: Port<'static>,
+    timer: Timer<CopyableTimer0>,
+    watchdog: Watchdog,
+    /// Shows that the program runs.
+    _led: Led,
+}
+
+/// Sets up clocks, both cores and the USB port. Called once, on core 0.
+pub fn start() -> Result<(Pico2, Team<'static, Event>), Error> {
+    fpu::set_default_mode();
+    let (mut pac, mut core) = taken();
+    let mut watchdog = Watchdog::new(pac.WATCHDOG);
+    let clocks = hal::clocks::init_clocks_and_plls(
+        CRYSTAL_HZ,
+        pac.XOSC,
+        pac.CLOCKS,
+        pac.PLL_SYS,
+        pac.PLL_USB,
+        &mut pac.RESETS,
+        &mut watchdog,
+    );
+    let Ok(clocks) = clocks else { halt() };
+    watchdog.pause_on_debug(true);
+    watchdog.start(WATCHDOG_SECONDS.secs());
+    let mut sio = hal::Sio::new(pac.SIO);
+    let pins = gpio::Pins::new(pac.IO_BANK0, pac.PADS_BANK0, sio.gpio_bank0, &mut pac.RESETS);
+    let led = pins.gpio25.into_push_pull_output_in_state(gpio::PinState::High);
+    let timer = Timer::new_timer0(pac.TIMER0, &mut pac.RESETS, &clocks);
+    let core_hz = clocks.system_clock.freq().to_Hz();
+    let port = usb::start(pac.USB, pac.USB_DPRAM, clocks.usb_clock, &mut pac.RESETS, &mut core.SYST, core_hz);
+    let Some(port) = port else { halt() };
+    start_core_1(&mut pac.PSM, &mut pac.PPB, &mut sio.fifo);
+    let board = Pico2 { port, timer, watchdog, _led: led };
+    Ok((board, CREW.assemble()?))
+}
+
+fn taken() -> (pac::Peripherals, cortex_m::Peripherals) {
+    match (pac::Peripherals::take(), cortex_m::Peripherals::take()) {
+        (Some(pac), Some(core)) => (pac, core),
+        _ => halt(),
+    }
+}
+
+/// Core 1 joins the crew; one that does not answer is left out, and the statistics name the cores.
+fn start_core_1(psm: &mut pac::PSM, ppb: &mut pac::PPB, fifo: &mut hal::sio::SioFifo) {
+    let mut multicore = Multicore::new(psm, ppb, fifo);
+    let (Some(core), Some(stack)) = (multicore.cores().get_mut(1), STACK.take()) else { return };
+    let started = core.spawn(stack, || {
+        fpu::set_default_mode();
+        CREW.join();
+    });
+    if started.is_ok() {
+        while CREW.present() < 1 {
+            Event::wait();
+        }
+    }
+}
+
+/// Where nothing can be said: the light stays off, and nothing answers on USB.
+fn halt() -> ! {
+    loop {
+        cortex_m::asm::wfe();
+    }
+}
+
+impl Pico2 {
+    /// Waits until somebody opens the serial port.
+    pub fn wait_for_caller(&mut self) {
+        while !self.port.answer() {
+            self.alive();
+            // An interrupt is an event too.
+            cortex_m::asm::wfe();
+        }
+    }
+}
+
+impl Board for Pico2 {
+    fn read(&mut self) -> Option<u8> {
+        self.port.read()
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let taken = self.port.write(rest);
+            rest = rest.get(taken..).unwrap_or_default();
+            usb::look();
+            if taken == 0 {
+                self.alive();
+                cortex_m::asm::wfe();
+            }
+        }
+    }
+
+    fn now_us(&mut self) -> u64 {
+        self.timer.get_counter().ticks()
+    }
+
+    fn alive(&mut self) {
+        self.watchdog.feed();
+    }
+
+    fn is_gone(&mut self) -> bool {
+        !self.port.is_answered()
+    }
+}
