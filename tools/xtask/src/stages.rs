@@ -55,7 +55,8 @@ const STAGES: &[Stage] = &[
     },
     Stage {
         name: "boards",
-        about: "every board in QEMU: its transcript, and the host's logits bit for bit, on each processor",
+        about: "every board in QEMU: its transcript, and the host's logits bit for bit, on each processor; the kernels of \
+                Cortex-M",
         run: on_boards,
     },
     Stage {
@@ -165,6 +166,7 @@ const OTHER_WORKSPACES: &[&str] = &[
     "boards/mps2-an505/Cargo.toml",
     "boards/mps3-an547/Cargo.toml",
     "boards/pico2/Cargo.toml",
+    "boards/cortex-m-kernels/Cargo.toml",
 ];
 
 fn fmt(_: &Args) -> Result<()> {
@@ -266,7 +268,8 @@ fn panics(_: &Args) -> Result<()> {
 }
 
 fn on_boards(_: &Args) -> Result<()> {
-    boards::check(false)
+    boards::check(false)?;
+    boards::check_kernels()
 }
 
 fn size(_: &Args) -> Result<()> {

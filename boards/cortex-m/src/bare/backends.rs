@@ -1,6 +1,7 @@
 //! Which kernels a board chooses from.
 
 use bitnet_edge_arm::{Dsp, Mve, Table};
+use bitnet_edge_kernels::attention::{self, KvElement, Queries};
 use bitnet_edge_kernels::simd::Scalar16;
 use bitnet_edge_kernels::tile::{Int8Acts, Results, TernaryScale};
 use bitnet_edge_kernels::{Error, Kernels, Scalar};
@@ -9,7 +10,11 @@ use heapless::Vec;
 /// What there can be.
 const ALL: usize = 4;
 
-/// A tier of this processor, or the scalar definition. The tiers differ in the ternary product; everything else is the definition's.
+/// The lanes of every tier here: the floating-point unit widens and narrows f16.
+type Lanes = <Table as Kernels>::Lanes;
+
+/// A tier of this processor, or the scalar definition. The tiers differ in the ternary product, and in how an f16 KV cache is read and
+/// written from the definition; everything else is the definition's.
 #[derive(Clone, Copy, Debug)]
 pub enum Backend {
     /// Helium.
@@ -59,6 +64,27 @@ impl Kernels for Backend {
             Self::Table(tier) => tier.matmul_t2r4_i8t(w, tokens, acts, scale, out),
             Self::Dsp(tier) => tier.matmul_t2r4_i8t(w, tokens, acts, scale, out),
             Self::Scalar => Scalar.matmul_t2r4_i8t(w, tokens, acts, scale, out),
+        }
+    }
+
+    fn store<E: KvElement>(&self, x: &[f32], row: &mut [E]) -> Result<(), Error> {
+        match self {
+            Self::Scalar => Scalar.store(x, row),
+            _ => attention::store::<E, Lanes>(x, row),
+        }
+    }
+
+    fn attend<E: KvElement>(
+        &self,
+        q: &Queries<'_>,
+        k: &[E],
+        v: &[E],
+        c: f32,
+        records: &mut [f32],
+    ) -> Result<(), Error> {
+        match self {
+            Self::Scalar => Scalar.attend(q, k, v, c, records),
+            _ => attention::each::<E, Lanes>(q, k, v, c, records),
         }
     }
 }

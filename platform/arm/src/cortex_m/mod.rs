@@ -5,6 +5,8 @@
 //! instructions, and makes none by itself: Helium's floats are not those of the definition (subnormal numbers are zeros).
 
 mod dsp;
+#[cfg(hard_float)]
+mod lanes;
 mod mve;
 mod registers;
 mod table;

@@ -4,7 +4,12 @@ use bitnet_edge_kernels::tile::t2r4;
 use bitnet_edge_simd::names::*;
 use bitnet_edge_simd::words;
 
+#[cfg(hard_float)]
+use super::lanes::Lanes;
 use super::{dsp, mve, registers, table};
+
+#[cfg(not(hard_float))]
+type Lanes = Scalar16;
 
 bitnet_edge_simd::token! {
     /// Products of pairs of 16-bit numbers (the DSP extension): Cortex-M4 and M7, and M33 and M55 that have it. A product takes 2.5 KiB
@@ -13,7 +18,7 @@ bitnet_edge_simd::token! {
 }
 
 impl Kernels for Dsp {
-    type Lanes = Scalar16;
+    type Lanes = Lanes;
 
     fn name(&self) -> &'static str {
         "dsp"
@@ -39,7 +44,7 @@ bitnet_edge_simd::token! {
 }
 
 impl Kernels for Mve {
-    type Lanes = Scalar16;
+    type Lanes = Lanes;
 
     fn name(&self) -> &'static str {
         "mve"
@@ -87,7 +92,7 @@ impl Default for Table {
 const MANY: usize = 28;
 
 impl Kernels for Table {
-    type Lanes = Scalar16;
+    type Lanes = Lanes;
 
     fn name(&self) -> &'static str {
         "table"

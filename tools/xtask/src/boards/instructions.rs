@@ -2,7 +2,7 @@
 
 use super::build::program;
 use super::console::scripted;
-use super::{BOARDS, Setup};
+use super::{BOARDS, Setup, kernels};
 use crate::instructions::{TOLERANCE, value};
 use crate::paths;
 use crate::toolchain::Toolchain;
@@ -10,7 +10,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use std::fs;
 use std::time::Duration;
 
-const FILE: &str = "benches/instructions-aarch64.toml";
+const AARCH64: &str = "benches/instructions-aarch64.toml";
+const CORTEX_M: &str = "benches/instructions-cortex-m.toml";
 const LIMIT: Duration = Duration::from_secs(500);
 
 /// What was counted of one kernel.
@@ -22,30 +23,65 @@ struct Count {
     each: f64,
 }
 
-/// Counts on the processor that has every tier, and compares with what is recorded and with the gates beside it. Returns the
+/// Counts on every processor there is a file for, and compares with what is recorded and with the gates beside it. Returns the
 /// names of all that is counted, whether `only` is in them or not.
 pub(crate) fn count(record: bool, only: &str) -> Result<Vec<String>> {
-    let board = &BOARDS[0];
-    let path = paths::root().join(FILE);
-    let recorded = fs::read_to_string(&path).with_context(|| format!("cannot read {FILE}"))?;
     let compiler = Toolchain::bare_metal()?.version()?;
+    let (aarch64, cortex_m) = (on_aarch64()?, on_cortex_m()?);
+    let compared = [(AARCH64, &aarch64), (CORTEX_M, &cortex_m)]
+        .map(|(file, counts)| compare(file, counts, &compiler, record, only));
+    compared.into_iter().collect::<Result<Vec<()>>>()?;
+    Ok(aarch64.into_iter().chain(cortex_m).map(|count| count.name).collect())
+}
+
+/// On the processor that has every tier.
+fn on_aarch64() -> Result<Vec<Count>> {
+    let board = &BOARDS[0];
     let image = program(board, "instructions", &[])?;
     let setup = Setup { cpu: "max", cores: 1, model: None, parallel: false };
     let mut qemu = board.emulator(&setup, &image)?;
     qemu.args(["-icount", "shift=0"]);
     let ended = scripted(qemu, "", LIMIT, false)?;
     ensure!(ended.status == 0, "the board ended with status {}; it said:\n{}", ended.status, ended.said);
-    let counts = all(&ended.said)?;
-    let names = counts.iter().map(|count| count.name.clone()).collect();
-    if record {
-        fs::write(&path, written(&recorded, &compiler, &counts))
-            .with_context(|| format!("cannot write {FILE}"))?;
-        return Ok(names);
+    all(&ended.said)
+}
+
+/// On every Cortex-M. A counter that ticks once in some instructions says in how many.
+fn on_cortex_m() -> Result<Vec<Count>> {
+    let mut counts = Vec::new();
+    for machine in &kernels::MACHINES {
+        let said = machine.run("instructions")?;
+        let (clock, lines) = said.split_once('\n').context("the program said nothing")?;
+        let each = instructions_a_tick(clock)?;
+        for count in all(lines)? {
+            counts.push(Count { name: format!("{}/{}", machine.core, count.name), each: count.each * each });
+        }
     }
-    let same_compiler = value(&recorded, "rustc") == Some(&compiler);
+    Ok(counts)
+}
+
+/// `clock 4000000 100000`: so many instructions took so many ticks.
+fn instructions_a_tick(line: &str) -> Result<f64> {
+    let parse = || {
+        let (instructions, ticks) = line.trim().strip_prefix("clock ")?.split_once(' ')?;
+        let (instructions, ticks) = (instructions.parse::<f64>().ok()?, ticks.parse::<f64>().ok()?);
+        // A clock of 20 to 100 MHz in a processor that takes a nanosecond for an instruction.
+        Some(instructions / ticks).filter(|each| (10.0..=50.0).contains(each))
+    };
+    parse().with_context(|| format!("the program said {line:?}"))
+}
+
+fn compare(file: &str, counts: &[Count], compiler: &str, record: bool, only: &str) -> Result<()> {
+    let path = paths::root().join(file);
+    let recorded = fs::read_to_string(&path).with_context(|| format!("cannot read {file}"))?;
+    if record {
+        return fs::write(&path, written(&recorded, compiler, counts))
+            .with_context(|| format!("cannot write {file}"));
+    }
+    let same_compiler = value(&recorded, "rustc") == Some(compiler);
     if !same_compiler {
         println!(
-            "{FILE} was recorded with rustc {}, and this is {compiler}: only the gates are checked",
+            "{file} was recorded with rustc {}, and this is {compiler}: only the gates are checked",
             value(&recorded, "rustc").unwrap_or("of no known version")
         );
     }
@@ -54,7 +90,7 @@ pub(crate) fn count(record: bool, only: &str) -> Result<Vec<String>> {
         let before = value(&recorded, &count.name).and_then(|number| number.parse::<f64>().ok());
         let change = before.map(|before| 100.0 * (count.each / before - 1.0));
         let shown = change.map_or_else(|| "not recorded".to_owned(), |change| format!("{change:+.2} %"));
-        println!("{:>12.4}  {:<32} {shown}", count.each, count.name);
+        println!("{:>12.4}  {:<48} {shown}", count.each, count.name);
         match change {
             _ if !same_compiler => {}
             None => problems.push(format!("{} is not recorded", count.name)),
@@ -65,15 +101,15 @@ pub(crate) fn count(record: bool, only: &str) -> Result<Vec<String>> {
         }
     }
     if only.is_empty() {
-        problems.extend(gone(&recorded, &counts));
-        problems.extend(broken_gates(&recorded, &counts)?);
+        problems.extend(gone(&recorded, counts));
+        problems.extend(broken_gates(&recorded, counts)?);
     }
     ensure!(
         problems.is_empty(),
         "{}; if that is right, `cargo xtask instructions --record` and say why",
         problems.join(", ")
     );
-    Ok(names)
+    Ok(())
 }
 
 /// What the board said. A board that counts nothing is broken: it must not pass, and not erase what is recorded.
@@ -104,22 +140,24 @@ fn gone(recorded: &str, counts: &[Count]) -> Vec<String> {
 }
 
 /// The gates: lines `"at most KERNEL" = N`, in instructions a weight, and `"gain KERNEL KERNEL" = N`, how many times fewer the
-/// second takes than the first. A kernel is named without its shape, and each shape must pass.
+/// second takes than the first. A kernel is named without its shape, and each shape must pass; or with it.
 fn broken_gates(recorded: &str, counts: &[Count]) -> Result<Vec<String>> {
     let mut broken = Vec::new();
     let of = |kernel: &str| -> Result<Vec<&Count>> {
         let found: Vec<_> = counts
             .iter()
-            .filter(|count| count.name.rsplit_once('-').is_some_and(|(k, _)| k == kernel))
+            .filter(|count| {
+                count.name == kernel || count.name.rsplit_once('-').is_some_and(|(k, _)| k == kernel)
+            })
             .collect();
-        ensure!(!found.is_empty(), "{FILE} has a gate for {kernel}, which was not counted");
+        ensure!(!found.is_empty(), "there is a gate for {kernel}, which was not counted");
         Ok(found)
     };
     for line in recorded.lines() {
         let Some((gate, limit)) = line.strip_prefix('"').and_then(|line| line.split_once("\" = ")) else {
             continue;
         };
-        let limit = || limit.parse::<f64>().with_context(|| format!("{FILE}: {line}"));
+        let limit = || limit.parse::<f64>().with_context(|| format!("no number: {line}"));
         match gate.split(' ').collect::<Vec<_>>()[..] {
             ["at", "most", kernel] => {
                 for count in of(kernel)? {
@@ -147,7 +185,7 @@ fn broken_gates(recorded: &str, counts: &[Count]) -> Result<Vec<String>> {
                 }
             }
             [_] => {}
-            _ => bail!("{FILE} has a line that is no gate: {line}"),
+            _ => bail!("this is no gate: {line}"),
         }
     }
     Ok(broken)
@@ -179,6 +217,14 @@ mod tests {
         let each: Vec<_> = counts().iter().map(|count| count.each).collect();
         assert_eq!(each, [0.5, 1.0, 0.25, 0.5]);
         assert!(read("error: no memory").is_err());
+    }
+
+    #[test]
+    fn a_clock_is_known_by_a_loop() {
+        assert_eq!(instructions_a_tick("clock 4000000 100000").unwrap(), 40.0);
+        for line in ["clock 4000000 0", "clock 4000000 4000000", "clock 4000000", "4000000 100000", ""] {
+            assert!(instructions_a_tick(line).is_err(), "{line}");
+        }
     }
 
     #[test]

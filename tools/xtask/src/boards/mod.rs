@@ -6,6 +6,7 @@ mod check;
 mod console;
 mod cortex_m;
 mod instructions;
+mod kernels;
 mod pico2;
 mod riscv;
 mod rpi;
@@ -16,6 +17,7 @@ mod uf2_reader;
 
 pub(crate) use check::check;
 pub(crate) use instructions::count as count_instructions;
+pub(crate) use kernels::check as check_kernels;
 
 use crate::qemu::{Qemu, SYSTEM_ARM};
 use anyhow::{Context as _, Result, bail};
