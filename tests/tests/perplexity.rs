@@ -26,7 +26,7 @@ fn tinystories_micro_on_held_out_stories() {
     assert_within_half_a_percent(f16, 8.6337, "tinystories-micro");
     // What a board without an FPU gives up: the head is Q8_0 in the file and int8 in every image, so that only the cache differs.
     let int8 = perplexity(KvType::I8);
-    println!("with an int8 KV cache {int8:.4} ({:+.3} %)", (int8 / f16 - 1.0) * 100.0);
+    println!("with an int8 KV cache {int8:.6}, with f16 {f16:.6} ({:+.4} %)", (int8 / f16 - 1.0) * 100.0);
     assert!((int8 / f16 - 1.0).abs() < 0.002, "an int8 KV cache: {int8}, f16: {f16}");
 }
 
