@@ -19,6 +19,7 @@ fn main() -> io::Result<()> {
     write(&folder.join("convert"), models())?;
     write(&folder.join("tokenizer"), tokenizer())?;
     write(&folder.join("chat_template"), chat_template())?;
+    write(&folder.join("protocol"), protocol())?;
     write(&folder.join("image"), image()?)
 }
 
@@ -32,6 +33,20 @@ fn chat_template() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("segments", with(0, include_bytes!("../../core/testdata/chatml.chat"))),
         ("conversation", with(1, b"\x00Be brief.\0\x01What is <|im_end|>?\0\x02A token.\0\x01 Thanks \n")),
+    ]
+}
+
+/// See `targets/protocol.rs`: frames on a line, and messages without one.
+fn protocol() -> Vec<(&'static str, Vec<u8>)> {
+    use bitnet_edge_protocol::{Chunk, FRAME_BYTES, Request, Response, encode};
+    let chunk = Chunk { at: 0, system: false, raw: false, last: true, text: b"once" };
+    let prompt = encode(1, &Request::Prompt(chunk), &mut [0; FRAME_BYTES]).expect("it is short").to_vec();
+    let token = Response::Token { index: 0, id: 300, bytes: b" upon" };
+    let token = encode(1, &token, &mut [0; FRAME_BYTES]).expect("it is short").to_vec();
+    vec![
+        ("line", with(0, &[b"> ", &prompt[..], &token, b"text\r"].concat())),
+        ("settings", with(1, b"\x01\x01\xc8\x01\x33\x33\x33\x3f\x28\x01\0\0\x01\x01\xac\x02")),
+        ("done", with(1, b"\x03\x04\x01\x05\x14\xa0\xc2\x1e\0\0\0\0")),
     ]
 }
 

@@ -33,7 +33,8 @@ const EXP: [f32; 6] = [
 /// use bitnet_edge_kernels::{math, simd::{F32x16, Scalar16}};
 /// assert_eq!(math::exp(Scalar16::splat(0.0)).fold(), 16.0);
 /// ```
-#[inline(always)]
+#[cfg_attr(feature = "full", inline(always))]
+#[cfg_attr(not(feature = "full"), inline(never))]
 pub fn exp<V: F32x16>(x: V) -> V {
     let x = x.clamp(-87.0, 88.0);
     let shifted = x.mul(V::splat(LOG2_E)).add(V::splat(ROUND));

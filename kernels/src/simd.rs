@@ -72,7 +72,8 @@ pub trait F32x16: Copy {
         Self::load(&x.map(Self::fold))
     }
     /// Loads up to sixteen values; missing lanes are `+0.0`.
-    #[inline(always)]
+    #[cfg_attr(feature = "full", inline(always))]
+    #[cfg_attr(not(feature = "full"), inline(never))]
     fn load_part(x: &[f32]) -> Self {
         let mut lanes = [0.0; LANES];
         for (lane, &v) in lanes.iter_mut().zip(x) {
@@ -81,7 +82,8 @@ pub trait F32x16: Copy {
         Self::load(&lanes)
     }
     /// Stores the first `y.len()` lanes, at most sixteen.
-    #[inline(always)]
+    #[cfg_attr(feature = "full", inline(always))]
+    #[cfg_attr(not(feature = "full"), inline(never))]
     fn store_part(self, y: &mut [f32]) {
         let mut lanes = [0.0; LANES];
         self.store(&mut lanes);
@@ -114,6 +116,7 @@ impl Scalar16 {
     }
 }
 
+// Without the feature `full` a lane operation is one function: small firmware has no room for a copy at every use.
 impl F32x16 for Scalar16 {
     #[inline(always)]
     fn splat(x: f32) -> Self {
@@ -127,46 +130,56 @@ impl F32x16 for Scalar16 {
     fn store(self, y: &mut [f32; LANES]) {
         *y = self.0;
     }
-    #[inline(always)]
+    #[cfg_attr(feature = "full", inline(always))]
+    #[cfg_attr(not(feature = "full"), inline(never))]
     fn add(self, b: Self) -> Self {
         self.zip(b, |x, y| x + y)
     }
-    #[inline(always)]
+    #[cfg_attr(feature = "full", inline(always))]
+    #[cfg_attr(not(feature = "full"), inline(never))]
     fn sub(self, b: Self) -> Self {
         self.zip(b, |x, y| x - y)
     }
-    #[inline(always)]
+    #[cfg_attr(feature = "full", inline(always))]
+    #[cfg_attr(not(feature = "full"), inline(never))]
     fn mul(self, b: Self) -> Self {
         self.zip(b, |x, y| x * y)
     }
-    #[inline(always)]
+    #[cfg_attr(feature = "full", inline(always))]
+    #[cfg_attr(not(feature = "full"), inline(never))]
     fn div(self, b: Self) -> Self {
         self.zip(b, |x, y| x / y)
     }
-    #[inline(always)]
+    #[cfg_attr(feature = "full", inline(always))]
+    #[cfg_attr(not(feature = "full"), inline(never))]
     fn clamp(self, lo: f32, hi: f32) -> Self {
         self.map(|x| {
             let x = if x < lo { lo } else { x };
             if x > hi { hi } else { x }
         })
     }
-    #[inline(always)]
+    #[cfg_attr(feature = "full", inline(always))]
+    #[cfg_attr(not(feature = "full"), inline(never))]
     fn pow2_of_shifted(self) -> Self {
         self.map(|t| f32::from_bits(t.to_bits().wrapping_add(127) << 23))
     }
-    #[inline(always)]
+    #[cfg_attr(feature = "full", inline(always))]
+    #[cfg_attr(not(feature = "full"), inline(never))]
     fn relu(self) -> Self {
         self.map(|x| if x < 0.0 { 0.0 } else { x })
     }
-    #[inline(always)]
+    #[cfg_attr(feature = "full", inline(always))]
+    #[cfg_attr(not(feature = "full"), inline(never))]
     fn from_f16(x: &[u16; LANES]) -> Self {
         Self(x.map(f16_to_f32))
     }
-    #[inline(always)]
+    #[cfg_attr(feature = "full", inline(always))]
+    #[cfg_attr(not(feature = "full"), inline(never))]
     fn to_f16(self, y: &mut [u16; LANES]) {
         *y = self.0.map(f32_to_f16);
     }
-    #[inline(always)]
+    #[cfg_attr(feature = "full", inline(always))]
+    #[cfg_attr(not(feature = "full"), inline(never))]
     fn fold(self) -> f32 {
         let s = self.0;
         let e: [f32; 8] = [

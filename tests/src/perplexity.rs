@@ -3,7 +3,7 @@
 use std::thread;
 
 use bitnet_edge_core::text::{EncodeOptions, encode, scratch_words};
-use bitnet_edge_core::{Cpu, MemoryPlan, Model, PlanOptions, Session};
+use bitnet_edge_core::{Cpu, KvType, MemoryPlan, Model, PlanOptions, Session};
 use bitnet_edge_std::Arena;
 
 /// Tokens of a text, without marks at its ends.
@@ -23,7 +23,7 @@ pub fn tokens(model: &Model<'_>, text: &str) -> Vec<u32> {
 }
 
 /// Negative log likelihood of the second half of each window of `context` tokens, and how many tokens that is.
-/// Windows begin with `bos` where given. Each window is a session of its own, two at a time.
+/// Windows begin with `bos` where given; the KV cache is of type `kv`. Each window is a session of its own, two at a time.
 ///
 /// # Panics
 /// If the model fails.
@@ -34,23 +34,26 @@ pub fn windows(
     context: usize,
     count: usize,
     bos: Option<u32>,
+    kv: KvType,
 ) -> Vec<(f64, usize)> {
     let windows: Vec<&[u32]> = ids.chunks_exact(context).take(count).collect();
     assert_eq!(windows.len(), count, "the text is too short for {count} windows of {context}");
     let mut scores = Vec::new();
     for pair in windows.chunks(2) {
         thread::scope(|scope| {
-            let running: Vec<_> = pair.iter().map(|w| scope.spawn(move || window(model, w, bos))).collect();
+            let running: Vec<_> =
+                pair.iter().map(|w| scope.spawn(move || window(model, w, bos, kv))).collect();
             scores.extend(running.into_iter().map(|r| r.join().unwrap()));
         });
     }
     scores
 }
 
-fn window(model: &Model<'_>, ids: &[u32], bos: Option<u32>) -> (f64, usize) {
+fn window(model: &Model<'_>, ids: &[u32], bos: Option<u32>, kv: KvType) -> (f64, usize) {
     let mut ids = ids.to_vec();
     ids[0] = bos.unwrap_or(ids[0]);
-    let options = PlanOptions { context: ids.len() as u32, batch: 64, ..PlanOptions::new(&model.config()) };
+    let options =
+        PlanOptions { context: ids.len() as u32, kv, batch: 64, ..PlanOptions::new(&model.config()) };
     let plan = MemoryPlan::new(&model.config(), &options).unwrap();
     let mut arena = Arena::new(plan.bytes());
     let cpu = Cpu::scalar(model, &plan, arena.lines()).unwrap();

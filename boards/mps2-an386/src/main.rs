@@ -11,8 +11,8 @@ const CLOCK_HZ: u32 = 25_000_000;
 board! {
     title: "Arm MPS2 AN386, Cortex-M4F",
     image: env!("BITNET_EDGE_IMAGE"),
-    plan: PlanOptions { context: 256, ..PlanOptions::new(&CONFIG) },
-    arena: 288 * 1024,
+    plan: PlanOptions { context: 256, batch: 4, ..PlanOptions::new(&CONFIG) },
+    arena: 240 * 1024,
     budget: 200_000,
     clock_hz: CLOCK_HZ,
     uart: uart(),

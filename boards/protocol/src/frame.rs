@@ -84,6 +84,19 @@ pub fn decode<'m, M: Message + Deserialize<'m>>(message: &'m [u8]) -> (u8, Resul
     (tag, postcard::from_bytes(body).map_err(|_| wrong))
 }
 
+/// The protocol's version that a [`Response::Description`](crate::Response::Description) of any version states.
+///
+/// ```
+/// use bitnet_edge_protocol::version_of;
+/// assert_eq!(version_of(&[1, 0, 0x82, 1, 99]), Some(130)); // tag 1, description, a varint, and what only that version knows
+/// assert_eq!(version_of(&[1, 3]), None);
+/// ```
+#[must_use]
+pub fn version_of(message: &[u8]) -> Option<u16> {
+    let body = message.get(1..)?;
+    postcard::from_bytes(body).ok().filter(|(kind, _): &(u8, u16)| *kind == 0).map(|(_, version)| version)
+}
+
 /// What a byte brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {

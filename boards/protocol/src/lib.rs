@@ -38,7 +38,7 @@ mod frame;
 mod message;
 
 pub use error::Error;
-pub use frame::{FRAME_BYTES, MESSAGE_BYTES, Received, Receiver, decode, encode};
+pub use frame::{FRAME_BYTES, MESSAGE_BYTES, Received, Receiver, decode, encode, version_of};
 pub use message::{
     Chunk, Description, KvCache, MAX_STOP_TOKENS, Message, Request, Response, Settings, Statistics, Stop,
 };

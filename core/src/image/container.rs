@@ -1,7 +1,7 @@
 //! Header and section table.
 
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use super::bytes::{range, u16_at, u32_at, u64_at};
 use crate::Error;
@@ -54,7 +54,26 @@ static CRC: Crc<u32, Table<TABLES>> = Crc::<u32, Table<TABLES>>::new(&CRC_32_ISO
 /// assert_eq!(bitnet_edge_core::image::crc32(b"123456789"), 0xcbf4_3926);
 /// ```
 pub fn crc32(bytes: &[u8]) -> u32 {
-    CRC.checksum(bytes)
+    !add(CRC_START, bytes)
+}
+
+/// What a checksum is before the first byte; behind the last one its bits are inverted.
+const CRC_START: u32 = u32::MAX;
+
+/// Adds bytes to a checksum. The crate's own loop over them keeps a bounds check on 64-bit targets, and so a panic.
+fn add(crc: u32, bytes: &[u8]) -> u32 {
+    let tables = CRC.table();
+    let look = |table: usize, byte: u8| {
+        tables.get(table).and_then(|table| table.get(usize::from(byte))).copied().unwrap_or(0)
+    };
+    let (blocks, rest) = if TABLES == 16 { bytes.as_chunks::<16>() } else { (&[][..], bytes) };
+    let crc = blocks.iter().fold(crc, |crc, block| {
+        let [a, b, c, d] = crc.to_le_bytes();
+        let before = [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let looked = block.iter().zip(before).enumerate().map(|(at, (byte, crc))| look(15 - at, byte ^ crc));
+        looked.fold(0, |sum, word| sum ^ word)
+    });
+    rest.iter().fold(crc, |crc, byte| look(0, byte ^ crc as u8) ^ crc >> 8)
 }
 
 /// Bytes of an image that are checked between two calls of whoever wants to be called meanwhile.
@@ -285,13 +304,9 @@ impl<'a> Image<'a> {
     }
 
     fn header_crc(&self) -> u32 {
-        let mut digest = CRC.digest();
         let head = self.bytes.get(..self.table_end()).unwrap_or(&[]);
         let (before, rest) = head.split_at_checked(CRC_AT).unwrap_or((&[], &[]));
-        digest.update(before);
-        digest.update(&[0; 4]);
-        digest.update(rest.get(4..).unwrap_or(&[]));
-        digest.finalize()
+        !add(add(add(CRC_START, before), &[0; 4]), rest.get(4..).unwrap_or(&[]))
     }
 
     /// Section `i` of the table, or `None` where it is not inside the image.
@@ -442,13 +457,13 @@ impl<'a> Image<'a> {
         let mut end = self.table_end() as u64;
         for section in self.sections() {
             self.check_padding(end, section.offset, between)?;
-            let (mut crc, mut sha256) = (CRC.digest(), Sha256::new());
+            let (mut crc, mut sha256) = (CRC_START, Sha256::new());
             for piece in section.bytes.chunks(VERIFY_STEP) {
-                crc.update(piece);
+                crc = add(crc, piece);
                 sha256.update(piece);
                 between();
             }
-            if crc.finalize() != section.crc || sha256.finalize().as_slice() != section.sha256 {
+            if !crc != section.crc || sha256.finalize().as_slice() != section.sha256 {
                 return Err(Error::SectionDamaged(section.name()));
             }
             end = section.offset + section.bytes.len() as u64;
@@ -465,5 +480,22 @@ impl<'a> Image<'a> {
             between();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checksum_is_that_of_its_definition_at_every_length_and_cut() {
+        let bytes: [u8; 100] = core::array::from_fn(|at| (at * 151 + at / 7) as u8);
+        for len in 0..=bytes.len() {
+            let expected = CRC.checksum(&bytes[..len]);
+            assert_eq!(crc32(&bytes[..len]), expected);
+            for cut in [0, 1, len / 3, len] {
+                assert_eq!(!add(add(CRC_START, &bytes[..cut.min(len)]), &bytes[cut.min(len)..len]), expected);
+            }
+        }
     }
 }

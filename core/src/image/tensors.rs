@@ -185,7 +185,8 @@ impl<'a> Model<'a> {
             let values = <[f32]>::ref_from_bytes(bytes).map_err(|_| DAMAGED)?;
             Data::Vector(values.get(..cols as usize).ok_or(DAMAGED)?)
         } else {
-            let known = Layout::from_id(layout).ok_or(Error::UnknownLayout { tensor: id.0, layout })?;
+            let known = Layout::from_id(layout).filter(|layout| layout.is_built());
+            let known = known.ok_or(Error::UnknownLayout { tensor: id.0, layout })?;
             let row_tile_bytes = known.row_tile_bytes(cols as usize).ok_or(DAMAGED)?;
             if known.matrix_bytes(rows as usize, cols as usize).ok_or(DAMAGED)? != bytes.len() {
                 return Err(DAMAGED);

@@ -37,6 +37,17 @@ pub enum KvType {
 }
 
 impl KvType {
+    /// Whether this build has such a cache: all of them with the feature `full`, which is on unless it is turned off; else no
+    /// [`F32`](Self::F32).
+    ///
+    /// ```
+    /// use bitnet_edge_core::KvType;
+    /// assert!(KvType::F16.is_built() && KvType::I8.is_built());
+    /// ```
+    pub const fn is_built(self) -> bool {
+        cfg!(feature = "full") || !matches!(self, Self::F32)
+    }
+
     /// The name in options and reports.
     ///
     /// ```

@@ -126,6 +126,9 @@ impl MemoryPlan {
         if o.prompt_bytes > 1 << 30 {
             return Err(Error::PlanOption("prompt_bytes must be at most 1 GiB"));
         }
+        if !o.kv.is_built() {
+            return Err(Error::PlanOption("this build has no KV cache of that type (feature `full`)"));
+        }
         let b = o.batch as u64;
         let widest = (c.widest() as u64).next_multiple_of(64);
         let chunks = (o.context as u64).div_ceil(CHUNK as u64);

@@ -9,7 +9,7 @@ use super::op::{AttendShape, Rows};
 use super::split::{Output, Part, Split, Work, elements};
 use super::weights::Weights;
 use crate::Error;
-use crate::memory::{KvSlots, Slot, disjoint, typed};
+use crate::memory::{KvSlots, KvType, Slot, disjoint, typed};
 
 impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
     pub(super) fn store(
@@ -28,6 +28,7 @@ impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
         let place = Place { position, hd, context };
         let [k, v] = rows;
         match kv {
+            KvSlots::F32 { .. } if !KvType::F32.is_built() => Err(MISFIT),
             KvSlots::F32 { k: keys, v: values } => {
                 self.store_float(keys, k, place, work)?;
                 self.store_float(values, v, place, work)
@@ -95,6 +96,7 @@ impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
         let [count, chunks] = [shape.count(tokens), shape.chunks(tokens, position)];
         let job = Attend { q, partial, shape, position, tokens: count, chunks };
         match kv {
+            KvSlots::F32 { .. } if !KvType::F32.is_built() => Err(MISFIT),
             KvSlots::F32 { k, v } => job.float(self, k, v, work),
             KvSlots::F16 { k, v } => job.float(self, k, v, work),
             KvSlots::I8 { k, k_scales, v, v_scales } => job.int8(self, [k, v], [k_scales, v_scales], work),

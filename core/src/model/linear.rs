@@ -11,6 +11,9 @@ use crate::Error;
 use crate::image::Data;
 use crate::memory::{disjoint, typed};
 
+/// Whether this build has the kernels of every layout.
+const FULL: bool = Layout::F32.is_built();
+
 /// A matrix within one operation.
 #[derive(Clone, Copy)]
 struct Product<'a> {
@@ -113,6 +116,7 @@ impl Product<'_> {
     ) -> Result<(), Error> {
         let n = self.tokens;
         match acts {
+            Acts::Float(_) if !FULL => return Err(MISFIT),
             Acts::Float(a) => match self.layout {
                 Layout::F32 => k.matmul_f32_f32(w, n, a, out)?,
                 Layout::F16 => k.matmul_f16_f32(w, n, a, out)?,
@@ -128,6 +132,8 @@ impl Product<'_> {
                     k.matmul_t2r4_i8t(w, n, a, scale, out)?;
                 }
                 Layout::Q8r4 => k.matmul_q8r4_i8g32(w, n, a, out)?,
+                // A model with another layout was refused before; this is what leaves the kernels out of a small firmware.
+                _ if !FULL => return Err(MISFIT),
                 Layout::Q4r4 => k.matmul_q4r4_i8g32(w, n, a, out)?,
                 Layout::Q4m4 => k.matmul_q4m4_i8g32(w, n, a, out)?,
                 Layout::Q6r4 => k.matmul_q6r4_i8g256(w, n, a, out)?,

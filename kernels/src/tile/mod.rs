@@ -154,6 +154,17 @@ impl Layout {
         })
     }
 
+    /// Whether this build has the layout's kernels: all of them with the feature `full`, which is on unless it is turned off;
+    /// else [`T2r4`](Self::T2r4) and [`Q8r4`](Self::Q8r4).
+    ///
+    /// ```
+    /// use bitnet_edge_kernels::tile::Layout;
+    /// assert!(Layout::T2r4.is_built() && Layout::Q8r4.is_built());
+    /// ```
+    pub const fn is_built(self) -> bool {
+        cfg!(feature = "full") || matches!(self, Self::T2r4 | Self::Q8r4)
+    }
+
     /// The id in an image.
     ///
     /// ```
@@ -273,11 +284,13 @@ impl Layout {
     /// ```
     pub fn dequantize_row(self, tile: &[u8], row: usize, scale: f32, y: &mut [f32]) -> Result<(), Error> {
         match self {
+            Self::T2r4 => t2r4::dequantize_row(tile, row, scale, y),
+            Self::Q8r4 => q8r4::dequantize_row(tile, row, y),
+            // The compiler then leaves the others out.
+            _ if !cfg!(feature = "full") => Err(Error::Operand("this build has no kernels of the layout")),
             Self::F32 => rows::widen::<f32>(tile, row, y),
             Self::F16 => rows::widen::<rows::F16>(tile, row, y),
             Self::Bf16 => rows::widen::<rows::Bf16>(tile, row, y),
-            Self::T2r4 => t2r4::dequantize_row(tile, row, scale, y),
-            Self::Q8r4 => q8r4::dequantize_row(tile, row, y),
             Self::Q4r4 => q4r4::dequantize_row(tile, row, false, y),
             Self::Q4m4 => q4r4::dequantize_row(tile, row, true, y),
             Self::Q6r4 => q6r4::dequantize_row(tile, row, y),

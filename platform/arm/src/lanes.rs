@@ -26,8 +26,8 @@ pub(crate) fn widen(x: uint16x4_t) -> float32x4_t {
     let wide;
     // SAFETY: the instruction works on registers alone, and every AArch64 processor with a vector unit has it.
     unsafe {
-        asm!("fcvtl {0:v}.4s, {1:v}.4h", lateout(vreg) wide, in(vreg) x, options(pure, nomem, nostack))
-    };
+        asm!("fcvtl {0:v}.4s, {1:v}.4h", lateout(vreg) wide, in(vreg) x, options(pure, nomem, nostack));
+    }
     wide
 }
 
@@ -37,8 +37,8 @@ fn narrow(x: float32x4_t) -> uint16x4_t {
     let half;
     // SAFETY: as above.
     unsafe {
-        asm!("fcvtn {0:v}.4h, {1:v}.4s", lateout(vreg) half, in(vreg) x, options(pure, nomem, nostack))
-    };
+        asm!("fcvtn {0:v}.4h, {1:v}.4s", lateout(vreg) half, in(vreg) x, options(pure, nomem, nostack));
+    }
     half
 }
 

@@ -19,9 +19,11 @@
 //! On other architectures the crate builds, and [`Host`] is the scalar definition alone. So it is on 32-bit ARM, whose vector unit
 //! knows no subnormal numbers, so that its floats are not those of the definition.
 //!
-//! A call takes up to 256 KiB of stack.
+//! A call takes no more than [`STACK`] of stack.
 #![no_std]
 #![deny(missing_docs, clippy::disallowed_methods)]
+// An intrinsic has target features, and so is no `Fn` itself: what Clippy proposes does not compile.
+#![allow(clippy::redundant_closure)]
 
 #[cfg(any(feature = "std", test))]
 extern crate std;
@@ -43,5 +45,15 @@ mod tier;
 #[cfg(cortex_m)]
 pub use cortex_m::{Dsp, Mve, Table};
 pub use host::Host;
+
+/// Bytes of stack that a call takes at most, what puts its results apart: compiled with optimizations, as a board's firmware is.
+///
+/// The block layouts with groups of 32 columns take most, 176 KiB, for activations of eight tokens in another order; ternary products of many
+/// tokens take 96, attention without the feature `std` 72. `cargo xtask instructions --arm` measures it, and fails if it is more.
+///
+/// ```
+/// const _: () = assert!(bitnet_edge_arm::STACK < 1024 * 1024, "a core's stack is too small");
+/// ```
+pub const STACK: usize = 192 * 1024;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 pub use tier::{Dotprod, I8mm, Neon};

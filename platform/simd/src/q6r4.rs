@@ -99,32 +99,95 @@ unsafe fn panel<S: Vector, const NT: usize, const T: usize>(
                     S::fetch(w.wrapping_add(quarter * (PANEL / 4) + AHEAD + line));
                 }
             }
-            for v in 0..NT {
-                let tile = w.add(quarter * QUARTER + v * S::LANES * 16);
-                let high = S::load(tile.add(128));
-                for half in 0..2 {
-                    let low = S::load(tile.add(half * 64));
-                    let u = if half == 0 {
-                        [S::sixes(low, high, 0), S::sixes(low, high, 1)]
-                    } else {
-                        [S::sixes(low, high, 2), S::sixes(low, high, 3)]
-                    };
-                    let scales = S::Products::scales(w.add(SCALES + quarter * 16 + half * 8), v);
-                    for (t, sums) in sums.iter_mut().enumerate() {
-                        let at = at + half * 32;
-                        let q = tokens.q.add(t * tokens.stride + at);
-                        let c = prepared.as_ptr().cast::<u8>().add(at * T + t * 32);
-                        sums[v] = S::Products::sub_blocks(
-                            sums[v],
-                            u,
-                            [S::spread(q), S::spread(q.add(16))],
-                            c,
-                            scales,
-                        );
-                    }
-                }
-            }
+            // Not by loops, which the compiler would keep where there are many tokens, with the sums in memory.
+            let part =
+                Part { w: w.add(quarter * QUARTER), scales: w.add(SCALES + quarter * 16), at, prepared };
+            part.rows::<S, NT, T, 0>(&mut sums, tokens);
+            part.rows::<S, NT, T, 1>(&mut sums, tokens);
+            part.rows::<S, NT, T, 2>(&mut sums, tokens);
+            part.rows::<S, NT, T, 3>(&mut sums, tokens);
         }
         sums
+    }
+}
+
+/// A quarter of a panel.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    w: *const u8,
+    /// The scales of its sub-blocks, `[4][4 rows]`.
+    scales: *const u8,
+    /// The first column.
+    at: usize,
+    prepared: &'a <Q6 as Blocks>::Prepared,
+}
+
+// SAFETY: of all blocks: as for `panel`.
+impl Part<'_> {
+    /// Adds the products of the rows of vector `V`, if there is one.
+    #[inline(always)]
+    unsafe fn rows<S: Vector, const NT: usize, const T: usize, const V: usize>(
+        &self,
+        sums: &mut [[S::V; NT]; T],
+        tokens: &Tokens,
+    ) {
+        if V < NT {
+            // SAFETY: as above.
+            unsafe {
+                let tile = self.w.add(V * S::LANES * 16);
+                let (low, high) = (S::load(tile), S::load(tile.add(128)));
+                let u = [S::sixes(low, high, 0), S::sixes(low, high, 1)];
+                self.half::<S, NT, T, V>(sums, tokens, 0, u);
+                let low = S::load(tile.add(64));
+                let u = [S::sixes(low, high, 2), S::sixes(low, high, 3)];
+                self.half::<S, NT, T, V>(sums, tokens, 1, u);
+            }
+        }
+    }
+
+    /// The same for half of its columns, whose codes are `u`.
+    #[inline(always)]
+    unsafe fn half<S: Vector, const NT: usize, const T: usize, const V: usize>(
+        &self,
+        sums: &mut [[S::V; NT]; T],
+        tokens: &Tokens,
+        half: usize,
+        u: [S::V; 2],
+    ) {
+        const { assert!(T <= BLOCK) }
+        // SAFETY: as above.
+        unsafe {
+            let scales = S::Products::scales(self.scales.add(half * 8), V);
+            self.token::<S, NT, T, V, 0>(sums, tokens, half, u, scales);
+            self.token::<S, NT, T, V, 1>(sums, tokens, half, u, scales);
+            self.token::<S, NT, T, V, 2>(sums, tokens, half, u, scales);
+            self.token::<S, NT, T, V, 3>(sums, tokens, half, u, scales);
+            self.token::<S, NT, T, V, 4>(sums, tokens, half, u, scales);
+            self.token::<S, NT, T, V, 5>(sums, tokens, half, u, scales);
+            self.token::<S, NT, T, V, 6>(sums, tokens, half, u, scales);
+            self.token::<S, NT, T, V, 7>(sums, tokens, half, u, scales);
+        }
+    }
+
+    /// The same for token `I`, if there is one.
+    #[inline(always)]
+    unsafe fn token<S: Vector, const NT: usize, const T: usize, const V: usize, const I: usize>(
+        &self,
+        sums: &mut [[S::V; NT]; T],
+        tokens: &Tokens,
+        half: usize,
+        u: [S::V; 2],
+        scales: <S::Products as Products<S>>::Pair,
+    ) {
+        if I < T {
+            // SAFETY: as above.
+            unsafe {
+                let at = self.at + half * 32;
+                let q = tokens.q.add(I * tokens.stride + at);
+                let c = self.prepared.as_ptr().cast::<u8>().add(at * T + I * 32);
+                let q = [S::spread(q), S::spread(q.add(16))];
+                sums[I][V] = S::Products::sub_blocks(sums[I][V], u, q, c, scales);
+            }
+        }
     }
 }

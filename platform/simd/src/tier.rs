@@ -184,6 +184,8 @@ macro_rules! product_methods {
                 // SAFETY: this function has the features of the vectors.
                 unsafe { $crate::t2r4::matmul::<$vector, $block, $tile, R>(w, tokens, acts, scale, out) }
             }
+            // By itself, as the block layouts below.
+            #[inline(never)]
             #[target_feature(enable = $features)]
             fn by_tables(
                 w: &[u8],
@@ -243,6 +245,8 @@ macro_rules! product_methods {
             acts: &Int8Acts<'_>,
             out: &mut R,
         ) -> Result<(), Error> {
+            // By itself: inlined, what it takes of the stack would be its callers', too, while they call others.
+            #[inline(never)]
             #[target_feature(enable = $features)]
             fn featured(
                 w: &[u8],

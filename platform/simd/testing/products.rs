@@ -268,12 +268,17 @@ fn no_sum_is_too_narrow() {
 #[test]
 fn ternary_products_of_many_rows_and_tokens() {
     for [rows, cols, tokens] in [
+        [60, 64, 16],
+        [64, 64, 6],
+        [64, 64, 7],
+        [68, 320, 8],
         [188, 128, 12],
         [192, 64, 11],
         [192, 64, 12],
         [200, 192, 16],
         [260, 100, 24],
         [332, 128, 25],
+        [516, 128, 23],
         [2048, 64, 63],
         [2052, 128, 80],
         [4100, 64, 131],
@@ -283,7 +288,9 @@ fn ternary_products_of_many_rows_and_tokens() {
     // Sums that grow as fast as they can, and fall again.
     for code in [0, 1, 2] {
         for q in [127, -127] {
-            Case::new(Layout::T2r4, [192, 6400, 21], Some(code), Some(q)).check();
+            for tokens in [21, 24] {
+                Case::new(Layout::T2r4, [192, 6400, tokens], Some(code), Some(q)).check();
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bitnet_edge_core::Error;
 use bitnet_edge_core::model::{OneThread, Output, Part, Split, Work};
-use bitnet_edge_std::{Pool, PoolError};
+use bitnet_edge_std::Pool;
 
 const ROWS: usize = 3;
 
@@ -146,5 +146,5 @@ fn a_thread_that_flushes_gets_no_pool() {
         }
         Pool::new(2).err()
     });
-    assert!(matches!(refused.join().unwrap(), Some(PoolError::FlushesSubnormals)));
+    assert!(matches!(refused.join().unwrap(), Some(bitnet_edge_std::PoolError::FlushesSubnormals)));
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)] // the ban on float methods is for what defines results
 
 mod bench;
+mod device;
 mod engine;
 mod jetson;
 mod run;
@@ -33,6 +34,10 @@ enum Command {
         bitnet bench --model model.bpk --json figures.json --plot figures.svg\n\nA run whose decode reads more than 105 % of \
         the bandwidth measured beside it is invalid and fails.")]
     Bench(bench::BenchArgs),
+    /// Ask a board that runs a model: on a serial port, over TCP, or in QEMU
+    #[command(allow_negative_numbers = true)]
+    #[command(after_help = device::EXAMPLES)]
+    Device(device::DeviceArgs),
 }
 
 fn main() -> ExitCode {
@@ -40,5 +45,6 @@ fn main() -> ExitCode {
     report::finish(match command {
         Command::Run(args) => run::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Device(args) => device::run(&args),
     })
 }

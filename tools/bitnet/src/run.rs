@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bitnet_edge_core::text::{Ending, Message, Piece, Role, Utf8Stream};
-use bitnet_edge_core::{Backend, Error, Event, GenerationConfig, Generator, Model, StopReason};
+use bitnet_edge_core::{Backend, Error, Event, GenerationConfig, Generator, StopReason};
 use bitnet_pack::cli::{HOST_BATCH, ImportArgs, PlanArgs, print_notes};
 use bitnet_pack::convert::{Options, convert, hex};
 use bitnet_pack::report::{advised, say};
@@ -39,27 +39,8 @@ pub(crate) struct RunArgs {
     /// Print only what is generated, not the prompt that it continues
     #[arg(long)]
     no_echo: bool,
-    /// Tokens to generate at most
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 200)]
-    max_tokens: u32,
-    /// Higher is more varied; 0 is greedy
-    #[arg(short, long, default_value_t = 0.7, value_parser = temperature)]
-    temperature: f32,
-    /// Draw from this many of the likeliest tokens; 0 for all
-    #[arg(long, value_name = "N", default_value_t = 40)]
-    top_k: u32,
-    /// Seed of the draws: same image, prompt and seed, same text
-    #[arg(short, long, default_value_t = 1)]
-    seed: u64,
-    /// A token id that ends the text besides the model's own (repeatable)
-    #[arg(long = "stop-token", value_name = "ID")]
-    stop_tokens: Vec<u32>,
-    /// Drop bytes of the prompt that the model has no token for, instead of refusing it
-    #[arg(long)]
-    lossy: bool,
-    /// Print the SHA-256 of the logits: equal digests are equal runs, on every backend
-    #[arg(long)]
-    digest: bool,
+    #[command(flatten)]
+    sampling: SamplingArgs,
     /// Check every checksum of the image first
     #[arg(long)]
     verify: bool,
@@ -72,6 +53,60 @@ pub(crate) struct RunArgs {
     plan: PlanArgs,
     #[command(flatten)]
     import: ImportArgs,
+}
+
+/// What is generated, and how; a board is asked for the same with the same options.
+#[derive(Debug, Args)]
+pub(crate) struct SamplingArgs {
+    /// Tokens to generate at most
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 200)]
+    pub(crate) max_tokens: u32,
+    /// Higher is more varied; 0 is greedy
+    #[arg(short, long, default_value_t = 0.7, value_parser = temperature)]
+    temperature: f32,
+    /// Draw from this many of the likeliest tokens; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    top_k: u32,
+    /// Seed of the draws: same image, prompt and seed, same text
+    #[arg(short, long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// A token id that ends the text besides the model's own (repeatable)
+    #[arg(long = "stop-token", value_name = "ID")]
+    stop_tokens: Vec<u32>,
+    /// Go on behind the model's own end token
+    #[arg(long)]
+    ignore_eos: bool,
+    /// Drop bytes of the prompt that the model has no token for, instead of refusing it
+    #[arg(long)]
+    lossy: bool,
+    /// Print the SHA-256 of the logits: equal digests are equal runs, on every backend
+    #[arg(long)]
+    pub(crate) digest: bool,
+}
+
+impl SamplingArgs {
+    /// The configuration, for a vocabulary of `vocab` tokens.
+    pub(crate) fn config(&self, vocab: u32) -> Result<GenerationConfig> {
+        let mut config = GenerationConfig {
+            max_tokens: self.max_tokens,
+            temperature: self.temperature,
+            top_k: self.top_k,
+            seed: self.seed,
+            ignore_end: self.ignore_eos,
+            lossy: self.lossy,
+            digest: self.digest,
+            ..GenerationConfig::default()
+        };
+        for &id in &self.stop_tokens {
+            if id >= vocab {
+                return Err(Error::TokenOutOfRange { id, vocab }).context("--stop-token");
+            }
+            if config.stop_tokens.push(id).is_err() {
+                bail!("at most {} stop tokens", bitnet_edge_core::generate::MAX_STOP_TOKENS);
+            }
+        }
+        Ok(config)
+    }
 }
 
 fn temperature(text: &str) -> Result<f32> {
@@ -113,7 +148,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let plan = args.plan.plan(&model, bytes, HOST_BATCH)?;
     let mut arena = engine::arena(&plan)?;
     let cpu = engine.cpu(&model, &plan, &mut arena)?;
-    let mut generator = Generator::new(&model, &plan, cpu, config(args, &model)?)?;
+    let mut generator = Generator::new(&model, &plan, cpu, args.sampling.config(model.config().vocab)?)?;
     let tokens = generator
         .pieces(pieces.into_iter(), template.is_none(), u32::MAX, &mut || {})
         .map_err(advised)
@@ -130,7 +165,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     if let Some(digest) = generator.digest() {
         say(format_args!("logit digest {}", hex(&digest)));
     }
-    say(stats.line(plan.bytes(), &engine.describe(), args.seed));
+    say(stats.line(plan.bytes(), &engine.describe(), args.sampling.seed));
     Ok(())
 }
 
@@ -175,28 +210,6 @@ fn open_in_place(model: Option<&Path>, import: &ImportArgs) -> Result<Source> {
         Source::Copied(_) => {}
     }
     Ok(source)
-}
-
-fn config(args: &RunArgs, model: &Model<'_>) -> Result<GenerationConfig> {
-    let mut config = GenerationConfig {
-        max_tokens: args.max_tokens,
-        temperature: args.temperature,
-        top_k: args.top_k,
-        seed: args.seed,
-        lossy: args.lossy,
-        digest: args.digest,
-        ..GenerationConfig::default()
-    };
-    let vocab = model.config().vocab;
-    for &id in &args.stop_tokens {
-        if id >= vocab {
-            return Err(Error::TokenOutOfRange { id, vocab }).context("--stop-token");
-        }
-        if config.stop_tokens.push(id).is_err() {
-            bail!("at most {} stop tokens", bitnet_edge_core::generate::MAX_STOP_TOKENS);
-        }
-    }
-    Ok(config)
 }
 
 /// Streams the text to stdout, whole characters only.

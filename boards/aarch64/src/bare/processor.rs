@@ -28,7 +28,7 @@ pub fn frequency() -> u64 {
     hertz
 }
 
-/// The core's affinity: MPIDR_EL1 without its flags.
+/// The core's affinity: `MPIDR_EL1` without its flags.
 #[must_use]
 pub fn affinity() -> u64 {
     let mpidr: u64;

@@ -14,7 +14,7 @@ mod systick;
 #[cfg(feature = "defmt")]
 use defmt_semihosting as _;
 
-pub use backends::backends;
+pub use backends::{Backend, backends};
 pub use cmsdk::{CmsdkUart, CmsdkWatchdog};
 pub use cortex_m_rt;
 pub use processor::exit;
@@ -72,6 +72,7 @@ pub fn start<U: Uart, W: Watchdog>(
         exit(status::ERROR)
     }
     let kernels = backends();
+    let budget = if cfg!(feature = "unbounded-step") { u32::MAX } else { budget };
     let machine =
         Machine { title, model, arena, kernels: &kernels, split: OneThread, options: Some(options), budget };
     match run(&mut board, machine) {

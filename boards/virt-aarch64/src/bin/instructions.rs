@@ -2,15 +2,18 @@
 //!
 //! It prints `TIER/OPERATION-LAYOUT-ROWSxCOLUMNS INSTRUCTIONS`, the whole kernel, once each: `cargo xtask instructions` reads it.
 //! Which tiers there are is the processor's: `-cpu max` has all.
+//!
+//! On the way it looks how deep the stack goes, and ends with an error if a kernel takes more than it is said to.
 
 #![no_std]
 #![no_main]
 
 use core::fmt::Write;
 
-use bitnet_edge_arm::Host;
-use bitnet_edge_board_aarch64::{LastWords, Map, board, processor};
+use bitnet_edge_arm::{Host, STACK};
+use bitnet_edge_board_aarch64::{LastWords, Map, board, processor, stack};
 use bitnet_edge_core::Line;
+use bitnet_edge_kernels::attention::{CHUNK, Queries, RECORD_HEAD};
 use bitnet_edge_kernels::tile::{Activations, Int8Acts, Layout, Outputs, TernaryScale};
 use bitnet_edge_kernels::{Error, Kernels};
 use virt_aarch64::{Machine, REGIONS, exit, uart};
@@ -35,7 +38,16 @@ const TOKENS: usize = 16;
 
 fn main(device_tree: usize) -> ! {
     // SAFETY: The boot code's address, and the only call.
-    let result = unsafe { Machine::find(device_tree) }.and_then(|machine| count_all(machine.memory));
+    let result = unsafe { Machine::find(device_tree) }.and_then(|machine| {
+        let mark = stack::Mark::new();
+        count_all(machine.memory)?;
+        attend_all(machine.memory)?;
+        if mark.used() <= STACK {
+            return Ok(());
+        }
+        say(format_args!("{} bytes of stack were used", mark.used()));
+        Err("a kernel takes more than bitnet_edge_arm::STACK")
+    });
     match result {
         Ok(()) => exit(0),
         Err(error) => {
@@ -67,6 +79,21 @@ fn count_all(memory: &mut [Line]) -> Result<(), &'static str> {
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Attention of as many queries as share a pass, and of some more, for what it takes of the stack.
+fn attend_all(mut memory: &mut [Line]) -> Result<(), &'static str> {
+    const HEAD: usize = 128;
+    const COUNT: usize = 65;
+    let q: &mut [f32] = cut(&mut memory, COUNT * HEAD)?;
+    let (k, v): (&mut [f32], &mut [f32]) = (cut(&mut memory, CHUNK * HEAD)?, cut(&mut memory, CHUNK * HEAD)?);
+    let records: &mut [f32] = cut(&mut memory, COUNT * (RECORD_HEAD + HEAD))?;
+    [&mut *q, &mut *k, &mut *v].into_iter().for_each(|all| all.fill(0.5));
+    for kernels in Host::TIERS.iter().filter_map(|(_, tier)| tier().ok()) {
+        let result = kernels.attend(&Queries::of_token(q, HEAD), k, v, 0.1, records);
+        result.map_err(|_| "a kernel refuses its operands")?;
     }
     Ok(())
 }

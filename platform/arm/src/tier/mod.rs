@@ -37,9 +37,10 @@ macro_rules! first_missing {
 #[cfg(feature = "std")]
 bitnet_edge_simd::thread_scratch!();
 
-/// Calls `f` with scratch memory of attention, which is on the stack: it knows of no threads.
+/// Calls `f` with scratch memory of attention, which is on the stack: it knows of no threads. By itself, so that the stack is its callers'
+/// again afterwards.
 #[cfg(not(feature = "std"))]
-#[inline]
+#[inline(never)]
 fn with_scratch<T>(f: impl FnOnce(&mut Scratch) -> T) -> T {
     f(&mut Scratch::new())
 }
@@ -66,6 +67,8 @@ macro_rules! product_methods {
                 // SAFETY: this function has the features of the vectors.
                 unsafe { bitnet_edge_simd::t2r4::matmul_one::<matmul::Dotprod, 4, R>(w, acts, scale, out) }
             }
+            // By itself: inlined, what it takes of the stack would be its callers', too, while they call others.
+            #[inline(never)]
             #[target_feature(enable = $features)]
             fn several(
                 w: &[u8],
@@ -124,6 +127,8 @@ impl Kernels for Neon {
             // SAFETY: this function has the features of the vectors.
             unsafe { bitnet_edge_simd::t2r4::matmul::<matmul::Neon, 4, 4, R>(w, tokens, acts, scale, out) }
         }
+        // By itself, as `several` above.
+        #[inline(never)]
         #[target_feature(enable = "neon")]
         fn by_tables(
             w: &[u8],

@@ -4,6 +4,7 @@ use super::build::{firmware, image, on_the_host, version};
 use super::console::{has_processors, scripted};
 use super::{BOARDS, Board, Carries, Setup, card, extras, keys, pico2};
 use crate::arm;
+use crate::command::{cargo, line};
 use crate::{fetch, paths};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::collections::HashMap;
@@ -17,6 +18,14 @@ pub(super) const PROMPT: &str = "once upon a time";
 const QUESTION: (&str, u32) = ("Explain gravity in one sentence.", 6);
 /// The processor whose cores run at once.
 const PARALLEL: &str = "cortex-a76";
+/// A prompt that nearly fills the context, and the line, when it is repeated.
+const SENTENCE: &str = "once upon a time there was a little girl named lily. she loved to play outside in the park with her \
+                        friends. one day, she saw a big cat. ";
+const LONGEST: usize = 1018;
+/// The status of a board whose watchdog was not fed in time.
+const WATCHDOG: i32 = 103;
+/// How many tokens board and host compare.
+const DEVICE_TOKENS: &str = "60";
 pub(super) const LIMIT: Duration = Duration::from_secs(180);
 
 /// Runs all boards, and compares with the host; with `record` writes their transcripts.
@@ -53,7 +62,11 @@ pub(crate) fn check(record: bool) -> Result<()> {
     // What is the same program on every board is shown on one.
     let board = &BOARDS[0];
     planted_fault(board, &digests[board.host])?;
-    smollm2(board, &firmware(board, &[])?)
+    device(board)?;
+    smollm2(board, &firmware(board, &[])?)?;
+    let board = Board::named("mps2-an500")?;
+    interrupted(board)?;
+    watchdog(board)
 }
 
 struct Run<'a> {
@@ -63,12 +76,21 @@ struct Run<'a> {
     cores: u32,
 }
 
-impl Run<'_> {
-    fn start(&self, firmware: &Path, model: Option<&Path>, keys: &str) -> Result<String> {
+impl<'a> Run<'a> {
+    /// The board as it is without being asked for something else.
+    fn first_of(board: &'a Board) -> Self {
+        let (cpu, name) = board.cpus[0];
+        Self { board, cpu, name, cores: board.cores }
+    }
+
+    fn setup(&self, model: Option<&Path>) -> Setup<'a> {
         // In turns, which is as fast on a busy machine; two cores at once on one processor, for what only that can show.
         let parallel = self.is_parallel(has_processors(self.cores));
-        let setup = Setup { cpu: self.cpu, cores: self.cores, model: model.map(Path::to_path_buf), parallel };
-        let ended = scripted(self.board.emulator(&setup, firmware)?, keys, LIMIT, false)?;
+        Setup { cpu: self.cpu, cores: self.cores, model: model.map(Path::to_path_buf), parallel }
+    }
+
+    fn start(&self, firmware: &Path, model: Option<&Path>, keys: &str) -> Result<String> {
+        let ended = scripted(self.board.emulator(&self.setup(model), firmware)?, keys, LIMIT, false)?;
         ensure!(
             ended.status == 0,
             "{} ended with status {}; it said:\n{}",
@@ -201,9 +223,7 @@ fn without_model(board: &Board) -> Result<()> {
 /// Wrong kernels are named, passed over, and change no bit.
 fn planted_fault(board: &Board, digest: &str) -> Result<()> {
     let firmware = firmware(board, &["planted-fault"])?;
-    let (cpu, name) = board.cpus[0];
-    let run = Run { board, cpu, name, cores: board.cores };
-    let said = run.start(&firmware, None, &keys(PROMPT, None)?)?;
+    let said = Run::first_of(board).start(&firmware, None, &keys(PROMPT, None)?)?;
     for line in
         ["*** SELF-TEST FAILED: backend planted-fault", "*** kernel matmul_t2r4_i8t", "*** falling back to "]
     {
@@ -211,6 +231,59 @@ fn planted_fault(board: &Board, digest: &str) -> Result<()> {
     }
     has_digest(&said, digest)?;
     println!("{}: a planted fault is named and passed over", board.name);
+    Ok(())
+}
+
+/// Ctrl-C behind the prompt ends the answer in the step that is going on, before the first token.
+fn interrupted(board: &Board) -> Result<()> {
+    let said = Run::first_of(board).start(&firmware(board, &[])?, None, &format!("{PROMPT}\n\x03/quit\n"))?;
+    let ended = said.contains("note: interrupted") && said.contains(" prompt tokens, 0 generated ");
+    ensure!(ended, "{}: Ctrl-C did not end the prompt's own pass:\n{said}", board.name);
+    println!("{}: Ctrl-C ends an answer within a step", board.name);
+    Ok(())
+}
+
+/// With steps of the board's budget the watchdog is fed in time, whatever the prompt; without a bound it bites.
+fn watchdog(board: &Board) -> Result<()> {
+    let prompt: String = SENTENCE.chars().cycle().take(LONGEST).collect();
+    let digest = on_the_host(None, &prompt, None, board.host)?;
+    let keys = keys(&prompt, None)?;
+    let run = Run::first_of(board);
+    let said = run.start(&firmware(board, &[])?, None, &keys)?;
+    has_digest(&said, &digest)?;
+    ensure!(said.contains("note: the context is full"), "{}: the prompt is too short:\n{said}", board.name);
+    let unbounded = firmware(board, &["unbounded-step"])?;
+    let ended = scripted(board.emulator(&run.setup(None), &unbounded)?, &keys, LIMIT, false)?;
+    let bites = ended.status == WATCHDOG && ended.said.contains("*** WATCHDOG");
+    ensure!(bites, "{}: the watchdog is blind: status {}\n{}", board.name, ended.status, ended.said);
+    println!(
+        "{}: a prompt that fills the context, digest {digest}; with steps without a bound the watchdog bites",
+        board.name
+    );
+    Ok(())
+}
+
+/// The same prompt on a board and here, by the device protocol: token by token, and by the digest.
+fn device(board: &Board) -> Result<()> {
+    let firmware = firmware(board, &[])?;
+    let device = |args: &[&str]| {
+        let mut device = cargo("run");
+        device
+            .args(["--quiet", "--bin", "bitnet", "--", "device", "--qemu", board.name, "--firmware"])
+            .arg(&firmware)
+            .args(args);
+        let result = device.output().with_context(|| format!("cannot start `{}`", line(&device)))?;
+        let [text, told] =
+            [result.stdout, result.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        ensure!(result.status.success(), "`{}` failed: {}\n{told}", line(&device), result.status);
+        anyhow::Ok((text, told))
+    };
+    let (_, told) = device(&["--check", "-n", DEVICE_TOKENS, PROMPT])?;
+    let compared = told.lines().find(|line| line.starts_with("check: "));
+    let compared = compared.with_context(|| format!("`bitnet device --check` compared nothing:\n{told}"))?;
+    let (tested, _) = device(&["--self-test"])?;
+    ensure!(tested.starts_with("self-test: "), "`bitnet device --self-test` printed\n{tested}");
+    println!("{}: {compared}", board.name);
     Ok(())
 }
 

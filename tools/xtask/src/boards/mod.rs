@@ -11,6 +11,8 @@ mod instructions;
 mod pico2;
 mod riscv;
 mod rpi;
+mod sections;
+pub(crate) mod size;
 mod uf2;
 mod uf2_reader;
 
@@ -19,6 +21,7 @@ pub(crate) use instructions::count as count_instructions;
 
 use crate::qemu::{Qemu, SYSTEM_ARM};
 use anyhow::{Context as _, Result, bail};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,6 +49,9 @@ pub(crate) struct Args {
     /// Seconds after which a board that was given a prompt is stopped
     #[arg(long, value_name = "N", default_value_t = 600)]
     timeout: u64,
+    /// Build the firmware only, and print where it is and what talks to it
+    #[arg(long, conflicts_with_all = ["prompt", "list", "record"])]
+    build: bool,
     /// List the boards
     #[arg(long)]
     list: bool,
@@ -116,13 +122,21 @@ pub(crate) struct Setup<'a> {
     pub(crate) parallel: bool,
 }
 
+/// The target of boards with a 64-bit ARM processor.
+pub(crate) const AARCH64_TARGET: &str = "aarch64-unknown-none";
+
+/// The folders of the firmware that is built for a target, each once.
+pub(crate) fn folders_of(target: &str) -> BTreeSet<&'static str> {
+    BOARDS.iter().filter(|board| board.target == target).map(|board| board.folder).collect()
+}
+
 pub(crate) const BOARDS: &[Board] = &[
     Board {
         name: "virt-aarch64",
         about: "QEMU's machine `virt`: AArch64, 1 to 8 cores, PL011",
         folder: "boards/virt-aarch64",
         program: "virt-aarch64",
-        target: "aarch64-unknown-none",
+        target: AARCH64_TARGET,
         flags: &AARCH64,
         loads: Loads::Flat,
         transcript: "boards/virt-aarch64/transcript.txt",
@@ -146,7 +160,7 @@ pub(crate) const BOARDS: &[Board] = &[
         about: "Raspberry Pi 3 (also Zero 2 W): 4 cores, 1 GiB, PL011",
         folder: "boards/rpi",
         program: "rpi",
-        target: "aarch64-unknown-none",
+        target: AARCH64_TARGET,
         flags: &AARCH64,
         loads: Loads::Flat,
         transcript: "boards/rpi/transcript-3.txt",
@@ -165,7 +179,7 @@ pub(crate) const BOARDS: &[Board] = &[
         about: "Raspberry Pi 4: 4 cores, 2 GiB, PL011",
         folder: "boards/rpi",
         program: "rpi",
-        target: "aarch64-unknown-none",
+        target: AARCH64_TARGET,
         flags: &AARCH64,
         loads: Loads::Flat,
         transcript: "boards/rpi/transcript-4.txt",
@@ -180,6 +194,9 @@ pub(crate) const BOARDS: &[Board] = &[
         machine: rpi::four,
     },
     cortex_m::AN386,
+    cortex_m::AN500,
+    cortex_m::AN505,
+    cortex_m::AN547,
     riscv::VIRT,
 ];
 
@@ -255,6 +272,9 @@ pub(crate) fn simulate(args: &Args) -> Result<()> {
         return check(true);
     }
     let board = Board::named(args.board.as_deref().unwrap_or_default())?;
+    if args.build {
+        return print_device(board);
+    }
     let cpu = args.cpu.as_deref().or(board.cpus.first().map(|(cpu, _)| *cpu)).unwrap_or_default();
     if !board.cpus.iter().any(|(known, _)| *known == cpu) {
         let known: Vec<_> = board.cpus.iter().map(|(cpu, _)| *cpu).collect();
@@ -285,6 +305,21 @@ pub(crate) fn simulate(args: &Args) -> Result<()> {
     };
     // The board's status is this program's.
     if status == 0 { Ok(()) } else { std::process::exit(status) }
+}
+
+/// Builds a firmware, and prints the command that starts it and talks to it.
+fn print_device(board: &Board) -> Result<()> {
+    let firmware = build::firmware(board, &[])?;
+    if board.model == Carries::Loader {
+        println!("{}", firmware.display());
+    } else {
+        println!(
+            "bitnet device --qemu {} --firmware {} \"once upon a time\"",
+            board.name,
+            firmware.display()
+        );
+    }
+    Ok(())
 }
 
 /// What is typed for a prompt.

@@ -42,14 +42,18 @@ impl Header {
             family: family?,
         };
         ensure!(header.len == 256, "a block has {} bytes where flash pages have 256", header.len);
-        ensure!(header.address % 256 == 0, "a block is for {:#x}, which is no flash page", header.address);
+        ensure!(
+            header.address.is_multiple_of(256),
+            "a block is for {:#x}, which is no flash page",
+            header.address
+        );
         Ok(header)
     }
 }
 
 /// Reads a file for the secure state of an RP2350's Arm cores.
 pub(super) fn read(file: &[u8]) -> Result<Image> {
-    ensure!(!file.is_empty() && file.len() % 512 == 0, "the file is not a number of whole blocks");
+    ensure!(!file.is_empty() && file.len().is_multiple_of(512), "the file is not a number of whole blocks");
     let mut blocks = file.chunks_exact(512);
     absolute(blocks.next().context("the file is empty")?).context("the first block")?;
     let mut image = Image { start: 0, bytes: Vec::new(), blocks: 0 };

@@ -1,6 +1,9 @@
 //! A compiler and a linker for Linux on ARM.
 
-use super::{DEBIAN_CARGO, DEBIAN_RUSTC, MINIMUM, debian_cargo, debian_version, lib_folder, sysroot_of};
+use super::{
+    DEBIAN_CARGO, DEBIAN_RUSTC, MINIMUM, debian_cargo, debian_version, lib_folder, need_debian_clippy,
+    sysroot_of,
+};
 use crate::command::{self, Missing, output, run};
 use crate::paths;
 use anyhow::{Result, bail};
@@ -89,6 +92,14 @@ impl Linux {
 }
 
 impl Compiler {
+    /// `cargo clippy` for the target.
+    pub(crate) fn clippy(&self) -> Result<Command> {
+        if self.debian {
+            need_debian_clippy()?;
+        }
+        Ok(self.cargo("clippy"))
+    }
+
     /// `cargo SUBCOMMAND` for the target, in a target folder of its own.
     pub(crate) fn cargo(&self, subcommand: &str) -> Command {
         let mut command = if self.debian { debian_cargo(subcommand) } else { command::cargo(subcommand) };

@@ -85,7 +85,7 @@ pub(crate) unsafe fn matmul<M: Matrix>(
             let block = Block {
                 w,
                 row_tile,
-                columns: row_tile / TILE,
+                columns: acts.stride / t2r4::TILE_COLUMNS,
                 tiles: n,
                 acts,
                 token,

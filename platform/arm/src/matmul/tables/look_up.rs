@@ -109,26 +109,26 @@ impl Pass<'_> {
                 };
                 let (a, b, c, d) = (column(0), column(1), column(2), column(3));
                 let mut to = (&raw mut (*self.memory).tables).cast::<Entry>().add(j);
-                let mut least = each(a, b, |a, b| vaddq_s16(a, b));
-                least = each(least, c, |a, b| vaddq_s16(a, b));
-                least = each(least, d, |a, b| vaddq_s16(a, b));
-                *all = each(*all, least, |a, b| vaddq_s16(a, b));
+                let mut least = each(a, b, vaddq_s16);
+                least = each(least, c, vaddq_s16);
+                least = each(least, d, vaddq_s16);
+                *all = each(*all, least, vaddq_s16);
                 // Without `a`, and with the other weights at -1.
-                let mut base_d = each(a, least, |a, b| vsubq_s16(a, b));
+                let mut base_d = each(a, least, vsubq_s16);
                 for _ in 0..3 {
                     let mut base_c = base_d;
                     for _ in 0..3 {
                         let mut base = base_c;
                         for _ in 0..3 {
-                            store(to, each(base, a, |a, b| vsubq_s16(a, b)));
+                            store(to, each(base, a, vsubq_s16));
                             store(to.add(HALF), base);
-                            store(to.add(2 * HALF), each(base, a, |a, b| vaddq_s16(a, b)));
+                            store(to.add(2 * HALF), each(base, a, vaddq_s16));
                             to = to.wrapping_add(3 * HALF);
-                            base = each(base, b, |a, b| vaddq_s16(a, b));
+                            base = each(base, b, vaddq_s16);
                         }
-                        base_c = each(base_c, c, |a, b| vaddq_s16(a, b));
+                        base_c = each(base_c, c, vaddq_s16);
                     }
-                    base_d = each(base_d, d, |a, b| vaddq_s16(a, b));
+                    base_d = each(base_d, d, vaddq_s16);
                 }
             }
         }
@@ -151,8 +151,8 @@ impl Pass<'_> {
                         let pair = u64::from((*offsets.add(2 * r))[j].to_le());
                         let first = tables.add(2 * j * size_of::<Entry>()).add(pair as usize & 0xffff);
                         let second = tables.add((2 * j + 1) * size_of::<Entry>()).add((pair >> 16) as usize);
-                        *sum = each(*sum, load(first.cast()), |a, b| vaddq_s16(a, b));
-                        *sum = each(*sum, load(second.cast()), |a, b| vaddq_s16(a, b));
+                        *sum = each(*sum, load(first.cast()), vaddq_s16);
+                        *sum = each(*sum, load(second.cast()), vaddq_s16);
                     }
                 }
                 for (r, sum) in two.into_iter().enumerate() {

@@ -34,7 +34,7 @@ const HALF: usize = PLANE / 2;
 const FLUSH: usize = 4;
 
 /// Fewest tokens for which tables are worth it, and fewest rows.
-const FEWEST_TOKENS: usize = 6;
+const FEWEST_TOKENS: usize = 7;
 const FEWEST_ROWS: usize = 64;
 
 /// Sums of eight tokens, twice.
@@ -54,6 +54,8 @@ struct Memory {
     /// Those that came before.
     totals: [[[i32; 4]; 4]; ROWS],
 }
+
+const _: () = assert!(size_of::<Memory>() < crate::STACK / 2);
 
 /// Whether tables are worth it for so many tokens and weights of `stride` columns.
 #[inline]

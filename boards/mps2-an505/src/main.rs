@@ -1,0 +1,30 @@
+//! Arm's MPS2 board with FPGA image AN505: a Cortex-M33 at 20 MHz, in QEMU.
+
+#![no_std]
+#![no_main]
+
+use bitnet_edge_board_cortex_m::{CmsdkUart, CmsdkWatchdog, board};
+use bitnet_edge_core::PlanOptions;
+
+const CLOCK_HZ: u32 = 20_000_000;
+
+board! {
+    title: "Arm MPS2 AN505, Cortex-M33",
+    image: env!("BITNET_EDGE_IMAGE"),
+    plan: PlanOptions { context: 256, batch: 4, ..PlanOptions::new(&CONFIG) },
+    arena: 240 * 1024,
+    budget: 200_000,
+    clock_hz: CLOCK_HZ,
+    uart: uart(),
+    watchdog: watchdog(),
+}
+
+fn uart() -> CmsdkUart {
+    // SAFETY: UART 0 is there.
+    unsafe { CmsdkUart::new(0x5020_0000, CLOCK_HZ) }
+}
+
+fn watchdog() -> CmsdkWatchdog {
+    // SAFETY: The watchdog is there.
+    unsafe { CmsdkWatchdog::start(0x5008_1000, CLOCK_HZ) }
+}

@@ -1,0 +1,227 @@
+//! A prompt to a board, and its answer to stdout, as `bitnet run` writes it.
+
+use std::io::{Write, stdout};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bitnet_edge_core::GenerationConfig;
+use bitnet_edge_core::text::Utf8Stream;
+use bitnet_edge_protocol::{
+    CHUNK_BYTES, Chunk, Description, Request, Response, Settings, Statistics, Stop, decode,
+};
+use bitnet_pack::convert::hex;
+use bitnet_pack::report::say;
+
+use super::link::{Heard, Link};
+use super::{DeviceArgs, backend, refused};
+use crate::stats::speed;
+
+/// How an answer ended.
+pub(super) struct Done {
+    pub(super) stop: Stop,
+    pub(super) statistics: Statistics,
+    pub(super) digest: Option<[u8; 32]>,
+}
+
+pub(super) fn run(args: &DeviceArgs, link: &mut Link, board: &Description<'_>) -> Result<()> {
+    let config = args.sampling.config(board.vocab)?;
+    let mut printer = Printer::new(args, board)?;
+    let done = ask(args, link, &config, &mut |_, bytes| printer.token(bytes))?;
+    printer.end()?;
+    report(args, board, &done);
+    Ok(())
+}
+
+/// Sets the board, asks it, and hands on the tokens of its answer: id and bytes. Ctrl-C cancels it.
+pub(super) fn ask(
+    args: &DeviceArgs,
+    link: &mut Link,
+    config: &GenerationConfig,
+    token: &mut dyn FnMut(u32, &[u8]) -> Result<()>,
+) -> Result<Done> {
+    link.ask(&Request::Settings(settings(config)))?;
+    let mut tag = prompt(args, link)?;
+    let mut answer = Tokens { next: 0, id: 0, bytes: None };
+    let mut asked = 1;
+    loop {
+        let message = match link.hear(link.timeout(), Some(tag))? {
+            Heard::Message(message) => message,
+            Heard::Silence => bail!("{}", link.silence()),
+            Heard::Interrupt => {
+                cancel(link)?;
+                continue;
+            }
+        };
+        match decode(&message) {
+            (_, Ok(Response::Token { index, id, bytes })) => {
+                if let Err(error) = answer.add(index, id, bytes, token) {
+                    // The board need not go on with what nobody hears.
+                    link.send(&Request::Cancel)?;
+                    return Err(error);
+                }
+            }
+            (_, Ok(Response::Done { stop, statistics, digest })) => {
+                answer.flush(token)?;
+                if answer.next != statistics.generated {
+                    bail!(
+                        "the board generated {} tokens and {} came: frames were lost on the way",
+                        statistics.generated,
+                        answer.next
+                    );
+                }
+                return Ok(Done { stop, statistics, digest });
+            }
+            (_, Ok(Response::Working)) => {}
+            // The frame that asked was damaged; nothing was begun.
+            (0, Ok(Response::Error(_))) if answer.next == 0 && asked < 3 => {
+                asked += 1;
+                tag = last_chunk(args, link)?;
+            }
+            (0, Ok(Response::Error(_))) => {}
+            (_, Ok(Response::Error(error))) => return Err(refused(&error)),
+            _ => bail!("{}", link.unexpected()),
+        }
+    }
+}
+
+fn cancel(link: &mut Link) -> Result<()> {
+    link.send(&Request::Cancel).map(drop)
+}
+
+fn settings(config: &GenerationConfig) -> Settings {
+    let GenerationConfig { max_tokens, temperature, top_k, seed, ignore_end, lossy, digest, .. } = *config;
+    let stop_tokens = config.stop_tokens.clone();
+    Settings { max_tokens, temperature, top_k, seed, ignore_end, lossy, digest, stop_tokens }
+}
+
+/// The parts of the prompt: of the system message, then of the user's, of which there is at least one.
+fn chunks(args: &DeviceArgs) -> Vec<Chunk<'_>> {
+    let system = args.system.as_deref().unwrap_or_default().as_bytes();
+    let user = args.prompt().as_bytes();
+    let of = |text: &'_ [u8], before: usize, system: bool| {
+        let parts = text.chunks(CHUNK_BYTES).enumerate();
+        parts.map(move |(n, _)| (before + n * CHUNK_BYTES, system)).collect::<Vec<_>>()
+    };
+    let mut places = of(system, 0, true);
+    places.extend(of(user, system.len(), false));
+    if user.is_empty() {
+        places.push((system.len(), false));
+    }
+    let count = places.len();
+    let chunk = |(n, (at, in_system)): (usize, (usize, bool))| {
+        let (text, from) = if in_system { (system, at) } else { (user, at - system.len()) };
+        let text = &text[from..text.len().min(from + CHUNK_BYTES)];
+        Chunk { at: at as u32, system: in_system, raw: args.raw, last: n + 1 == count, text }
+    };
+    places.into_iter().enumerate().map(chunk).collect()
+}
+
+/// Sends the prompt; the tag of its answer.
+fn prompt(args: &DeviceArgs, link: &mut Link) -> Result<u8> {
+    for chunk in chunks(args).into_iter().filter(|chunk| !chunk.last) {
+        let message = link.ask(&Request::Prompt(chunk))?;
+        if decode(&message).1 != Ok(Response::Accepted) {
+            bail!("{}", link.unexpected());
+        }
+    }
+    last_chunk(args, link)
+}
+
+fn last_chunk(args: &DeviceArgs, link: &mut Link) -> Result<u8> {
+    let last = chunks(args).pop().context("a prompt has a last part")?;
+    link.send(&Request::Prompt(last))
+}
+
+/// Tokens of an answer, put together again where they came in parts.
+struct Tokens {
+    /// How many have come.
+    next: u32,
+    id: u32,
+    /// Of the token that may not be complete.
+    bytes: Option<Vec<u8>>,
+}
+
+impl Tokens {
+    fn add(
+        &mut self,
+        index: u32,
+        id: u32,
+        bytes: &[u8],
+        token: &mut dyn FnMut(u32, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        if index == self.next {
+            self.flush(token)?;
+            (self.next, self.id) = (index + 1, id);
+        } else if index + 1 != self.next || id != self.id {
+            bail!("token {} did not come and token {index} did: frames were lost on the way", self.next);
+        }
+        self.bytes.get_or_insert_default().extend_from_slice(bytes);
+        // A token of less than a whole frame is complete; a person wants to see it now.
+        if bytes.len() < CHUNK_BYTES { self.flush(token) } else { Ok(()) }
+    }
+
+    fn flush(&mut self, token: &mut dyn FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
+        match self.bytes.take() {
+            Some(bytes) => token(self.id, &bytes),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Streams text to stdout, whole characters only.
+pub(super) struct Printer(Utf8Stream);
+
+impl Printer {
+    /// Begins with the prompt, where the answer continues it.
+    pub(super) fn new(args: &DeviceArgs, board: &Description<'_>) -> Result<Self> {
+        if (!board.chat || args.raw) && !args.no_echo {
+            print(args.prompt())?;
+        }
+        Ok(Self(Utf8Stream::new()))
+    }
+
+    pub(super) fn token(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut text = String::new();
+        self.0.feed(bytes, |part| text.push_str(part));
+        print(&text)
+    }
+
+    pub(super) fn end(mut self) -> Result<()> {
+        let mut text = String::new();
+        self.0.finish(|part| text.push_str(part));
+        print(&(text + "\n"))
+    }
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to stdout")
+}
+
+/// What is said behind an answer.
+pub(super) fn report(args: &DeviceArgs, board: &Description<'_>, done: &Done) {
+    match done.stop {
+        Stop::ContextFull => say(format_args!(
+            "note: the text ends because the board's context of {} positions is full",
+            board.context
+        )),
+        Stop::Cancelled => say("note: interrupted"),
+        _ => {}
+    }
+    if let Some(digest) = done.digest.filter(|_| args.sampling.digest) {
+        say(format_args!("logit digest {}", hex(&digest)));
+    }
+    let Statistics { prompt, generated, prefill_us, decode_us, longest_step_us, .. } = done.statistics;
+    say(format_args!(
+        "{prompt} prompt tokens, {generated} generated | prefill {} tokens/s, decode {} tokens/s | longest step {}.{:03} ms | \
+         arena {} bytes | backend {} of {} | seed {}",
+        speed(prompt, Duration::from_micros(prefill_us)),
+        speed(generated.saturating_sub(1), Duration::from_micros(decode_us)),
+        longest_step_us / 1000,
+        longest_step_us % 1000,
+        board.plan_bytes,
+        backend(board),
+        board.title,
+        args.sampling.seed
+    ));
+}
