@@ -8,6 +8,10 @@ fn main() {
     println!("cargo::rustc-link-search={folder}");
     println!("cargo::rustc-link-arg=-Tlink.x");
     println!("cargo::rerun-if-changed=memory.x");
+    if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
+        // Where the texts of the log are: in the ELF file, and not on the board.
+        println!("cargo::rustc-link-arg=-Tdefmt.x");
+    }
     println!("cargo::rerun-if-env-changed=BITNET_EDGE_IMAGE");
     let Ok(image) = env::var("BITNET_EDGE_IMAGE") else {
         let board = env::var("CARGO_PKG_NAME").unwrap_or_default();

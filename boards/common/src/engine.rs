@@ -66,7 +66,9 @@ impl<K: Kernels, S: Split> Engine<'_, K, S> {
         let cpu = Cpu::new(model, plan, arena, *kernels, &*split, InPlace)?;
         let mut generator = Generator::new(model, plan, cpu, config.clone())?;
         let tokens = give(model, &mut generator, listener)?;
+        info!("prompt: {=u32} tokens, budget {=u32}", tokens, *budget);
         let (stop, stats) = generate(&mut generator, tokens, *budget, listener)?;
+        info!("answer: {=u32} tokens, {=str}", stats.figures().generated, reason(stop));
         Ok(Answer { stop, stats, digest: generator.digest() })
     }
 }
@@ -118,6 +120,16 @@ fn generate<C: Backend>(
         if listener.cancelled() {
             return Ok((Stop::Cancelled, stats));
         }
+    }
+}
+
+/// The reason in the log.
+const fn reason(stop: Stop) -> &'static str {
+    match stop {
+        Stop::Token(_) => "the text ends",
+        Stop::ContextFull => "the context is full",
+        Stop::Cancelled => "cancelled",
+        _ => "as many as were asked for",
     }
 }
 

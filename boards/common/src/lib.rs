@@ -58,6 +58,9 @@
 #[cfg(test)]
 extern crate std;
 
+#[macro_use]
+mod log;
+
 mod board;
 mod console;
 pub mod cores;

@@ -43,6 +43,7 @@ pub fn choose<K: Kernels, B: Board>(kernels: &[K], console: &mut Console<'_, B>)
         let name = candidate.name();
         if summary.passed() {
             let cases = summary.cases;
+            info!("self-test: backend {=str} passed {=u32} cases", name, cases);
             // Nothing can be done about a console that takes no text.
             let _ = writeln!(
                 console,
@@ -50,6 +51,7 @@ pub fn choose<K: Kernels, B: Board>(kernels: &[K], console: &mut Console<'_, B>)
             );
             return Ok(candidate);
         }
+        error!("self-test: backend {=str} is wrong in {=u32} cases", name, summary.failures);
         let _ = writeln!(
             console,
             "\n*** SELF-TEST FAILED: backend {name} is wrong in {} cases",

@@ -68,6 +68,8 @@ pub fn run<B: Board, K: Kernels, S: Split>(board: &mut B, machine: Machine<'_, K
         ),
     );
     let context = plan.options().context;
+    info!("model: {=u32} layers of {=u32}, {=usize} bytes", config.layers, config.dim, image);
+    info!("arena: {=usize} of {=usize} bytes, context {=u32}", plan.bytes(), have, context);
     say(&mut console, format_args!("arena: {} of {have} bytes, context {context}", plan.bytes()));
     let engine = Engine { model: &model, plan: &plan, arena, kernels, split, budget };
     let config = GenerationConfig { digest: true, ..GenerationConfig::default() };

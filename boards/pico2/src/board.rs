@@ -18,8 +18,8 @@ use crate::{fpu, usb};
 const CRYSTAL_HZ: u32 = 12_000_000;
 /// Longer than any step (`BUDGET` in `main.rs`), and than the checks at boot.
 const WATCHDOG_SECONDS: u32 = 8;
-/// Words of core 1's stack.
-const STACK_WORDS: usize = 4096;
+/// Words of core 1's stack: a product by tables takes 13 KiB.
+const STACK_WORDS: usize = 8192;
 
 static STACK: Stack<STACK_WORDS> = Stack::new();
 static CREW: Crew<Event> = Crew::new();

@@ -6,6 +6,7 @@
 #![no_std]
 #![no_main]
 
+mod backends;
 mod board;
 mod fpu;
 mod plan;
@@ -15,7 +16,6 @@ mod words;
 use bitnet_edge_board::{Console, Machine, run};
 use bitnet_edge_core::Line;
 use bitnet_edge_core::memory::MemoryPlan;
-use bitnet_edge_kernels::Scalar;
 use core::fmt::Write as _;
 use rp235x_hal as hal;
 
@@ -46,7 +46,7 @@ fn main() -> ! {
             title: &"Raspberry Pi Pico 2, RP2350 at 150 MHz",
             model: MODEL,
             arena: ARENA,
-            kernels: &[Scalar],
+            kernels: &backends::backends(),
             split: &team,
             options: Some(OPTIONS),
             budget: BUDGET,

@@ -10,6 +10,10 @@ mod serial;
 mod stack;
 mod systick;
 
+/// The logger.
+#[cfg(feature = "defmt")]
+use defmt_semihosting as _;
+
 pub use backends::{Backend, backends};
 pub use cmsdk::{CmsdkUart, CmsdkWatchdog};
 pub use cortex_m_rt;

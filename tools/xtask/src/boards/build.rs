@@ -54,7 +54,9 @@ pub(super) fn program(board: &Board, name: &str, features: &[&str]) -> Result<Pa
     let mut build = Toolchain::bare_metal()?.cargo_with("build", board.target, board.flags);
     build
         .args(["--manifest-path", &format!("{}/Cargo.toml", board.folder), "--bin", name])
-        .env("BITNET_EDGE_IMAGE", &story);
+        .env("BITNET_EDGE_IMAGE", &story)
+        // Of a log (feature `defmt`), all but what is for looking into a fault.
+        .env("DEFMT_LOG", "info");
     if !features.is_empty() {
         build.arg("--features").arg(features.join(","));
     }

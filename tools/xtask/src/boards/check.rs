@@ -2,7 +2,7 @@
 
 use super::build::{firmware, image, on_the_host, version};
 use super::console::{has_processors, scripted};
-use super::{BOARDS, Board, Carries, Setup, card, keys, pico2};
+use super::{BOARDS, Board, Carries, Setup, card, extras, keys, pico2};
 use crate::arm;
 use crate::command::{cargo, line};
 use crate::{fetch, paths};
@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-const PROMPT: &str = "once upon a time";
+pub(super) const PROMPT: &str = "once upon a time";
 /// What SmolLM2 is asked, and for how many tokens.
 const QUESTION: (&str, u32) = ("Explain gravity in one sentence.", 6);
 /// The processor whose cores run at once.
@@ -26,7 +26,7 @@ const LONGEST: usize = 1018;
 const WATCHDOG: i32 = 103;
 /// How many tokens board and host compare.
 const DEVICE_TOKENS: &str = "60";
-const LIMIT: Duration = Duration::from_secs(180);
+pub(super) const LIMIT: Duration = Duration::from_secs(180);
 
 /// Runs all boards, and compares with the host; with `record` writes their transcripts.
 pub(crate) fn check(record: bool) -> Result<()> {
@@ -58,6 +58,7 @@ pub(crate) fn check(record: bool) -> Result<()> {
     }
     without_model(Board::named("rpi3")?)?;
     pico2::for_tests()?;
+    extras::check(record)?;
     // What is the same program on every board is shown on one.
     let board = &BOARDS[0];
     planted_fault(board, &digests[board.host])?;
@@ -167,7 +168,7 @@ fn has_digest(said: &str, digest: &str) -> Result<()> {
 }
 
 /// The first line that differs.
-fn same(expected: &str, said: &str) -> Result<()> {
+pub(super) fn same(expected: &str, said: &str) -> Result<()> {
     for (expected, said) in expected.lines().zip(said.lines()) {
         ensure!(expected == said, "the transcript has\n    {expected}\nand the board said\n    {said}");
     }

@@ -5,6 +5,8 @@ mod card;
 mod check;
 mod console;
 mod cortex_m;
+mod defmt;
+mod extras;
 mod instructions;
 mod kernels;
 mod pico2;
