@@ -1,6 +1,6 @@
 //! What Cortex-M boards without an operating system share: from reset to a console that answers.
 //!
-//! [`board!`] joins a board to it. A board is a `memory.x` (`FLASH`, `MODEL`, `STACK`, `RAM`) and one call of the macro, which
+//! `board!` joins a board to it. A board is a `memory.x` (`FLASH`, `MODEL`, `STACK`, `RAM`) and one call of the macro, which
 //! says what the board has: its clock's frequency, its UART, its watchdog, and how much of its memory the model gets. The plan of
 //! that memory is made by the compiler, and a model that does not fit is a compile error with both numbers.
 //!
