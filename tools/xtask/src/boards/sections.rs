@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn crates_are_known_by_their_symbols() {
         for (symbol, name) in [
-            ("_ZN18bitnet_edge_kernels4math4exp117h2ece71924b786752E", "bitnet_edge_kernels"),
+            ("_ZN19bitnet_edge_kernels4math4exp117h2ece71924b786752E", "bitnet_edge_kernels"),
             ("_ZN4core3fmt5write17h2ece71924b786752E", "core"),
             ("_ZN57_$LT$u32$u20$as$u20$core..fmt..Display$GT$3fmt17h2ece71924b786752E", "core"),
             ("__aeabi_memcpy", "without a crate"),
