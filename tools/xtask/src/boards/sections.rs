@@ -73,7 +73,7 @@ mod tests {
         for (symbol, name) in [
             ("_ZN19bitnet_edge_kernels4math4exp117h2ece71924b786752E", "bitnet_edge_kernels"),
             ("_ZN4core3fmt5write17h2ece71924b786752E", "core"),
-            ("_ZN57_$LT$u32$u20$as$u20$core..fmt..Display$GT$3fmt17h2ece71924b786752E", "core"),
+            ("_ZN42_$LT$u32$u20$as$u20$core..fmt..Display$GT$3fmt17h2ece71924b786752E", "core"),
             ("__aeabi_memcpy", "without a crate"),
             (".Lanon.939e68cc2a5e122393daaaceb18ac8ba.6", "constants and padding"),
         ] {
