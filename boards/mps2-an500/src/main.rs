@@ -25,6 +25,6 @@ fn uart() -> CmsdkUart {
 }
 
 fn watchdog() -> CmsdkWatchdog {
-    // SAFETY: The watchdog is there.
-    unsafe { CmsdkWatchdog::start(0x4000_8000, CLOCK_HZ) }
+    // SAFETY: The watchdog is there. It waits for a quarter of a second.
+    unsafe { CmsdkWatchdog::start(0x4000_8000, CLOCK_HZ / 4) }
 }
