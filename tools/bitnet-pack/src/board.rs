@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use anyhow::{Result, bail};
 use bitnet_edge_core::{KvType, MemoryPlan, ModelConfig, PlanOptions};
 
-/// Flash that the runtime takes without its model, at most: code and constants of a board's firmware. `cargo xtask test --stage
-/// size` holds it to that.
+/// Flash that the runtime takes without its model, at most, in a firmware that is built for size (`tests/runtime`): code and
+/// constants. `cargo xtask test --stage size` holds it to that.
 pub const RUNTIME_FLASH: usize = 64 << 10;
 /// Stack that a board has, of which self-test and answers leave some.
 pub const STACK: usize = 16 << 10;
@@ -23,19 +23,75 @@ pub struct Board {
     pub name: &'static str,
     /// Bytes from which code and model are executed in place.
     pub flash: usize,
+    /// Bytes of them that are kept for the program: the console, and all kernels, which are built for speed.
+    pub program: usize,
     /// Bytes of RAM.
     pub ram: usize,
+    /// Bytes of them that the firmware has for the arena, at most.
+    pub arena: usize,
+    /// The KV cache of the firmware.
+    pub kv: KvType,
+    /// Tokens of a prompt that it gives the model at once.
+    pub batch: u32,
 }
 
 /// The boards that have a firmware and a fixed memory. (Where a loader brings the model, memory is what the machine has.)
 pub const BOARDS: [Board; 6] = [
     // The last sector is for the first block of a UF2 file.
-    Board { name: "pico2", flash: (4 << 20) - 4096, ram: 520 << 10 },
-    Board { name: "virt-riscv32", flash: 4 << 20, ram: 200 << 10 },
-    Board { name: "mps2-an386", flash: 4 << 20, ram: 4 << 20 },
-    Board { name: "mps2-an500", flash: 4 << 20, ram: 4 << 20 },
-    Board { name: "mps2-an505", flash: 4 << 20, ram: 4 << 20 },
-    Board { name: "mps3-an547", flash: 2560 << 10, ram: 512 << 10 },
+    Board {
+        name: "pico2",
+        flash: (4 << 20) - 4096,
+        program: 448 << 10,
+        ram: 520 << 10,
+        arena: 440 << 10,
+        kv: KvType::F16,
+        batch: 8,
+    },
+    Board {
+        name: "virt-riscv32",
+        flash: 4 << 20,
+        program: 448 << 10,
+        ram: 200 << 10,
+        arena: 176 << 10,
+        kv: KvType::I8,
+        batch: 4,
+    },
+    Board {
+        name: "mps2-an386",
+        flash: 4 << 20,
+        program: 1 << 20,
+        ram: 4 << 20,
+        arena: 240 << 10,
+        kv: KvType::F16,
+        batch: 4,
+    },
+    Board {
+        name: "mps2-an500",
+        flash: 4 << 20,
+        program: 1 << 20,
+        ram: 4 << 20,
+        arena: 240 << 10,
+        kv: KvType::F16,
+        batch: 4,
+    },
+    Board {
+        name: "mps2-an505",
+        flash: 4 << 20,
+        program: 1 << 20,
+        ram: 4 << 20,
+        arena: 240 << 10,
+        kv: KvType::F16,
+        batch: 4,
+    },
+    Board {
+        name: "mps3-an547",
+        flash: 2560 << 10,
+        program: 512 << 10,
+        ram: 512 << 10,
+        arena: 240 << 10,
+        kv: KvType::F16,
+        batch: 4,
+    },
 ];
 
 impl Board {
@@ -53,12 +109,30 @@ impl Board {
 }
 
 /// What there is; `None` is not looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
     /// Bytes of flash.
     pub flash: Option<usize>,
     /// Bytes of RAM.
     pub ram: Option<usize>,
+    /// Bytes of the flash that are not for the model.
+    pub program: usize,
+    /// Bytes of the RAM that are not for the arena: stacks, and what the program has beside them.
+    pub beside: usize,
+}
+
+/// Nothing is looked at, and a firmware that is built for size takes its part.
+impl Default for Room {
+    fn default() -> Self {
+        Self { flash: None, ram: None, program: RUNTIME_FLASH, beside: STACK + STATICS }
+    }
+}
+
+impl From<Board> for Room {
+    fn from(board: Board) -> Self {
+        let Board { flash, program, ram, arena, .. } = board;
+        Self { flash: Some(flash), ram: Some(ram), program, beside: ram - arena }
+    }
 }
 
 /// What a model needs of a board.
@@ -77,23 +151,25 @@ impl Need<'_> {
     /// Those of the output.
     pub fn print(&self, room: Room, out: &mut impl Write) -> io::Result<()> {
         let (image, arena) = (self.image, self.plan.bytes());
-        if room != Room::default() {
+        if room.flash.or(room.ram).is_some() {
             writeln!(out)?;
         }
         if let Some(have) = room.flash {
             writeln!(
                 out,
-                "flash: {image} model + {RUNTIME_FLASH} runtime = {} of {have} bytes: {}",
-                self.flash(),
-                verdict(self.flash(), have)
+                "flash: {image} model + {} program = {} of {have} bytes: {}",
+                room.program,
+                self.flash(room),
+                verdict(self.flash(room), have)
             )?;
         }
         if let Some(have) = room.ram {
             writeln!(
                 out,
-                "RAM: {arena} arena + {STACK} stack + {STATICS} runtime = {} of {have} bytes: {}",
-                self.ram(),
-                verdict(self.ram(), have)
+                "RAM: {arena} arena + {} stack and program = {} of {have} bytes: {}",
+                room.beside,
+                self.ram(room),
+                verdict(self.ram(room), have)
             )?;
         }
         Ok(())
@@ -102,37 +178,33 @@ impl Need<'_> {
     /// # Errors
     /// What there is too little of, by how much, and what would fit.
     pub fn check(&self, room: Room) -> Result<()> {
-        if let Some(have) = room.flash.filter(|&have| have < self.flash()) {
+        if let Some(have) = room.flash.filter(|&have| have < self.flash(room)) {
             bail!(
-                "the model does not fit: model and runtime need {} bytes of flash and there are {have}, {} too few; \
+                "the model does not fit: model and program need {} bytes of flash and there are {have}, {} too few; \
                  a model of at most {} bytes would fit (--embedding-type q4_0 and --head-type q4_0 make one smaller)",
-                self.flash(),
-                self.flash() - have,
-                have.saturating_sub(RUNTIME_FLASH)
+                self.flash(room),
+                self.flash(room) - have,
+                have.saturating_sub(room.program)
             );
         }
-        if let Some(have) = room.ram.filter(|&have| have < self.ram()) {
+        if let Some(have) = room.ram.filter(|&have| have < self.ram(room)) {
             bail!(
-                "the model does not fit: arena, stack and runtime need {} bytes of RAM and there are {have}, {} too few; {}",
-                self.ram(),
-                self.ram() - have,
-                advice(&self.plan.config(), self.plan.options(), have)
+                "the model does not fit: arena, stack and program need {} bytes of RAM and there are {have}, {} too few; {}",
+                self.ram(room),
+                self.ram(room) - have,
+                advice(&self.plan.config(), self.plan.options(), have.saturating_sub(room.beside))
             );
         }
         Ok(())
     }
 
-    fn flash(&self) -> usize {
-        self.image.saturating_add(RUNTIME_FLASH)
+    fn flash(&self, room: Room) -> usize {
+        self.image.saturating_add(room.program)
     }
 
-    fn ram(&self) -> usize {
-        ram_of(self.plan.bytes())
+    fn ram(&self, room: Room) -> usize {
+        self.plan.bytes().saturating_add(room.beside)
     }
-}
-
-const fn ram_of(arena: usize) -> usize {
-    arena.saturating_add(STACK + STATICS)
 }
 
 fn verdict(need: usize, have: usize) -> String {
@@ -142,11 +214,10 @@ fn verdict(need: usize, have: usize) -> String {
     }
 }
 
-/// What would fit: first what changes no result and keeps the context, then int8, then shorter contexts.
+/// What would fit an arena of `have` bytes: first what changes no result and keeps the context, then int8, then shorter contexts.
 fn advice(config: &ModelConfig, options: PlanOptions, have: usize) -> String {
-    let fits = |options: &PlanOptions| {
-        MemoryPlan::new(config, options).is_ok_and(|plan| ram_of(plan.bytes()) <= have)
-    };
+    let fits =
+        |options: &PlanOptions| MemoryPlan::new(config, options).is_ok_and(|plan| plan.bytes() <= have);
     let batch = |options| PlanOptions { batch: 1, ..options };
     let int8 = |options| PlanOptions { kv: KvType::I8, ..options };
     for (candidate, text) in [
@@ -201,7 +272,7 @@ mod tests {
     fn told(have: usize) -> String {
         let config = config();
         let plan = MemoryPlan::new(&config, &PlanOptions::new(&config)).unwrap();
-        let room = Room { ram: Some(have), flash: None };
+        let room = Room { ram: Some(have), ..Room::default() };
         Need { image: 1, plan: &plan }.check(room).err().map(|error| error.to_string()).unwrap_or_default()
     }
 
@@ -227,7 +298,8 @@ mod tests {
     fn what_would_fit_does_and_a_step_more_does_not() {
         let config = config();
         let full = PlanOptions::new(&config);
-        let need = |options: &PlanOptions| ram_of(MemoryPlan::new(&config, options).unwrap().bytes());
+        let need =
+            |options: &PlanOptions| MemoryPlan::new(&config, options).unwrap().bytes() + STACK + STATICS;
         assert_eq!(told(need(&full)), "");
         let mut seen = [0; 3];
         for have in (STACK + STATICS..need(&full)).rev().step_by(1009) {
@@ -261,7 +333,7 @@ mod tests {
         let config = config();
         let plan = MemoryPlan::new(&config, &PlanOptions::new(&config)).unwrap();
         let need = Need { image: 1000, plan: &plan };
-        let room = |flash| Room { flash: Some(flash), ram: None };
+        let room = |flash| Room { flash: Some(flash), ..Room::default() };
         assert!(need.check(room(RUNTIME_FLASH + 1000)).is_ok());
         let error = need.check(room(RUNTIME_FLASH + 999)).unwrap_err().to_string();
         assert!(error.contains("1 too few; a model of at most 999 bytes"), "{error}");
@@ -270,7 +342,7 @@ mod tests {
         let text = String::from_utf8(text).unwrap();
         assert_eq!(
             text,
-            "\nflash: 1000 model + 65536 runtime = 66536 of 65537 bytes: does not fit, 999 too few\n"
+            "\nflash: 1000 model + 65536 program = 66536 of 65537 bytes: does not fit, 999 too few\n"
         );
     }
 
@@ -312,6 +384,24 @@ mod tests {
                 Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards").join(board.name).join("memory.x");
             let script = fs::read_to_string(script).unwrap();
             assert_eq!(regions(&script), (board.flash, board.ram), "{}", board.name);
+            // Where the linker keeps the model apart, the program's region is what the table says.
+            if let Some(program) = length(&script, "FLASH").filter(|_| script.contains("MODEL")) {
+                assert_eq!(program, board.program, "{}", board.name);
+            }
+            let folder =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards").join(board.name).join("src");
+            let sources =
+                ["main.rs", "plan.rs"].map(|file| fs::read_to_string(folder.join(file)).unwrap_or_default());
+            let kib = board.arena >> 10;
+            let stated = [format!("arena: {kib} * 1024,"), format!("ARENA_BYTES: usize = {kib} * 1024;")];
+            let found = sources.iter().any(|text| stated.iter().any(|line| text.contains(line)));
+            assert!(found, "{}: the firmware has an arena of other than {kib} KiB", board.name);
         }
+    }
+
+    /// The length of a region.
+    fn length(script: &str, region: &str) -> Option<usize> {
+        let line = script.lines().find(|line| line.trim().starts_with(region))?;
+        crate::cli::bytes(line.split_once("LENGTH = ")?.1.trim()).ok()
     }
 }

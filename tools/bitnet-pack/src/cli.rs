@@ -166,13 +166,13 @@ impl PlanArgs {
 /// The board that a model is to fit.
 #[derive(Clone, Debug, Default, Args)]
 struct BoardArgs {
-    /// A board by name: its flash and RAM, with what the runtime takes of them
+    /// A board by name: its flash and RAM, with what its firmware takes of them
     #[arg(long, value_name = "NAME", value_parser = Board::from_name)]
     board: Option<Board>,
-    /// Bytes of flash for model and runtime; K and M are 1024 and 1024 x 1024
+    /// Bytes of flash for model and program; K and M are 1024 and 1024 x 1024
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     flash: Option<usize>,
-    /// Bytes of RAM for arena, stack and runtime
+    /// Bytes of RAM for arena, stack and program
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     ram: Option<usize>,
 }
@@ -180,11 +180,8 @@ struct BoardArgs {
 impl BoardArgs {
     /// What is said of flash or RAM goes over what the board has.
     fn room(&self) -> Room {
-        let board = |bytes: fn(&Board) -> usize| self.board.as_ref().map(bytes);
-        Room {
-            flash: self.flash.or_else(|| board(|board| board.flash)),
-            ram: self.ram.or_else(|| board(|board| board.ram)),
-        }
+        let room = self.board.map_or_else(Room::default, Room::from);
+        Room { flash: self.flash.or(room.flash), ram: self.ram.or(room.ram), ..room }
     }
 }
 
@@ -273,7 +270,9 @@ fn plan_file(path: &Path, args: &PlanArgs, board: &BoardArgs, import: &ImportArg
         print_notes(notes);
     }
     let model = model(source.bytes(), path)?;
-    let plan = args.plan(&model, 0, BOARD_BATCH)?;
+    // What is not said is as in the board's firmware.
+    let args = PlanArgs { kv: args.kv.or(board.board.map(|board| board.kv)), ..args.clone() };
+    let plan = args.plan(&model, 0, board.board.map_or(BOARD_BATCH, |board| board.batch))?;
     let need = Need { image: model.image().bytes().len(), plan: &plan };
     need.check(board.room())?;
     let out = &mut stdout().lock();
