@@ -101,7 +101,7 @@ fn start_core_1(psm: &mut pac::PSM, ppb: &mut pac::PPB, fifo: &mut hal::sio::Sio
     }
 }
 
-/// Where nothing can be said: the light stays off, and nothing answers on USB.
+/// Where nothing can be said: nothing answers on USB.
 fn halt() -> ! {
     loop {
         cortex_m::asm::wfe();

@@ -16,7 +16,7 @@ struct Board {
 
 const KERNEL: (&str, &str) = ("-kernel", "");
 
-/// As `cargo xtask simulate` starts them.
+/// With the devices that `cargo xtask simulate` gives them.
 const BOARDS: [Board; 6] = [
     Board {
         name: "virt-aarch64",

@@ -75,6 +75,12 @@ pub(super) fn program(board: &Board, name: &str, features: &[&str]) -> Result<Pa
     }
     if let Loads::Flash(bytes) = board.loads {
         ensure!(flat.len() as u64 <= bytes, "{} bytes are more than the flash has", flat.len());
+        let program = flat.len().saturating_sub(fs::metadata(&story)?.len() as usize);
+        let kept = bitnet_pack::board::Board::from_name(board.name)?.program;
+        ensure!(
+            program <= kept,
+            "the program takes {program} bytes of flash, and `bitnet-pack plan` keeps {kept}"
+        );
         flat.resize(bytes as usize, ERASED);
     }
     fs::write(&image, flat).with_context(|| format!("cannot write {}", image.display()))?;

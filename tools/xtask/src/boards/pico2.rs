@@ -43,7 +43,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// The stage `boards`: the file is made, read by other code than wrote it, and has what the boot ROM and the program need.
 pub(super) fn for_tests() -> Result<()> {
     let file = build::folder()?.join("pico2.uf2");
-    let image = make(&file, &build::story()?)?;
+    let story = build::story()?;
+    let image = make(&file, &story)?;
+    let program = image.bytes.len() - fs::metadata(&story)?.len() as usize;
+    let kept = bitnet_pack::board::Board::from_name("pico2")?.program;
+    ensure!(
+        program <= kept,
+        "the program takes {program} bytes of flash, and `bitnet-pack plan` keeps {kept}"
+    );
     println!("pico2: {} blocks, {} bytes of flash, checked", image.blocks, image.bytes.len());
     Ok(())
 }
