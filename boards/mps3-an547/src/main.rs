@@ -29,5 +29,5 @@ fn uart() -> CmsdkUart {
 
 fn watchdog() -> CmsdkWatchdog {
     // SAFETY: The watchdog of the slow clock is there.
-    unsafe { CmsdkWatchdog::start(0x5802_e000, SLOW_HZ) }
+    unsafe { CmsdkWatchdog::start(0x5802_e000, SLOW_HZ / 4) }
 }
