@@ -13,6 +13,8 @@ use crate::Board;
 pub const LINE_BYTES: usize = 1024;
 /// Bytes that can be typed ahead while an answer is written.
 const AHEAD_BYTES: usize = 256;
+/// Bytes that are looked at between two steps at most: a flood does not hold an answer up.
+const LOOK_BYTES: usize = FRAME_BYTES + AHEAD_BYTES;
 
 const INTERRUPT: u8 = 0x03;
 const END: u8 = 0x04;
@@ -52,8 +54,12 @@ enum Escape {
 pub struct Console<'b, B> {
     board: &'b mut B,
     line: Vec<u8, LINE_BYTES>,
+    /// The line is a host's prompt: what is typed is no part of it.
+    is_hosts: bool,
     ahead: Deque<u8, AHEAD_BYTES>,
     frames: Receiver,
+    /// Since when nothing came, if that is looked at.
+    silent_since: Option<u64>,
     escape: Escape,
     /// The last line ended with a carriage return: a line feed behind it is a part of that.
     returned: bool,
@@ -65,8 +71,10 @@ impl<'b, B: Board> Console<'b, B> {
         Self {
             board,
             line: Vec::new(),
+            is_hosts: false,
             ahead: Deque::new(),
             frames: Receiver::new(),
+            silent_since: None,
             escape: Escape::No,
             returned: false,
         }
@@ -100,8 +108,14 @@ impl<'b, B: Board> Console<'b, B> {
         self.frames.message()
     }
 
-    /// The line, which is also where a prompt of several messages is put together.
-    pub(crate) const fn line_bytes(&mut self) -> &mut Vec<u8, LINE_BYTES> {
+    /// Bytes of a host's prompt that the line has.
+    pub(crate) fn host_bytes(&self) -> usize {
+        if self.is_hosts { self.line.len() } else { 0 }
+    }
+
+    /// The line, which is also where a prompt of several messages is put together, and a host's from here on.
+    pub(crate) const fn host_line(&mut self) -> &mut Vec<u8, LINE_BYTES> {
+        self.is_hosts = true;
         &mut self.line
     }
 
@@ -113,13 +127,12 @@ impl<'b, B: Board> Console<'b, B> {
     /// Shows `sign` and waits for a line.
     pub fn read_line(&mut self, sign: &str) -> Input {
         self.write(sign);
-        self.line.clear();
+        self.clear();
         self.wait(sign)
     }
 
     /// Waits for the rest of the line, or for a message. The line stays as it is if one comes.
     pub fn wait(&mut self, sign: &str) -> Input {
-        let mut silent_since = None;
         loop {
             let byte = match self.next() {
                 None => {
@@ -127,17 +140,19 @@ impl<'b, B: Board> Console<'b, B> {
                     if self.board.is_gone() {
                         return Input::End;
                     }
-                    self.listen(&mut silent_since);
+                    self.listen();
                     continue;
                 }
                 Some(Received::Message) => return Input::Message,
                 Some(Received::Byte(byte)) => byte,
                 Some(received) => {
-                    silent_since = None;
                     self.refuse(received);
                     continue;
                 }
             };
+            if self.is_hosts {
+                self.clear();
+            }
             let feed_of_return = byte == b'\n' && self.returned;
             self.returned = byte == b'\r';
             match byte {
@@ -164,15 +179,15 @@ impl<'b, B: Board> Console<'b, B> {
     }
 
     /// A frame that falls silent is given up, so that a terminal is heard again.
-    fn listen(&mut self, silent_since: &mut Option<u64>) {
+    fn listen(&mut self) {
         if !self.frames.is_inside() {
             return;
         }
         let now = self.board.now_us();
-        if now.saturating_sub(*silent_since.get_or_insert(now)) < SILENCE_US {
+        if now.saturating_sub(*self.silent_since.get_or_insert(now)) < SILENCE_US {
             return;
         }
-        *silent_since = None;
+        self.silent_since = None;
         if let Some(error) = self.frames.give_up() {
             self.reply(0, &Response::Error(error));
         }
@@ -192,8 +207,14 @@ impl<'b, B: Board> Console<'b, B> {
             self.ahead.clear();
             return true;
         }
-        while let Some(byte) = self.board.read() {
-            match self.frames.push(byte) {
+        for looks in 0..LOOK_BYTES {
+            let Some(byte) = self.board.read() else {
+                if looks == 0 {
+                    self.listen();
+                }
+                break;
+            };
+            match self.push(byte) {
                 Received::Byte(INTERRUPT) => {
                     self.ahead.clear();
                     return true;
@@ -248,7 +269,17 @@ impl<'b, B: Board> Console<'b, B> {
             return Some(Received::Byte(byte));
         }
         let byte = self.board.read()?;
-        Some(self.frames.push(byte))
+        Some(self.push(byte))
+    }
+
+    fn push(&mut self, byte: u8) -> Received {
+        self.silent_since = None;
+        self.frames.push(byte)
+    }
+
+    fn clear(&mut self) {
+        self.line.clear();
+        self.is_hosts = false;
     }
 
     fn edit(&mut self, byte: u8) {

@@ -5,11 +5,14 @@ mod common;
 mod fake;
 
 use std::io::{Read, Write};
-use std::process::{Output, Stdio};
+use std::process::{Child, Output, Stdio};
+use std::sync::mpsc::channel;
 
-use bitnet_edge_protocol::{FRAME_BYTES, Received, Receiver, Response, encode};
+use bitnet_edge_protocol::{
+    CHUNK_BYTES, Error, FRAME_BYTES, Received, Receiver, Request, Response, Statistics, Stop, encode,
+};
 use common::{bitnet, run, stderr, stdout};
-use fake::{MODEL_FILE, Tamper, board, board_that_holds, listen};
+use fake::{DESCRIPTION, MODEL_FILE, Tamper, board, board_that_holds, listen, scripted};
 
 const HONEST: Tamper = |_| {};
 
@@ -174,6 +177,77 @@ fn lost_tokens_are_noticed() {
     assert_eq!(line, "token 2 did not come and token 3 did: frames were lost on the way");
 }
 
+#[test]
+fn a_board_that_sends_what_cannot_be_is_refused() {
+    // The index behind the last one is none.
+    let address = board(|response| {
+        if let Response::Token { index, id, .. } = response {
+            (*index, *id) = (u32::MAX, 0);
+        }
+    });
+    let line = failure(&device(&address, &["--raw", "once upon a time"]));
+    assert_eq!(line, "token 0 did not come and token 4294967295 did: frames were lost on the way");
+    let sends = |tokens: fn(u32) -> Response<'static>| {
+        let address = scripted(move |tag, request| match request {
+            Request::Describe => vec![(tag, DESCRIPTION)],
+            Request::Prompt(_) => (0..400).map(|n| (tag, tokens(n))).collect(),
+            _ => vec![(tag, Response::Accepted)],
+        });
+        failure(&device(&address, &["-n", "2", "hi"]))
+    };
+    let line = sends(|index| Response::Token { index, id: 1, bytes: b"a" });
+    assert_eq!(line, "the board sends more than the 2 tokens that it was asked for");
+    let line = sends(|_| Response::Token { index: 0, id: 1, bytes: &[b'a'; CHUNK_BYTES] });
+    assert_eq!(line, "token 0 is longer than 65536 bytes: no model has such tokens");
+}
+
+#[test]
+fn a_board_that_still_answers_somebody_else_is_waited_for() {
+    let mut asked = 0;
+    let address = scripted(move |tag, request| match request {
+        Request::Describe => {
+            asked += 1;
+            // What another program asked may have had the same tag.
+            let other = (tag, Response::Token { index: 7, id: 1, bytes: b"a" });
+            match asked {
+                1 => vec![other, (tag, Response::Error(Error::Busy))],
+                _ => vec![other, (tag, Response::Working), (tag, DESCRIPTION)],
+            }
+        }
+        _ => vec![(tag, Response::Accepted)],
+    });
+    let output = device(&address, &["--describe"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    // One that never describes itself is none.
+    let address = scripted(|tag, _| vec![(tag, Response::Accepted)]);
+    let line = failure(&device(&address, &["--timeout", "1", "--describe"]));
+    assert!(line.contains("answers with what this program does not know"), "{line}");
+}
+
+#[test]
+fn noise_makes_a_prompt_be_sent_again_only_before_the_board_has_begun() {
+    let prompts = |begun: &'static [Response<'static>]| {
+        let (count, counted) = channel();
+        let address = scripted(move |tag, request| match request {
+            Request::Describe => vec![(tag, DESCRIPTION)],
+            Request::Prompt(_) => {
+                count.send(()).unwrap();
+                let noise = (0, Response::Error(Error::Truncated { bytes: 1 }));
+                // It is heard of the prompt that was sent last.
+                let done =
+                    Response::Done { stop: Stop::MaxTokens, statistics: Statistics::default(), digest: None };
+                begun.iter().map(|response| (tag, response.clone())).chain([noise, (tag, done)]).collect()
+            }
+            _ => vec![(tag, Response::Accepted)],
+        });
+        let output = device(&address, &["hi"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        counted.iter().count()
+    };
+    assert_eq!(prompts(&[]), 3);
+    assert_eq!(prompts(&[Response::Working]), 1);
+}
+
 /// Writes `bytes` to whoever connects, and then nothing.
 fn says(bytes: Vec<u8>) -> String {
     listen(move |mut stream| {
@@ -256,26 +330,56 @@ fn connections_that_cannot_be_made_say_what_to_do() {
     }
 }
 
-/// The first Ctrl-C ends the answer on the board.
+/// A `bitnet device` whose board has sent the first token of an answer.
 #[cfg(unix)]
-#[test]
-fn an_interrupt_cancels_the_answer_on_the_board() {
-    let address = board_that_holds();
+fn begun(address: &str) -> Child {
     let mut child = bitnet()
-        .args(["device", "--tcp", &address, "--raw", "--no-echo", "once upon a time"])
+        .args(["device", "--tcp", address, "--raw", "--no-echo", "once upon a time"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It has begun.
     let mut first = [0];
-    let begun = child.stdout.as_mut().unwrap().read_exact(&mut first);
-    if begun.is_err() {
+    if child.stdout.as_mut().unwrap().read_exact(&mut first).is_err() {
         panic!("{}", stderr(&child.wait_with_output().unwrap()));
     }
+    child
+}
+
+#[cfg(unix)]
+fn interrupt(child: &Child) {
     let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
+}
+
+/// The first Ctrl-C ends the answer on the board.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_cancels_the_answer_on_the_board() {
+    let child = begun(&board_that_holds());
+    interrupt(&child);
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stderr(&output).starts_with("note: interrupted\n"), "{}", stderr(&output));
+}
+
+/// The second one ends the program, whatever the board does.
+#[cfg(unix)]
+#[test]
+fn a_second_interrupt_ends_the_program() {
+    let (cancel, cancelled) = channel();
+    let address = scripted(move |tag, request| match request {
+        Request::Describe => vec![(tag, DESCRIPTION)],
+        Request::Prompt(_) => vec![(tag, Response::Token { index: 0, id: 1, bytes: b"a" })],
+        Request::Cancel => {
+            cancel.send(()).unwrap();
+            vec![]
+        }
+        _ => vec![(tag, Response::Accepted)],
+    });
+    let child = begun(&address);
+    interrupt(&child);
+    cancelled.recv().unwrap();
+    interrupt(&child);
+    assert_eq!(failure(&child.wait_with_output().unwrap()), "interrupted");
 }

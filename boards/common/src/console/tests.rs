@@ -99,3 +99,30 @@ fn what_is_typed_ahead_waits_for_its_line() {
     assert_eq!(console.read_line(""), Input::Line);
     assert_eq!(console.line(), "kept");
 }
+
+#[test]
+fn a_zero_that_begins_nothing_swallows_no_interrupt() {
+    let mut board = Fake::new(&[0]);
+    board.later(b"\x03");
+    let mut console = Console::new(&mut board);
+    assert!((0..20_000).any(|_| console.interrupted()));
+}
+
+/// A line on which there is no end of keys.
+struct Flood;
+
+impl Board for Flood {
+    fn read(&mut self) -> Option<u8> {
+        Some(b'x')
+    }
+    fn write(&mut self, _: &[u8]) {}
+    fn now_us(&mut self) -> u64 {
+        0
+    }
+    fn alive(&mut self) {}
+}
+
+#[test]
+fn a_flood_does_not_hold_an_answer_up() {
+    assert!(!Console::new(&mut Flood).interrupted());
+}

@@ -98,12 +98,13 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
 
     /// Puts a part of a prompt where it belongs.
     fn add(&mut self, chunk: &Chunk<'_>) -> Result<(), Error<'static>> {
-        let line = self.console.line_bytes();
-        let (at, have) = (chunk.at as usize, if chunk.at == 0 { 0 } else { line.len() });
+        // What was typed is no part of it.
+        let (at, have) = (chunk.at as usize, if chunk.at == 0 { 0 } else { self.console.host_bytes() });
         // A part that comes once more replaces itself; a system message comes first.
         if at > have || (chunk.system && at > self.system.min(have)) {
             return Err(Error::ChunkOrder { found: chunk.at, have: have as u32 });
         }
+        let line = self.console.host_line();
         line.truncate(at);
         self.system = self.system.min(at);
         if line.extend_from_slice(chunk.text).is_err() {

@@ -1,7 +1,7 @@
 //! A prompt to a board, and its answer to stdout, as `bitnet run` writes it.
 
 use std::io::{Write, stdout};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bitnet_edge_core::GenerationConfig;
@@ -12,9 +12,12 @@ use bitnet_edge_protocol::{
 use bitnet_pack::convert::hex;
 use bitnet_pack::report::say;
 
-use super::link::{Heard, Link};
+use super::link::{ATTEMPTS, Heard, Link};
 use super::{DeviceArgs, backend, refused};
 use crate::stats::speed;
+
+/// Bytes of a token at most, so that a board that is wrong does not fill this machine's memory.
+const TOKEN_BYTES: usize = 1 << 16;
 
 /// How an answer ended.
 pub(super) struct Done {
@@ -41,19 +44,23 @@ pub(super) fn ask(
 ) -> Result<Done> {
     link.ask(&Request::Settings(settings(config)))?;
     let mut tag = prompt(args, link)?;
-    let mut answer = Tokens { next: 0, id: 0, bytes: None };
-    let mut asked = 1;
+    let mut answer = Tokens { most: config.max_tokens, next: 0, id: 0, bytes: None };
+    let begin = Instant::now();
+    // How often the prompt is sent at most: no more once the board has begun, or something else was sent.
+    let mut attempts = ATTEMPTS;
     loop {
         let message = match link.hear(link.timeout(), Some(tag))? {
             Heard::Message(message) => message,
             Heard::Silence => bail!("{}", link.silence()),
             Heard::Interrupt => {
-                cancel(link)?;
+                attempts = 0;
+                link.send(&Request::Cancel)?;
                 continue;
             }
         };
         match decode(&message) {
             (_, Ok(Response::Token { index, id, bytes })) => {
+                attempts = 0;
                 if let Err(error) = answer.add(index, id, bytes, token) {
                     // The board need not go on with what nobody hears.
                     link.send(&Request::Cancel)?;
@@ -71,10 +78,10 @@ pub(super) fn ask(
                 }
                 return Ok(Done { stop, statistics, digest });
             }
-            (_, Ok(Response::Working)) => {}
+            (_, Ok(Response::Working)) => attempts = 0,
             // The frame that asked was damaged; nothing was begun.
-            (0, Ok(Response::Error(_))) if answer.next == 0 && asked < 3 => {
-                asked += 1;
+            (0, Ok(Response::Error(_))) if attempts > 1 && begin.elapsed() < link.timeout() => {
+                attempts -= 1;
                 tag = last_chunk(args, link)?;
             }
             (0, Ok(Response::Error(_))) => {}
@@ -82,10 +89,6 @@ pub(super) fn ask(
             _ => bail!("{}", link.unexpected()),
         }
     }
-}
-
-fn cancel(link: &mut Link) -> Result<()> {
-    link.send(&Request::Cancel).map(drop)
 }
 
 fn settings(config: &GenerationConfig) -> Settings {
@@ -134,6 +137,8 @@ fn last_chunk(args: &DeviceArgs, link: &mut Link) -> Result<u8> {
 
 /// Tokens of an answer, put together again where they came in parts.
 struct Tokens {
+    /// How many were asked for.
+    most: u32,
     /// How many have come.
     next: u32,
     id: u32,
@@ -149,11 +154,17 @@ impl Tokens {
         bytes: &[u8],
         token: &mut dyn FnMut(u32, &[u8]) -> Result<()>,
     ) -> Result<()> {
+        let have = self.bytes.as_ref().map(Vec::len);
         if index == self.next {
+            if index >= self.most {
+                bail!("the board sends more than the {} tokens that it was asked for", self.most);
+            }
             self.flush(token)?;
             (self.next, self.id) = (index + 1, id);
-        } else if index + 1 != self.next || id != self.id {
+        } else if have.is_none() || index.checked_add(1) != Some(self.next) || id != self.id {
             bail!("token {} did not come and token {index} did: frames were lost on the way", self.next);
+        } else if have.is_some_and(|have| have >= TOKEN_BYTES) {
+            bail!("token {index} is longer than {TOKEN_BYTES} bytes: no model has such tokens");
         }
         self.bytes.get_or_insert_default().extend_from_slice(bytes);
         // A token of less than a whole frame is complete; a person wants to see it now.

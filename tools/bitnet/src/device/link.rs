@@ -1,5 +1,6 @@
 //! Requests and responses over a connection.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::RecvTimeoutError;
@@ -14,7 +15,7 @@ use super::connection::Connection;
 use super::{INTERRUPTS, refused};
 
 /// How often a frame that the board could not read is sent.
-const ATTEMPTS: u32 = 3;
+pub(super) const ATTEMPTS: u32 = 3;
 /// How often Ctrl-C is looked for.
 const TICK: Duration = Duration::from_millis(50);
 /// How long a board has for its first word before it is asked once more: it may not have been up yet.
@@ -52,7 +53,8 @@ impl Link {
             frames: Receiver::new(),
             bytes: Vec::new().into_iter(),
             text: Vec::new(),
-            tag: 0,
+            // Not that of a program before this one, whose answers may still come.
+            tag: RandomState::new().hash_one(0) as u8,
             interrupts: 0,
         }
     }
@@ -60,8 +62,12 @@ impl Link {
     /// The board's description, as a message, once it is up, idle, and of this version.
     pub(super) fn hello(&mut self) -> Result<Vec<u8>> {
         let begin = Instant::now();
+        let (mut tag, mut asks, mut is_strange) = (0, true, false);
         while begin.elapsed() < self.timeout {
-            let tag = self.send(&Request::Describe)?;
+            if asks {
+                tag = self.send(&Request::Describe)?;
+            }
+            asks = true;
             let message = match self.hear(FIRST_WORD.min(self.timeout), Some(tag))? {
                 Heard::Message(message) => message,
                 Heard::Interrupt => bail!("interrupted"),
@@ -80,10 +86,11 @@ impl Link {
                 }
                 // This frame, or one before it, was damaged.
                 (_, Ok(Response::Error(_))) => {}
-                _ => bail!("{}", self.unexpected()),
+                // It may be what a program before this one asked, with the same tag.
+                _ => (asks, is_strange) = (false, true),
             }
         }
-        bail!("{}", self.silence())
+        bail!("{}", if is_strange { self.unexpected() } else { self.silence() })
     }
 
     /// Asks, and gives the response, which is no error.
@@ -135,6 +142,9 @@ impl Link {
                 }
             }
             let interrupts = INTERRUPTS.load(Ordering::SeqCst);
+            if interrupts > 1 {
+                bail!("interrupted");
+            }
             if interrupts > self.interrupts {
                 self.interrupts = interrupts;
                 return Ok(Heard::Interrupt);

@@ -91,7 +91,10 @@ static INTERRUPTS: AtomicU32 = AtomicU32::new(0);
 
 pub(crate) fn run(args: &DeviceArgs) -> Result<()> {
     ctrlc::set_handler(|| {
-        INTERRUPTS.fetch_add(1, Ordering::SeqCst);
+        // The second one is seen where the board is listened to. The third ends what does not listen.
+        if INTERRUPTS.fetch_add(1, Ordering::SeqCst) >= 2 {
+            std::process::exit(130);
+        }
     })
     .context("Ctrl-C cannot be caught")?;
     let timeout = Duration::from_secs(args.timeout);

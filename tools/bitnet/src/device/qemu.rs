@@ -65,7 +65,11 @@ pub(super) fn start(board: &str, firmware: &Path) -> Result<Child> {
         );
     }
     let mut path = OsString::from(before);
-    path.push(firmware);
+    match firmware.to_str() {
+        // In an option with several parts a comma begins the next one.
+        Some(firmware) if !before.is_empty() => path.push(firmware.replace(',', ",,")),
+        _ => path.push(firmware),
+    }
     let mut qemu = Command::new(program);
     qemu.args(*machine)
         .args(["-nic", "none", "-display", "none", "-monitor", "none", "-serial", "stdio"])

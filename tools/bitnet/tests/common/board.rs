@@ -10,7 +10,9 @@ use bitnet_edge_board::{Board, Machine, run};
 use bitnet_edge_core::model::OneThread;
 use bitnet_edge_core::{Line, include_image};
 use bitnet_edge_kernels::Scalar;
-use bitnet_edge_protocol::{FRAME_BYTES, Received, Receiver, Response, decode, encode};
+use bitnet_edge_protocol::{
+    Description, FRAME_BYTES, KvCache, Received, Receiver, Request, Response, VERSION, decode, encode,
+};
 
 pub(crate) static MODEL: &[u8] = include_image!("../../../../core/testdata/tiny.bpk");
 /// Its file.
@@ -120,6 +122,49 @@ fn start(tamper: Tamper, holds: bool) -> String {
         run(&mut socket, machine).unwrap();
     })
 }
+
+/// A board that says what `says` makes of tag and request: responses with their tags.
+pub(crate) fn scripted(
+    mut says: impl FnMut(u8, Request<'_>) -> Vec<(u8, Response<'static>)> + Send + 'static,
+) -> String {
+    listen(move |mut stream| {
+        let (mut receiver, mut byte) = (Receiver::new(), [0]);
+        while stream.read(&mut byte).unwrap_or(0) == 1 {
+            if receiver.push(byte[0]) != Received::Message {
+                continue;
+            }
+            let message = receiver.message().to_vec();
+            let (tag, request) = decode(&message);
+            for (tag, response) in says(tag, request.unwrap()) {
+                let mut frame = [0; FRAME_BYTES];
+                if stream.write_all(encode(tag, &response, &mut frame).unwrap()).is_err() {
+                    return;
+                }
+            }
+        }
+    })
+}
+
+/// What such a board may say that it is.
+pub(crate) const DESCRIPTION: Response<'static> = Response::Description(Description {
+    protocol: VERSION,
+    title: "a script",
+    firmware: "1",
+    backend: "scalar",
+    cores: 1,
+    budget: u32::MAX,
+    plan_bytes: 1,
+    arena_bytes: 1,
+    context: 64,
+    kv: KvCache::F16,
+    prompt_bytes: 64,
+    layers: 1,
+    dim: 64,
+    vocab: 64,
+    chat: false,
+    image_bytes: 64,
+    image: [0; 32],
+});
 
 /// Does `talk` with the first one who connects; the address.
 pub(crate) fn listen(talk: impl FnOnce(TcpStream) + Send + 'static) -> String {

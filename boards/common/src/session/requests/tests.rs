@@ -269,6 +269,22 @@ fn text_and_frames_take_turns() {
 }
 
 #[test]
+fn what_is_typed_is_no_part_of_a_hosts_prompt() {
+    let prompt = frame(1, &Request::Prompt(Chunk { raw: true, ..chunk(b"once upon a time") }));
+    let (text, _) = parts(&written(&[&prompt[..], b"/help\r"].concat(), u32::MAX));
+    assert!(text.contains("/temperature T"), "{text}");
+    // Nor does what was typed begin one, and it stays as it is.
+    let late = Request::Prompt(Chunk { at: 2, ..chunk(b"late") });
+    let keys = [b"hi", &frame(1, &late)[..], b"\r"].concat();
+    assert_eq!(answers_to(&keys), [(1, "Error(ChunkOrder { found: 2, have: 0 })".into())]);
+    let (text, _) = parts(&written(&keys, u32::MAX));
+    assert!(text.contains("> hi\r\nhello friend!\r\n"), "{text}");
+    // A bare return does not answer a host's prompt once more.
+    let (text, _) = parts(&written(&[&prompt[..], b"\r"].concat(), u32::MAX));
+    assert!(!text.contains("there lived"), "{text}");
+}
+
+#[test]
 fn a_frame_that_falls_silent_is_given_up_and_keys_are_heard_again() {
     let mut board = Fake::new(&[0, 5, 1]);
     board.later(b"/quit\r");
