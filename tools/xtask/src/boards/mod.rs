@@ -236,7 +236,9 @@ impl Board {
         match self.loads {
             Loads::Flat | Loads::Elf => qemu.arg("-kernel").arg(image),
             Loads::Flash(_) => {
-                qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={}", image.display()))
+                // A comma begins the next part of the option.
+                let image = image.display().to_string().replace(',', ",,");
+                qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={image}"))
             }
         };
         if let Some(model) = &setup.model {
