@@ -18,6 +18,8 @@ use crate::{fpu, usb};
 const CRYSTAL_HZ: u32 = 12_000_000;
 /// Longer than any step (`BUDGET` in `main.rs`), and than the checks at boot.
 const WATCHDOG_SECONDS: u32 = 8;
+/// Microseconds that core 1 may take from being started to its work: much more than it needs, and much less than the watchdog waits.
+const PATIENCE_US: u64 = 1_000_000;
 /// Words of core 1's stack: a product by tables takes 13 KiB.
 const STACK_WORDS: usize = 8192;
 
@@ -46,6 +48,8 @@ pub struct Pico2 {
     port: Port<'static>,
     timer: Timer<CopyableTimer0>,
     watchdog: Watchdog,
+    /// What the console is told about core 1, which is left out.
+    core_1: Option<&'static str>,
     /// Shows that the program runs.
     _led: Led,
 }
@@ -74,8 +78,8 @@ pub fn start() -> Result<(Pico2, Team<'static, Event>), Error> {
     let core_hz = clocks.system_clock.freq().to_Hz();
     let port = usb::start(pac.USB, pac.USB_DPRAM, clocks.usb_clock, &mut pac.RESETS, &mut core.SYST, core_hz);
     let Some(port) = port else { halt() };
-    start_core_1(&mut pac.PSM, &mut pac.PPB, &mut sio.fifo);
-    let board = Pico2 { port, timer, watchdog, _led: led };
+    let core_1 = start_core_1(&mut pac.PSM, &mut pac.PPB, &mut sio.fifo, &timer).err();
+    let board = Pico2 { port, timer, watchdog, core_1, _led: led };
     Ok((board, CREW.assemble()?))
 }
 
@@ -86,19 +90,35 @@ fn taken() -> (pac::Peripherals, cortex_m::Peripherals) {
     }
 }
 
-/// Core 1 joins the crew; one that does not answer is left out, and the statistics name the cores.
-fn start_core_1(psm: &mut pac::PSM, ppb: &mut pac::PPB, fifo: &mut hal::sio::SioFifo) {
+/// Core 1 joins the crew. One that is not started or does not come within a second is left out, and this says why; if it comes
+/// later, it is sent away.
+fn start_core_1(
+    psm: &mut pac::PSM,
+    ppb: &mut pac::PPB,
+    fifo: &mut hal::sio::SioFifo,
+    timer: &Timer<CopyableTimer0>,
+) -> Result<(), &'static str> {
+    const NOT_STARTED: &str = "cannot be started";
     let mut multicore = Multicore::new(psm, ppb, fifo);
-    let (Some(core), Some(stack)) = (multicore.cores().get_mut(1), STACK.take()) else { return };
+    let (Some(core), Some(stack)) = (multicore.cores().get_mut(1), STACK.take()) else {
+        return Err(NOT_STARTED);
+    };
     let started = core.spawn(stack, || {
         fpu::set_default_mode();
         CREW.join();
     });
-    if started.is_ok() {
-        while CREW.present() < 1 {
-            Event::wait();
-        }
+    if started.is_err() {
+        return Err(NOT_STARTED);
     }
+    let deadline = timer.get_counter().ticks() + PATIENCE_US;
+    while CREW.present() < 1 {
+        if timer.get_counter().ticks() > deadline {
+            return Err("does not come within a second");
+        }
+        // A core that comes sends an event; else the tick of the USB port, which is an interrupt, wakes this one.
+        Event::wait();
+    }
+    Ok(())
 }
 
 /// Where nothing can be said: nothing answers on USB.
@@ -109,6 +129,11 @@ fn halt() -> ! {
 }
 
 impl Pico2 {
+    /// What to tell about core 1, if it is left out.
+    pub fn core_1(&self) -> Option<&'static str> {
+        self.core_1
+    }
+
     /// Waits until somebody opens the serial port.
     pub fn wait_for_caller(&mut self) {
         while !self.port.answer() {

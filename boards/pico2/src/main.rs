@@ -42,6 +42,10 @@ fn main() -> ! {
     loop {
         board.wait_for_caller();
         words::show(&mut Console::new(&mut board));
+        if let Some(what) = board.core_1() {
+            // A console takes all text.
+            let _ = writeln!(Console::new(&mut board), "*** core 1 {what}: it is left out");
+        }
         let machine = Machine {
             title: &"Raspberry Pi Pico 2, RP2350 at 150 MHz",
             model: MODEL,

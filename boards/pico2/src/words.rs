@@ -31,7 +31,8 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     start_anew()
 }
 
-/// A bug, or a stack that is full.
+/// A bug. Not a stack that is full: this handler is on the same stack, whose limit the processor checks, and the core locks up
+/// until the watchdog resets the chip.
 #[exception]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     report_panic(&mut LAST_WORDS.write(), &format_args!("hard fault at {:#010x}", frame.pc()));

@@ -15,9 +15,9 @@ const DEBUG_EVENT: u32 = 1 << 31;
 const MMFAR_VALID: u32 = 1 << 7;
 const BFAR_VALID: u32 = 1 << 15;
 
-/// Reasons, by the bits of CFSR.
-const REASONS: [(u32, &str); 6] = [
-    (0x0010_0000, "the stack is full"),
+/// Reasons, by the bits of CFSR. A stack that is full is none of them: this handler is on the same stack, and the processor locks
+/// up before a word of it runs.
+const REASONS: [(u32, &str); 5] = [
     (0x0000_009b, "an access that the memory protection forbids"),
     (0x0000_bf00, "an access where nothing is"),
     (0x0001_0000, "an instruction that this processor does not have"),
