@@ -9,7 +9,9 @@ fn main() {
     println!("cargo::rerun-if-changed=memory.x");
     println!("cargo::rerun-if-env-changed=BITNET_EDGE_IMAGE");
     let Ok(image) = env::var("BITNET_EDGE_IMAGE") else {
-        println!("cargo::error=BITNET_EDGE_IMAGE names no flash image; `cargo xtask test --stage size` sets it");
+        println!(
+            "cargo::error=BITNET_EDGE_IMAGE names no flash image; `cargo xtask test --stage size` sets it"
+        );
         return;
     };
     println!("cargo::rerun-if-changed={image}");
