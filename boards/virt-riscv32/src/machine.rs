@@ -39,6 +39,8 @@ impl Virt {
         put(uart::INTERRUPTS, 0);
         put(uart::FORMAT, uart::EIGHT_BITS);
         put(uart::QUEUES, uart::QUEUES_ON);
+        // What came before the queues were on is lost with them, and the sender of an emulated line waits until it is read.
+        get(uart::DATA);
         Self
     }
 }
