@@ -1,5 +1,4 @@
-//! The build script of every Cortex-M board: links with the board's own `memory.x`, and takes in the model that `cargo xtask`
-//! made.
+//! The build script of firmware with a memory map: links with its own `memory.x`, and takes in the model that `cargo xtask` made.
 
 use std::env;
 
@@ -14,9 +13,9 @@ fn main() {
     }
     println!("cargo::rerun-if-env-changed=BITNET_EDGE_IMAGE");
     let Ok(image) = env::var("BITNET_EDGE_IMAGE") else {
-        let board = env::var("CARGO_PKG_NAME").unwrap_or_default();
+        let firmware = env::var("CARGO_PKG_NAME").unwrap_or_default();
         println!(
-            "cargo::error=BITNET_EDGE_IMAGE names no flash image; `cargo xtask simulate {board}` sets it"
+            "cargo::error=BITNET_EDGE_IMAGE names no flash image; `cargo xtask` sets it when it builds {firmware}"
         );
         return;
     };
