@@ -69,6 +69,12 @@ impl Engine {
     }
 }
 
+/// Reads a number of threads.
+pub(crate) fn threads(text: &str) -> Result<usize> {
+    let number = text.parse().ok().filter(|n| (1..=1024).contains(n));
+    number.context("a number from 1 to 1024 is needed")
+}
+
 /// Memory for a plan.
 pub(crate) fn arena(plan: &MemoryPlan) -> Result<Arena> {
     Arena::try_new(plan.bytes()).with_context(|| {

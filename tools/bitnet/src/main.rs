@@ -6,7 +6,9 @@ mod bench;
 mod device;
 mod engine;
 mod jetson;
+mod model;
 mod run;
+mod sampling;
 mod stats;
 
 use std::process::ExitCode;

@@ -5,19 +5,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bitnet_edge_core::text::{Ending, Message, Piece, Role, Utf8Stream};
-use bitnet_edge_core::{Backend, Error, Event, GenerationConfig, Generator, StopReason};
-use bitnet_pack::cli::{HOST_BATCH, ImportArgs, PlanArgs, print_notes};
-use bitnet_pack::convert::{Options, convert, hex};
+use bitnet_edge_core::{Backend, Event, Generator, StopReason};
+use bitnet_pack::cli::{HOST_BATCH, ImportArgs, PlanArgs};
+use bitnet_pack::convert::hex;
 use bitnet_pack::report::{advised, say};
-use bitnet_pack::source::{self, Source};
+use bitnet_pack::source;
 use bitnet_pack::verify;
 use clap::Args;
 
 use crate::engine::{self, BackendArgs, Engine};
+use crate::model::open;
+use crate::sampling::SamplingArgs;
 use crate::stats::Stats;
-
-/// The story model, as the repository ships it.
-static STORY: &[u8] = include_bytes!("../../../models/tinystories-micro/tinystories-micro-i2_s.gguf");
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
@@ -45,7 +44,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     verify: bool,
     /// Threads that compute [default: one a physical core]
-    #[arg(long, value_name = "N", value_parser = threads)]
+    #[arg(long, value_name = "N", value_parser = engine::threads)]
     threads: Option<usize>,
     #[command(flatten)]
     backend: BackendArgs,
@@ -53,70 +52,6 @@ pub(crate) struct RunArgs {
     plan: PlanArgs,
     #[command(flatten)]
     import: ImportArgs,
-}
-
-/// What is generated, and how; a board is asked for the same with the same options.
-#[derive(Debug, Args)]
-pub(crate) struct SamplingArgs {
-    /// Tokens to generate at most
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 200)]
-    pub(crate) max_tokens: u32,
-    /// Higher is more varied; 0 is greedy
-    #[arg(short, long, default_value_t = 0.7, value_parser = temperature)]
-    temperature: f32,
-    /// Draw from this many of the likeliest tokens; 0 for all
-    #[arg(long, value_name = "N", default_value_t = 40)]
-    top_k: u32,
-    /// Seed of the draws: same image, prompt and seed, same text
-    #[arg(short, long, default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// A token id that ends the text besides the model's own (repeatable)
-    #[arg(long = "stop-token", value_name = "ID")]
-    stop_tokens: Vec<u32>,
-    /// Go on behind the model's own end token
-    #[arg(long)]
-    ignore_eos: bool,
-    /// Drop bytes of the prompt that the model has no token for, instead of refusing it
-    #[arg(long)]
-    lossy: bool,
-    /// Print the SHA-256 of the logits: equal digests are equal runs, on every backend
-    #[arg(long)]
-    pub(crate) digest: bool,
-}
-
-impl SamplingArgs {
-    /// The configuration, for a vocabulary of `vocab` tokens.
-    pub(crate) fn config(&self, vocab: u32) -> Result<GenerationConfig> {
-        let mut config = GenerationConfig {
-            max_tokens: self.max_tokens,
-            temperature: self.temperature,
-            top_k: self.top_k,
-            seed: self.seed,
-            ignore_end: self.ignore_eos,
-            lossy: self.lossy,
-            digest: self.digest,
-            ..GenerationConfig::default()
-        };
-        for &id in &self.stop_tokens {
-            if id >= vocab {
-                return Err(Error::TokenOutOfRange { id, vocab }).context("--stop-token");
-            }
-            if config.stop_tokens.push(id).is_err() {
-                bail!("at most {} stop tokens", bitnet_edge_core::generate::MAX_STOP_TOKENS);
-            }
-        }
-        Ok(config)
-    }
-}
-
-fn temperature(text: &str) -> Result<f32> {
-    let number = text.parse().ok().filter(|t: &f32| t.is_finite() && *t >= 0.0);
-    number.context("a number from 0 up is needed")
-}
-
-pub(crate) fn threads(text: &str) -> Result<usize> {
-    let number = text.parse().ok().filter(|n| (1..=1024).contains(n));
-    number.context("a number from 1 to 1024 is needed")
 }
 
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
@@ -173,43 +108,6 @@ fn conversation<'a>(args: &'a RunArgs, prompt: &'a str) -> Vec<Message<'a>> {
     let message = |role, content: &'a str| Message { role, content: content.as_bytes() };
     let system = args.system.as_deref().map(|content| message(Role::System, content));
     system.into_iter().chain([message(Role::User, prompt)]).collect()
-}
-
-/// Opens a model as the user names it, or the story model.
-pub(crate) fn open(model: Option<&Path>, import: &ImportArgs, huge_pages: bool) -> Result<Source> {
-    let source = open_in_place(model, import)?;
-    if huge_pages { source.in_huge_pages() } else { Ok(source) }
-}
-
-fn open_in_place(model: Option<&Path>, import: &ImportArgs) -> Result<Source> {
-    let Some(path) = model else {
-        if import.is_set() {
-            bail!("import options need --model: the story model is what it is");
-        }
-        let options = Options {
-            lowercase: true,
-            source_name: "tinystories-micro-i2_s.gguf".to_owned(),
-            ..Options::default()
-        };
-        let done = convert(STORY, &options).context("the story model that the program carries")?;
-        return Ok(Source::Converted { image: done.image, notes: Vec::new() });
-    };
-    let source = Source::open(path, &import.options()?)?;
-    match &source {
-        Source::Converted { notes, .. } => {
-            say(format_args!(
-                "{}: converted in memory; `bitnet-pack convert` makes an image that starts at once",
-                path.display()
-            ));
-            print_notes(notes);
-        }
-        Source::Image(_) if import.is_set() => {
-            bail!("{} is a flash image: import options are for GGUF files", path.display())
-        }
-        Source::Image(file) => file.read_ahead(),
-        Source::Copied(_) => {}
-    }
-    Ok(source)
 }
 
 /// Streams the text to stdout, whole characters only.

@@ -35,7 +35,7 @@ pub(crate) struct BenchArgs {
     #[arg(short, long)]
     model: Option<PathBuf>,
     /// Numbers of threads [default: 1 up to the cores of this machine]
-    #[arg(short, long, value_name = "N,N", value_delimiter = ',', value_parser = crate::run::threads)]
+    #[arg(short, long, value_name = "N,N", value_delimiter = ',', value_parser = crate::engine::threads)]
     threads: Vec<usize>,
     /// Lengths of prompts, in tokens
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [16, 128, 512],
@@ -94,7 +94,7 @@ fn write(to: &Destination, text: &str) -> Result<()> {
 
 fn measure(args: &BenchArgs) -> Result<Report> {
     let started = Instant::now();
-    let source = crate::run::open(args.model.as_deref(), &args.import, args.backend.huge_pages)?;
+    let source = crate::model::open(args.model.as_deref(), &args.import, args.backend.huge_pages)?;
     let path = args.model.as_deref().unwrap_or(Path::new("the story model"));
     let model = source::model(source.bytes(), path)?;
     let opened = started.elapsed().as_secs_f64();

@@ -17,7 +17,7 @@ use super::DeviceArgs;
 use super::answer::{Printer, ask, report};
 use super::link::Link;
 use crate::engine::{Engine, arena};
-use crate::run::open;
+use crate::model::open;
 
 pub(super) fn run(args: &DeviceArgs, link: &mut Link, board: &Description<'_>) -> Result<()> {
     let name = args.model.as_deref().unwrap_or(Path::new("the story model"));

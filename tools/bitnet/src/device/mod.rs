@@ -17,7 +17,7 @@ use bitnet_pack::convert::hex;
 use clap::Args;
 
 use crate::engine::BackendArgs;
-use crate::run::SamplingArgs;
+use crate::sampling::SamplingArgs;
 use connection::ConnectionArgs;
 use link::Link;
 
@@ -74,7 +74,7 @@ pub(crate) struct DeviceArgs {
     #[command(flatten)]
     sampling: SamplingArgs,
     /// With --check: threads that compute here [default: one a physical core]
-    #[arg(long, value_name = "N", requires = "check", value_parser = crate::run::threads)]
+    #[arg(long, value_name = "N", requires = "check", value_parser = crate::engine::threads)]
     threads: Option<usize>,
     #[command(flatten, next_help_heading = "With --check")]
     backend: BackendArgs,
