@@ -17,7 +17,10 @@ mod sampler;
 mod stop;
 mod stop_strings;
 
-pub use config::{GenerationConfig, MAX_STOP_TOKENS};
+pub use config::{
+    GenerationConfig, MAX_BIAS, MAX_LOGIT_BIAS, MAX_LOGPROBS, MAX_STOP_STRING_BYTES, MAX_STOP_STRINGS,
+    MAX_STOP_TOKENS,
+};
 pub use generator::{Event, Generator, LogitDigest, StopReason};
 pub use sampler::{random, sample};
 pub use stop::{MAX_STOP_IDS, StopSet};
