@@ -23,5 +23,5 @@ pub use config::{
 };
 pub use generator::{Event, Generator, LogitDigest, StopReason};
 pub use sampler::{random, sample};
-pub use stop::{MAX_STOP_IDS, StopSet};
-pub use stop_strings::{Fed, MAX_STOP_BYTES, MAX_STOP_STRINGS, StopMatch, StopState, StopStrings};
+pub use stop::StopSet;
+pub use stop_strings::{Fed, StopMatch, StopState, StopStrings};

@@ -2,16 +2,10 @@
 
 use heapless::Vec;
 
+use super::MAX_STOP_TOKENS;
 use crate::Error;
 
-/// Ids of a set at most: 16 in a build without the feature `full`.
-///
-/// ```
-/// assert_eq!(bitnet_edge_core::generate::MAX_STOP_IDS, 64);
-/// ```
-pub const MAX_STOP_IDS: usize = if cfg!(feature = "full") { 64 } else { 16 };
-
-/// Token ids that end a generation: up to [`MAX_STOP_IDS`] of them, without a heap.
+/// Token ids that end a generation: up to [`MAX_STOP_TOKENS`] of them, without a heap.
 ///
 /// [`contains`](Self::contains) takes the same time for one id and for 64: an open-addressed table of 256 slots, of which
 /// at most a quarter is taken, so that nearly every id of a vocabulary is told from them by one load. (A build without
@@ -25,7 +19,7 @@ pub const MAX_STOP_IDS: usize = if cfg!(feature = "full") { 64 } else { 16 };
 /// ```
 #[derive(Clone)]
 pub struct StopSet {
-    ids: Vec<u32, MAX_STOP_IDS>,
+    ids: Vec<u32, MAX_STOP_TOKENS>,
     /// Of each slot: one more than the index of its id, or 0. An id lies at its hash, or in the first free slot behind.
     #[cfg(feature = "full")]
     slots: [u8; 256],
@@ -50,12 +44,12 @@ impl StopSet {
     /// A set of these ids. One that comes twice is there once.
     ///
     /// # Errors
-    /// [`Error::PlanOption`] for more than [`MAX_STOP_IDS`].
+    /// [`Error::PlanOption`] for more than [`MAX_STOP_TOKENS`].
     ///
     /// ```
-    /// use bitnet_edge_core::{Error, generate::{MAX_STOP_IDS, StopSet}};
+    /// use bitnet_edge_core::{Error, generate::{MAX_STOP_TOKENS, StopSet}};
     /// assert_eq!(StopSet::new(&[7, 5, 7])?.as_slice(), [7, 5]);
-    /// let many: Vec<u32> = (0..=MAX_STOP_IDS as u32).collect();
+    /// let many: Vec<u32> = (0..=MAX_STOP_TOKENS as u32).collect();
     /// assert!(matches!(StopSet::new(&many), Err(Error::PlanOption(_))));
     /// # Ok::<(), Error>(())
     /// ```
@@ -70,7 +64,7 @@ impl StopSet {
     /// Adds an id. One that is there already changes nothing.
     ///
     /// # Errors
-    /// [`Error::PlanOption`] if there are [`MAX_STOP_IDS`] others.
+    /// [`Error::PlanOption`] if there are [`MAX_STOP_TOKENS`] others.
     ///
     /// ```
     /// let mut set = bitnet_edge_core::generate::StopSet::empty();
@@ -82,7 +76,9 @@ impl StopSet {
         if self.contains(id) {
             return Ok(());
         }
-        self.ids.push(id).map_err(|_| Error::PlanOption("there are more stop tokens than a set takes"))?;
+        self.ids
+            .push(id)
+            .map_err(|_| Error::PlanOption("there are more stop tokens than a configuration takes"))?;
         #[cfg(feature = "full")]
         {
             let mut slot = hash(id);
@@ -183,7 +179,7 @@ impl PartialEq for StopSet {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "full"))]
 mod tests {
     use std::collections::HashSet;
     use std::vec::Vec;
@@ -194,7 +190,7 @@ mod tests {
     /// Sets of every size up to the largest, of neighbours, of equal steps, and of ids all over the vocabulary.
     #[test]
     fn ids_are_those_of_a_hash_set() {
-        for count in 0..=MAX_STOP_IDS as u64 {
+        for count in 0..=MAX_STOP_TOKENS as u64 {
             for (kind, step) in [(0, 1), (1, 256), (2, 4096), (3, 0)] {
                 let ids: Vec<u32> = (0..count)
                     .map(
@@ -216,7 +212,7 @@ mod tests {
     #[test]
     fn ids_of_one_slot_are_told_apart() {
         let mut same = (0u32..).filter(|&id| hash(id) == 255);
-        let ids: Vec<u32> = same.by_ref().take(MAX_STOP_IDS).collect();
+        let ids: Vec<u32> = same.by_ref().take(MAX_STOP_TOKENS).collect();
         let set = StopSet::new(&ids).unwrap();
         assert!(ids.iter().all(|&id| set.contains(id)));
         assert!(same.take(100).all(|id| !set.contains(id)));
@@ -225,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_full_set_refuses_one_more_and_takes_its_own() {
-        let ids: Vec<u32> = (0..MAX_STOP_IDS as u32).collect();
+        let ids: Vec<u32> = (0..MAX_STOP_TOKENS as u32).collect();
         let mut set = StopSet::new(&ids).unwrap();
         assert!(set.insert(1 << 20).is_err());
         assert!(!set.contains(1 << 20));

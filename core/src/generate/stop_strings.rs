@@ -2,21 +2,11 @@
 
 use heapless::Vec;
 
+use super::{MAX_STOP_STRING_BYTES, MAX_STOP_STRINGS};
 use crate::Error;
 
-/// Stop strings of a configuration at most.
-///
-/// ```
-/// assert_eq!(bitnet_edge_core::generate::MAX_STOP_STRINGS, 8);
-/// ```
-pub const MAX_STOP_STRINGS: usize = 8;
-
-/// Bytes of all stop strings of a configuration at most.
-///
-/// ```
-/// assert_eq!(bitnet_edge_core::generate::MAX_STOP_BYTES, 255);
-/// ```
-pub const MAX_STOP_BYTES: usize = 255;
+/// Bytes of all strings at most.
+const TEXT: usize = MAX_STOP_STRINGS * MAX_STOP_STRING_BYTES;
 
 /// Strings that end a generation, and the automaton that finds them in the stream of its bytes (Knuth, Morris and Pratt's,
 /// one a string).
@@ -44,12 +34,12 @@ pub const MAX_STOP_BYTES: usize = 255;
 #[derive(Clone)]
 pub struct StopStrings {
     /// The strings, one behind the other.
-    text: Vec<u8, MAX_STOP_BYTES>,
+    text: Vec<u8, TEXT>,
     /// Where each of them ends in `text`.
-    ends: Vec<u8, MAX_STOP_STRINGS>,
+    ends: Vec<u16, MAX_STOP_STRINGS>,
     /// Beside each byte of `text`: the length of the longest proper prefix of its string that the string up to and with
     /// this byte ends with.
-    borders: [u8; MAX_STOP_BYTES],
+    borders: [u8; TEXT],
     /// A bit for each byte that a string begins with.
     first: [u32; 8],
 }
@@ -146,7 +136,7 @@ impl StopStrings {
     /// assert_eq!(NONE.feed(&mut StopState::default(), b"text").bytes, b"text");
     /// ```
     pub const fn empty() -> Self {
-        Self { text: Vec::new(), ends: Vec::new(), borders: [0; MAX_STOP_BYTES], first: [0; 8] }
+        Self { text: Vec::new(), ends: Vec::new(), borders: [0; TEXT], first: [0; 8] }
     }
 
     /// These strings.
@@ -160,10 +150,10 @@ impl StopStrings {
     /// assert_eq!(strings.iter().collect::<Vec<_>>(), ["</s>", "\n\n"]);
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
-    pub fn new(strings: &[&str]) -> Result<Self, Error> {
+    pub fn new(strings: &[impl AsRef<str>]) -> Result<Self, Error> {
         let mut all = Self::empty();
         for string in strings {
-            all.push(string)?;
+            all.push(string.as_ref())?;
         }
         Ok(all)
     }
@@ -171,13 +161,14 @@ impl StopStrings {
     /// Adds a string. After an error nothing is added.
     ///
     /// # Errors
-    /// [`Error::PlanOption`] for an empty one, for more than [`MAX_STOP_STRINGS`], or more than [`MAX_STOP_BYTES`] together.
+    /// [`Error::PlanOption`] for an empty string, one of more than [`MAX_STOP_STRING_BYTES`], or more than
+    /// [`MAX_STOP_STRINGS`] of them.
     ///
     /// ```
     /// use bitnet_edge_core::{Error, generate::StopStrings};
     /// let mut strings = StopStrings::empty();
     /// assert!(matches!(strings.push(""), Err(Error::PlanOption(_))));
-    /// assert!(matches!(strings.push(&"long".repeat(64)), Err(Error::PlanOption(_))));
+    /// assert!(matches!(strings.push(&"x".repeat(65)), Err(Error::PlanOption(_))));
     /// strings.push("###")?;
     /// assert_eq!(strings.len(), 1);
     /// # Ok::<(), Error>(())
@@ -186,14 +177,15 @@ impl StopStrings {
         let Some(&first) = string.as_bytes().first() else {
             return Err(Error::PlanOption("a stop string is empty"));
         };
-        if self.ends.is_full() {
-            return Err(Error::PlanOption("there are more than 8 stop strings"));
+        if string.len() > MAX_STOP_STRING_BYTES {
+            return Err(Error::PlanOption("a stop string is longer than 64 bytes"));
         }
-        let too_long = |_| Error::PlanOption("the stop strings have more than 255 bytes together");
-        self.text.extend_from_slice(string.as_bytes()).map_err(too_long)?;
-        self.ends
-            .push(self.text.len() as u8)
-            .map_err(|_| Error::PlanOption("there are more than 8 stop strings"))?;
+        let end = self.text.len().saturating_add(string.len());
+        self.ends.push(end as u16).map_err(|_| Error::PlanOption("there are too many stop strings"))?;
+        // So many strings of such lengths fit.
+        self.text
+            .extend_from_slice(string.as_bytes())
+            .map_err(|_| Error::PlanOption("too long stop strings"))?;
         if let Some(word) = self.first.get_mut(usize::from(first >> 5)) {
             *word |= 1 << (first & 31);
         }
@@ -386,7 +378,7 @@ impl PartialEq for StopStrings {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "full"))]
 mod tests {
     use std::format;
     use std::string::String;
@@ -428,10 +420,6 @@ mod tests {
         (text.to_vec(), None)
     }
 
-    fn refs(strings: &[String]) -> Vec<&str> {
-        strings.iter().map(String::as_str).collect()
-    }
-
     #[test]
     fn streams_end_where_the_definition_says_however_they_are_cut() {
         let mut count = 0;
@@ -448,7 +436,7 @@ mod tests {
             let strings: Vec<String> =
                 (0..=round % 8).map(|_| word(5)).filter(|string| !string.is_empty()).collect();
             let text = word(40);
-            let automaton = StopStrings::new(&refs(&strings)).unwrap();
+            let automaton = StopStrings::new(&strings).unwrap();
             assert_eq!(format!("{automaton:?}"), format!("{strings:?}"));
             let expected = defined(&strings, text.as_bytes());
             let whole = streamed(&automaton, core::iter::once(text.as_bytes()));
@@ -483,15 +471,15 @@ mod tests {
 
     #[test]
     fn the_bounds_are_where_they_are_said_to_be() {
-        let mut strings = StopStrings::empty();
-        strings.push(&"x".repeat(MAX_STOP_BYTES)).unwrap();
+        let longest = "x".repeat(MAX_STOP_STRING_BYTES);
+        let mut strings = StopStrings::new(&[longest.as_str(); MAX_STOP_STRINGS]).unwrap();
         let full = strings.clone();
-        assert!(strings.push("y").is_err());
+        assert!(matches!(strings.push("y"), Err(Error::PlanOption(_))));
         assert_eq!(strings, full);
-        let text = "x".repeat(MAX_STOP_BYTES + 3);
-        assert_eq!(streamed(&full, text.as_bytes().chunks(7)).1, Some((0, MAX_STOP_BYTES)));
-        let many = StopStrings::new(&["y"; MAX_STOP_STRINGS + 1]);
-        assert!(matches!(many, Err(Error::PlanOption(_))));
+        let text = "x".repeat(MAX_STOP_STRING_BYTES + 3);
+        assert_eq!(streamed(&full, text.as_bytes().chunks(7)).1, Some((0, MAX_STOP_STRING_BYTES)));
+        let long = StopStrings::new(&[longest + "x"]);
+        assert!(matches!(long, Err(Error::PlanOption(_))));
     }
 
     #[test]
