@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::config::GenerationConfig;
-use super::sampler::sample;
+use super::sampler::draw;
 use crate::Error;
 use crate::image::Model;
 use crate::memory::MemoryPlan;
@@ -188,7 +188,7 @@ impl<'m, B: Backend> Generator<'m, B> {
     /// A generator with an empty context.
     ///
     /// # Errors
-    /// As [`Session::new`]; [`Error::PlanOption`] for a temperature that is negative or not finite.
+    /// As [`Session::new`] and [`GenerationConfig::validate`].
     ///
     /// ```
     /// # use bitnet_edge_core::{
@@ -209,9 +209,7 @@ impl<'m, B: Backend> Generator<'m, B> {
         backend: B,
         config: GenerationConfig,
     ) -> Result<Self, Error> {
-        if !config.temperature.is_finite() || config.temperature < 0.0 {
-            return Err(Error::PlanOption("temperature must be finite and not negative"));
-        }
+        config.validate()?;
         Ok(Self {
             session: Session::new(model, plan, backend)?,
             tokenizer: model.tokenizer(),
@@ -587,10 +585,10 @@ impl<'m, B: Backend> Generator<'m, B> {
         }
         // An embedding may have more rows than the vocabulary has tokens: those stand for nothing.
         let known = self.tokenizer.map_or(logits.len(), |t| t.token_count() as usize);
-        let id = sample(logits.get(..known).unwrap_or(logits), &self.config, self.sampled);
+        let id = draw(logits.get(..known).unwrap_or(logits), &self.config, self.sampled);
         self.sampled = self.sampled.saturating_add(1);
         self.generated = self.generated.saturating_add(1);
-        let end = self.tokenizer.is_some_and(|t| t.is_end(id)) && !self.config.ignore_end;
+        let end = self.tokenizer.is_some_and(|t| t.is_end(id)) && !self.config.ignore_eos;
         if end || self.config.stop_tokens.contains(&id) {
             // It is not fed: what follows a turn in a chat template begins with the token that ends it.
             self.state = State::Idle;

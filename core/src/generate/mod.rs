@@ -12,6 +12,9 @@ mod config;
 mod generator;
 mod sampler;
 
-pub use config::{GenerationConfig, MAX_STOP_TOKENS};
+pub use config::{
+    GenerationConfig, MAX_BIAS, MAX_LOGIT_BIAS, MAX_LOGPROBS, MAX_STOP_STRING_BYTES, MAX_STOP_STRINGS,
+    MAX_STOP_TOKENS,
+};
 pub use generator::{Event, Generator, LogitDigest, StopReason};
 pub use sampler::{random, sample};
