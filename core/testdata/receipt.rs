@@ -40,7 +40,7 @@ pub fn receipt(model: &Model<'_>, tokens: u32) -> Result<r::Receipt<r::Borrowed<
         model: r::ModelFacts::of(model, &*r::weights(model).to_vec().leak()),
         plan: r::PlanFacts::of(&plan, Line::count(plan.bytes()) * size_of::<Line>()),
         config,
-        prompt: transcript.prompt(Some(&*ids.leak())),
+        prompt: transcript.prompt(&*ids.leak()),
         output: transcript.output(generator.sampled(), Some(stop)),
         logits: r::Digest(generator.digest().expect("it was asked for")),
         backend: r::BackendFacts {

@@ -234,7 +234,7 @@ impl PlanFacts {
 ///
 /// ```
 /// use bitnet_edge_core::receipt::{Prompt, TokenDigest};
-/// let prompt = Prompt { tokens: 2, digest: TokenDigest::of(&[4, 5]), ids: Some([4, 5]) };
+/// let prompt = Prompt { tokens: 2, digest: TokenDigest::of(&[4, 5]), ids: [4, 5] };
 /// assert_eq!(prompt.tokens, 2);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -244,8 +244,8 @@ pub struct Prompt<I> {
     pub tokens: u32,
     /// SHA-256 over the ids, u32 little-endian.
     pub digest: Digest,
-    /// The ids, which a replay begins with; it needs the prompt in words where they are absent.
-    pub ids: Option<I>,
+    /// The ids, which a replay begins with. They are the prompt: who has a receipt can read it.
+    pub ids: I,
 }
 
 /// What was generated.

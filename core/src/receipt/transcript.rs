@@ -65,7 +65,7 @@ impl TokenDigest {
 /// transcript.token(7);
 /// let output = transcript.output(2, Some(StopReason::Stop(0)));
 /// assert_eq!((output.tokens, output.sampled, output.digest), (1, 2, TokenDigest::of(&[7])));
-/// assert_eq!(transcript.prompt::<[u32; 3]>(None).tokens, 3);
+/// assert_eq!(transcript.prompt([4, 5, 6]).tokens, 3);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Transcript {
@@ -110,13 +110,13 @@ impl Transcript {
         self.answer.update(id);
     }
 
-    /// The prompt, with its ids where they are at hand.
+    /// The prompt, with its ids, which lie where they were given.
     ///
     /// ```
     /// use bitnet_edge_core::receipt::Transcript;
-    /// assert_eq!(Transcript::new(&[4, 5]).prompt(Some(&[4, 5][..])).ids, Some(&[4, 5][..]));
+    /// assert_eq!(Transcript::new(&[4, 5]).prompt(&[4, 5][..]).ids, &[4, 5][..]);
     /// ```
-    pub const fn prompt<I>(&self, ids: Option<I>) -> Prompt<I> {
+    pub const fn prompt<I>(&self, ids: I) -> Prompt<I> {
         Prompt { tokens: self.given, digest: self.prompt, ids }
     }
 
