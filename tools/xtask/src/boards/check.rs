@@ -37,7 +37,7 @@ pub(crate) fn check(record: bool) -> Result<()> {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(on_the_host(None, PROMPT, None, board.host)?),
         };
-        println!("{}: {}", board.name, version(board.emulator)?);
+        println!("{}: {}", board.name, version(board.emulator.program)?);
         // A board with a card runs what is on it.
         let (firmware, model) = if board.model == Carries::Loader {
             let card = card::for_tests()?;
