@@ -44,7 +44,7 @@ pub struct Failure {
 impl Failure {
     /// An error that exits with `code`.
     #[must_use]
-    pub fn new(code: u8, error: impl Into<Error>) -> Error {
+    pub fn error(code: u8, error: impl Into<Error>) -> Error {
         Self { code, error: Some(error.into()) }.into()
     }
 }
