@@ -7,6 +7,7 @@ mod device;
 mod engine;
 mod jetson;
 mod model;
+mod receipt;
 mod run;
 mod sampling;
 mod stats;
@@ -40,6 +41,10 @@ enum Command {
     #[command(allow_negative_numbers = true)]
     #[command(after_help = device::EXAMPLES)]
     Device(device::DeviceArgs),
+    /// Check the receipt of a run, on any machine; make keys that sign receipts
+    #[command(subcommand)]
+    #[command(after_help = receipt::EXAMPLES)]
+    Receipt(receipt::ReceiptCommand),
 }
 
 fn main() -> ExitCode {
@@ -48,5 +53,6 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Device(args) => device::run(&args),
+        Command::Receipt(command) => receipt::run(&command),
     })
 }
