@@ -24,7 +24,7 @@ impl Kernels for Sse41 {
         4,
         4,
         crate::matmul::Sse41,
-        192,
+        super::TABLE_ROWS,
         super::with_tables
     );
 }
