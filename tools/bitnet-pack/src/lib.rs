@@ -11,6 +11,7 @@ pub mod gguf;
 pub mod inspect;
 pub mod output;
 pub mod plan;
+pub mod progress;
 pub mod report;
 pub mod source;
 pub mod text;

@@ -60,10 +60,25 @@ impl Engine {
         Cpu::new(model, plan, arena.lines(), self.backend, &self.pool, InPlace).map_err(advised)
     }
 
+    /// The backend's name.
+    pub(crate) fn backend(&self) -> &'static str {
+        self.backend.name()
+    }
+
+    /// Why it is this one.
+    pub(crate) fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// Threads that compute.
+    pub(crate) fn threads(&self) -> usize {
+        use bitnet_edge_core::model::Split;
+        self.pool.threads()
+    }
+
     /// What runs: the backend, why it is this one, threads.
     pub(crate) fn describe(&self) -> String {
-        use bitnet_edge_core::model::Split;
-        let threads = self.pool.threads();
+        let threads = self.threads();
         let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
         format!("backend {} ({}), {threads}", self.backend.name(), self.why)
     }
