@@ -7,10 +7,11 @@ use clap::CommandFactory;
 use crate::Cli;
 
 const TESTS: Tests<'_> = &[
-    ("run", &["run.rs", "story.rs"]),
+    ("run", &["run.rs", "story.rs", "receipt.rs"]),
     ("chat", &["chat.rs"]),
     ("bench", &["bench.rs"]),
-    ("device", &["device.rs"]),
+    ("device", &["device.rs", "receipt.rs"]),
+    ("receipt", &["receipt.rs"]),
 ];
 
 #[test]

@@ -43,6 +43,7 @@ transcripts! {
     completions "completions",
     device "device",
     man "man",
+    receipt "receipt",
     run "run",
 }
 
