@@ -4,12 +4,18 @@
 
 mod bench;
 mod device;
+mod doctor;
 mod engine;
 mod jetson;
+mod machine;
 mod model;
+mod models;
+#[cfg(feature = "pull")]
+mod pull;
 mod run;
 mod sampling;
 mod stats;
+mod traffic;
 
 use std::process::ExitCode;
 
@@ -40,6 +46,13 @@ enum Command {
     #[command(allow_negative_numbers = true)]
     #[command(after_help = device::EXAMPLES)]
     Device(device::DeviceArgs),
+    /// Say what this machine is, test its kernels, and find what is wrong with the set-up
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::DoctorArgs),
+    /// Download a model from the Hugging Face hub, into the cache that its tools share
+    #[cfg(feature = "pull")]
+    #[command(after_help = pull::EXAMPLES)]
+    Pull(pull::PullArgs),
 }
 
 fn main() -> ExitCode {
@@ -48,5 +61,8 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Device(args) => device::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        #[cfg(feature = "pull")]
+        Command::Pull(args) => pull::run(&args),
     })
 }
