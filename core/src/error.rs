@@ -91,6 +91,8 @@ pub enum Error {
     PlanTooLarge,
     /// An option of a plan or of a generation is out of its bounds, which are named here.
     PlanOption(&'static str),
+    /// An option, named here, that this build of the runtime leaves out: it needs the feature `full`.
+    LeftOut(&'static str),
     /// The arena is smaller than the memory plan.
     ArenaTooSmall {
         /// Bytes of the plan.
@@ -118,6 +120,13 @@ pub enum Error {
     Order(&'static str),
     /// A kernel refused its operands: NaN in the numbers, or a slot that does not fit.
     Kernel(bitnet_edge_kernels::Error),
+    /// A string cannot be chosen.
+    Choice {
+        /// Its place among the strings to choose from.
+        index: u32,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The tokenizer or chat template refused its tables or its text.
     Text(crate::text::Error),
 }
@@ -171,6 +180,7 @@ impl fmt::Display for Error {
             }
             Self::PlanTooLarge => f.write_str("the memory plan does not fit the address space"),
             Self::PlanOption(what) => write!(f, "an option is out of bounds: {what}"),
+            Self::LeftOut(what) => write!(f, "this build leaves out {what} (the feature `full`)"),
             Self::ArenaTooSmall { need, have } => {
                 write!(f, "the arena has {have} bytes and the memory plan needs {need}")
             }
@@ -182,6 +192,9 @@ impl fmt::Display for Error {
                 write!(f, "token {id} is not in the vocabulary of {vocab} tokens")
             }
             Self::Order(what) => write!(f, "called out of order: {what}"),
+            Self::Choice { index, what } => {
+                write!(f, "choice {} cannot be chosen: {what}", index.saturating_add(1))
+            }
             Self::Kernel(e) => e.fmt(f),
             Self::Text(e) => e.fmt(f),
         }

@@ -11,7 +11,6 @@ pub mod image_edit;
 pub mod models;
 pub mod noise;
 pub mod opaque;
-pub mod perplexity;
 pub mod reference;
 pub mod spread;
 pub mod synthetic;

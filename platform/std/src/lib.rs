@@ -12,6 +12,7 @@
 pub mod bandwidth;
 mod float_mode;
 mod host;
+pub mod measure;
 mod memory;
 mod mmap;
 mod select;

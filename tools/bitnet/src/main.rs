@@ -6,15 +6,20 @@ mod bench;
 mod device;
 mod doctor;
 mod engine;
+mod inspect;
 mod jetson;
 mod machine;
 mod model;
 mod models;
+mod perplexity;
 #[cfg(feature = "pull")]
 mod pull;
+mod receipt;
 mod run;
 mod sampling;
 mod stats;
+mod text_input;
+mod tokens;
 mod traffic;
 
 use std::process::ExitCode;
@@ -46,6 +51,22 @@ enum Command {
     #[command(allow_negative_numbers = true)]
     #[command(after_help = device::EXAMPLES)]
     Device(device::DeviceArgs),
+    /// Check the receipt of a run, on any machine; make keys that sign receipts
+    #[command(subcommand)]
+    #[command(after_help = receipt::EXAMPLES)]
+    Receipt(receipt::ReceiptCommand),
+    /// Measure how well a model predicts a text, and how far it is from another model
+    #[command(after_help = perplexity::EXAMPLES)]
+    Perplexity(perplexity::PerplexityArgs),
+    /// Show the tokens of a text: ids, pieces, places
+    #[command(after_help = tokens::TOKENIZE_EXAMPLES)]
+    Tokenize(tokens::TokenizeArgs),
+    /// Print the text of tokens
+    #[command(after_help = tokens::DETOKENIZE_EXAMPLES)]
+    Detokenize(tokens::DetokenizeArgs),
+    /// Show what is in a model file, and whether its numbers can be right
+    #[command(after_help = inspect::EXAMPLES)]
+    Inspect(inspect::InspectArgs),
     /// Say what this machine is, test its kernels, and find what is wrong with the set-up
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::DoctorArgs),
@@ -61,6 +82,11 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Device(args) => device::run(&args),
+        Command::Receipt(command) => receipt::run(&command),
+        Command::Perplexity(args) => perplexity::run(&args),
+        Command::Tokenize(args) => tokens::tokenize(&args),
+        Command::Detokenize(args) => tokens::detokenize(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         #[cfg(feature = "pull")]
         Command::Pull(args) => pull::run(&args),

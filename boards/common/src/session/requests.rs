@@ -18,7 +18,7 @@ use crate::selftest::compare;
 use crate::{Board, Console};
 
 /// Bytes of a board's title in its description.
-const TITLE_BYTES: usize = 64;
+pub(super) const TITLE_BYTES: usize = 64;
 /// Microseconds without a word after which an answer in the making says that it is.
 const WORKING_US: u64 = 1_000_000;
 
@@ -39,6 +39,7 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
             Ok(Request::Statistics) => self.of_last(|answer| Response::Statistics(answer.stats.figures())),
             Ok(Request::LogitDigest) => self.of_last(|answer| Response::LogitDigest(answer.digest)),
             Ok(Request::SelfTest) => return self.self_test(tag),
+            Ok(Request::Receipt { at }) => return self.send_receipt(tag, at),
             Ok(Request::Cancel) => Response::Error(Error::NoAnswer),
             Ok(_) => {
                 Response::Error(Error::UnknownMessage { kind: message.get(1).copied().unwrap_or_default() })
@@ -80,20 +81,28 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
     }
 
     fn set(&mut self, settings: &Settings) -> Response<'static> {
-        if !settings.temperature.is_finite() || settings.temperature < 0.0 {
-            return Response::Error(Error::Refused("temperature must be finite and not negative"));
-        }
-        self.config = GenerationConfig {
+        let config = GenerationConfig {
             max_tokens: settings.max_tokens,
             temperature: settings.temperature,
             top_k: settings.top_k,
             seed: settings.seed,
-            ignore_end: settings.ignore_end,
+            ignore_eos: settings.ignore_eos,
             lossy: settings.lossy,
             digest: settings.digest,
-            stop_tokens: settings.stop_tokens.clone(),
+            stop_tokens: settings.stop_tokens.iter().copied().collect(),
+            ..GenerationConfig::default()
         };
-        Response::Accepted
+        match config.validate() {
+            Ok(()) => {
+                self.receipt = false;
+                self.config = config;
+                Response::Accepted
+            }
+            Err(CoreError::PlanOption(what) | CoreError::LeftOut(what)) => {
+                Response::Error(Error::Refused(what))
+            }
+            Err(_) => Response::Error(Error::Refused("the settings are out of bounds")),
+        }
     }
 
     /// Puts a part of a prompt where it belongs.
@@ -127,6 +136,7 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
         if system > 0 && (raw || self.engine.model.chat().is_none()) {
             return self.console.reply(tag, &Response::Error(Error::NoSystemMessage));
         }
+        self.receipt = false;
         let sent = self.console.board().now_us();
         let mut host = Host { console: &mut self.console, tag, index: 0, system, raw, sent };
         match self.engine.answer(&self.config, &mut host) {
@@ -134,6 +144,7 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
                 let statistics = answer.stats.figures();
                 let done = Response::Done { stop: answer.stop, statistics, digest: answer.digest };
                 self.last = Some(answer);
+                self.receipt = true;
                 self.console.reply(tag, &done);
             }
             Err(error) => {
@@ -177,7 +188,7 @@ fn refusal(error: CoreError, words: &mut Words<CHUNK_BYTES>) -> Error<'_> {
 }
 
 /// Text of at most `N` bytes, without what is behind it.
-struct Words<const N: usize>(String<N>);
+pub(super) struct Words<const N: usize>(pub(super) String<N>);
 
 impl<const N: usize> Write for Words<N> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
