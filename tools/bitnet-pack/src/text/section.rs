@@ -144,6 +144,12 @@ impl Section<'_> {
     }
 }
 
+/// Whether vocabularies with this `tokenizer.ggml.pre` can be packed.
+#[must_use]
+pub fn knows_pre_tokenizer(name: &str) -> bool {
+    pre_tokenizer(&Vocab::new(VocabModel::Bpe, name, Vec::new())).is_ok()
+}
+
 fn pre_tokenizer(vocab: &Vocab) -> anyhow::Result<u8> {
     if vocab.model == VocabModel::Spm {
         return Ok(0);
