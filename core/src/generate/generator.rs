@@ -4,6 +4,7 @@ mod chooser;
 
 pub use chooser::Chooser;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::config::GenerationConfig;
@@ -38,7 +39,8 @@ use crate::text::{self, Decoder, EncodeOptions, Encoder, Piece, Tokenizer};
 /// assert_eq!(reason.to_string(), "the token limit was reached");
 /// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StopReason {
     /// The vocabulary's end token, or a stop token, was sampled. It is part neither of the output nor of the context.
@@ -296,6 +298,51 @@ impl<'m, B: Backend> Generator<'m, B> {
     /// ```
     pub fn digest(&self) -> Option<[u8; 32]> {
         self.config.digest.then(|| self.digest.value())
+    }
+
+    /// Steps that were sampled so far: tokens, and those that ended a generation.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Event, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::default())?;
+    /// generator.prompt("once upon a time")?;
+    /// while !matches!(generator.step(u32::MAX)?, Event::Done(_)) {}
+    /// assert_eq!(generator.sampled(), 14 + 1); // the tokens of the answer, and the end of the text
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub const fn sampled(&self) -> u64 {
+        self.sampled
+    }
+
+    /// The first `tokens` ids of the prompt that was given last, if it has as many.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::default())?;
+    /// let tokens = generator.prompt("once upon a time")?;
+    /// let ids = generator.given(tokens).expect("it has just been given").to_vec();
+    /// generator.rewind(0);
+    /// generator.tokens(&ids)?; // the same prompt
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub fn given(&mut self, tokens: u32) -> Option<&[u32]> {
+        let plan = self.session.plan();
+        let [ids, _] = self.session.backend_mut().words([plan.tokens, plan.text])?;
+        ids.get(..tokens as usize).map(|ids| &*ids)
     }
 
     /// Gives text to the model, with the token that begins a text before it where the vocabulary asks for one.
