@@ -91,6 +91,8 @@ pub enum Error {
     PlanTooLarge,
     /// An option of a plan or of a generation is out of its bounds, which are named here.
     PlanOption(&'static str),
+    /// An option, named here, that this build of the runtime leaves out: it needs the feature `full`.
+    LeftOut(&'static str),
     /// The arena is smaller than the memory plan.
     ArenaTooSmall {
         /// Bytes of the plan.
@@ -171,6 +173,7 @@ impl fmt::Display for Error {
             }
             Self::PlanTooLarge => f.write_str("the memory plan does not fit the address space"),
             Self::PlanOption(what) => write!(f, "an option is out of bounds: {what}"),
+            Self::LeftOut(what) => write!(f, "this build leaves out {what} (the feature `full`)"),
             Self::ArenaTooSmall { need, have } => {
                 write!(f, "the arena has {have} bytes and the memory plan needs {need}")
             }

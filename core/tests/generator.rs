@@ -15,7 +15,7 @@ fn plan(model: &Model<'_>) -> MemoryPlan {
 }
 
 fn greedy(max_tokens: u32) -> GenerationConfig {
-    GenerationConfig { temperature: 0.0, max_tokens, ignore_end: true, ..GenerationConfig::default() }
+    GenerationConfig { temperature: 0.0, max_tokens, ignore_eos: true, ..GenerationConfig::default() }
 }
 
 /// Generates until it ends.

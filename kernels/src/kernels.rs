@@ -2,7 +2,8 @@ use crate::attention::{self, Int8Rows, KvElement, Queries};
 use crate::gate::{self, Activation};
 use crate::simd::{F32x16, Scalar16};
 use crate::tile::{FloatActs, Int8Acts, Results, TernaryScale, q4k4, q4r4, q5r4, q6r4, q8r4, rows, t2r4};
-use crate::{Error, norm, quantize, rope};
+use crate::witness::definition;
+use crate::{Error, Kernel, KernelSet, norm, quantize, rope};
 
 /// What a backend for a CPU implements: the operations on slices.
 ///
@@ -25,11 +26,19 @@ pub trait Kernels: Copy + Sync {
     /// The tier's name in reports.
     fn name(&self) -> &'static str;
 
+    /// The kernels that the tier has of its own; for all others it runs the definition, which is a fallback, and is said to be one.
+    ///
+    /// A tier that overrides a method names it here: a test compares both.
+    fn own(&self) -> KernelSet {
+        KernelSet::NONE
+    }
+
     /// [`quantize::token`]
     ///
     /// # Errors
     /// As there.
     fn quantize_token(&self, x: &[f32], q: &mut [i8]) -> Result<(f32, i32), Error> {
+        definition(self.name(), Kernel::QuantizeToken);
         quantize::token(x, q)
     }
 
@@ -38,6 +47,7 @@ pub trait Kernels: Copy + Sync {
     /// # Errors
     /// As there.
     fn quantize_g32(&self, x: &[f32], q: &mut [i8], a: &mut [f32], sum: &mut [i32]) -> Result<(), Error> {
+        definition(self.name(), Kernel::QuantizeG32);
         quantize::groups::<32>(x, q, a, sum)
     }
 
@@ -46,6 +56,7 @@ pub trait Kernels: Copy + Sync {
     /// # Errors
     /// As there.
     fn quantize_g256(&self, x: &[f32], q: &mut [i8], a: &mut [f32], sum: &mut [i32]) -> Result<(), Error> {
+        definition(self.name(), Kernel::QuantizeG256);
         quantize::groups::<256>(x, q, a, sum)
     }
 
@@ -61,6 +72,7 @@ pub trait Kernels: Copy + Sync {
         scale: TernaryScale<'_>,
         out: &mut R,
     ) -> Result<(), Error> {
+        definition(self.name(), Kernel::MatmulT2r4I8t);
         t2r4::matmul(w, tokens, acts, scale, out)
     }
 
@@ -75,6 +87,7 @@ pub trait Kernels: Copy + Sync {
         acts: &Int8Acts<'_>,
         out: &mut R,
     ) -> Result<(), Error> {
+        definition(self.name(), Kernel::MatmulQ8r4I8g32);
         q8r4::matmul(w, tokens, acts, out)
     }
 
@@ -89,6 +102,7 @@ pub trait Kernels: Copy + Sync {
         acts: &Int8Acts<'_>,
         out: &mut R,
     ) -> Result<(), Error> {
+        definition(self.name(), Kernel::MatmulQ4r4I8g32);
         q4r4::matmul(w, tokens, acts, out)
     }
 
@@ -103,6 +117,7 @@ pub trait Kernels: Copy + Sync {
         acts: &Int8Acts<'_>,
         out: &mut R,
     ) -> Result<(), Error> {
+        definition(self.name(), Kernel::MatmulQ4m4I8g32);
         q4r4::matmul_minima(w, tokens, acts, out)
     }
 
@@ -117,6 +132,7 @@ pub trait Kernels: Copy + Sync {
         acts: &Int8Acts<'_>,
         out: &mut R,
     ) -> Result<(), Error> {
+        definition(self.name(), Kernel::MatmulQ6r4I8g256);
         q6r4::matmul(w, tokens, acts, out)
     }
 
@@ -131,6 +147,7 @@ pub trait Kernels: Copy + Sync {
         acts: &Int8Acts<'_>,
         out: &mut R,
     ) -> Result<(), Error> {
+        definition(self.name(), Kernel::MatmulQ4k4I8g256);
         q4k4::matmul(w, tokens, acts, out)
     }
 
@@ -145,6 +162,7 @@ pub trait Kernels: Copy + Sync {
         acts: &Int8Acts<'_>,
         out: &mut R,
     ) -> Result<(), Error> {
+        definition(self.name(), Kernel::MatmulQ5r4I8g32);
         q5r4::matmul(w, tokens, acts, out)
     }
 
@@ -159,6 +177,7 @@ pub trait Kernels: Copy + Sync {
         acts: &Int8Acts<'_>,
         out: &mut R,
     ) -> Result<(), Error> {
+        definition(self.name(), Kernel::MatmulQ5k4I8g256);
         q4k4::matmul_fifth(w, tokens, acts, out)
     }
 
@@ -173,6 +192,7 @@ pub trait Kernels: Copy + Sync {
         acts: &FloatActs<'_>,
         out: &mut R,
     ) -> Result<(), Error> {
+        definition(self.name(), Kernel::MatmulF32F32);
         rows::matmul::<f32, Self::Lanes, R>(w, tokens, acts, out)
     }
 
@@ -187,6 +207,7 @@ pub trait Kernels: Copy + Sync {
         acts: &FloatActs<'_>,
         out: &mut R,
     ) -> Result<(), Error> {
+        definition(self.name(), Kernel::MatmulF16F32);
         rows::matmul::<rows::F16, Self::Lanes, R>(w, tokens, acts, out)
     }
 
@@ -201,6 +222,7 @@ pub trait Kernels: Copy + Sync {
         acts: &FloatActs<'_>,
         out: &mut R,
     ) -> Result<(), Error> {
+        definition(self.name(), Kernel::MatmulBf16F32);
         rows::matmul::<rows::Bf16, Self::Lanes, R>(w, tokens, acts, out)
     }
 
@@ -209,6 +231,7 @@ pub trait Kernels: Copy + Sync {
     /// # Errors
     /// As there.
     fn rms_norm(&self, x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) -> Result<(), Error> {
+        definition(self.name(), Kernel::RmsNorm);
         norm::rms_norm::<Self::Lanes>(x, w, eps, y)
     }
 
@@ -217,6 +240,7 @@ pub trait Kernels: Copy + Sync {
     /// # Errors
     /// As there.
     fn rms_norm_in_place(&self, x: &mut [f32], w: &[f32], eps: f32) -> Result<(), Error> {
+        definition(self.name(), Kernel::RmsNormInPlace);
         norm::rms_norm_in_place::<Self::Lanes>(x, w, eps)
     }
 
@@ -225,6 +249,7 @@ pub trait Kernels: Copy + Sync {
     /// # Errors
     /// As there.
     fn rope(&self, head: &mut [f32], angles: &[f32]) -> Result<(), Error> {
+        definition(self.name(), Kernel::Rope);
         rope::rotate(head, angles)
     }
 
@@ -233,6 +258,7 @@ pub trait Kernels: Copy + Sync {
     /// # Errors
     /// As there.
     fn gate(&self, act: Activation, g: &mut [f32], u: &[f32]) -> Result<(), Error> {
+        definition(self.name(), Kernel::Gate);
         gate::gate::<Self::Lanes>(act, g, u)
     }
 
@@ -241,6 +267,7 @@ pub trait Kernels: Copy + Sync {
     /// # Errors
     /// As there.
     fn store<E: KvElement>(&self, x: &[f32], row: &mut [E]) -> Result<(), Error> {
+        definition(self.name(), Kernel::Store);
         attention::store::<E, Self::Lanes>(x, row)
     }
 
@@ -256,6 +283,7 @@ pub trait Kernels: Copy + Sync {
         c: f32,
         records: &mut [f32],
     ) -> Result<(), Error> {
+        definition(self.name(), Kernel::Attend);
         attention::each::<E, Self::Lanes>(q, k, v, c, records)
     }
 
@@ -272,6 +300,7 @@ pub trait Kernels: Copy + Sync {
         c: f32,
         record: &mut [f32],
     ) -> Result<(), Error> {
+        definition(self.name(), Kernel::AttendI8);
         attention::chunk_i8::<Self::Lanes>(q, q_scale, k, v, c, record)
     }
 
@@ -280,6 +309,7 @@ pub trait Kernels: Copy + Sync {
     /// # Errors
     /// As there.
     fn combine(&self, records: &[f32], stride: usize, n: usize, y: &mut [f32]) -> Result<(), Error> {
+        definition(self.name(), Kernel::Combine);
         attention::combine::<Self::Lanes>(records, stride, n, y)
     }
 }
@@ -301,5 +331,9 @@ impl Kernels for Scalar {
 
     fn name(&self) -> &'static str {
         "scalar"
+    }
+
+    fn own(&self) -> KernelSet {
+        KernelSet::ALL
     }
 }

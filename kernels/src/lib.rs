@@ -58,9 +58,11 @@ compile_error!("the x87 unit rounds to 80 bits: build for a 32-bit x86 target wi
 
 pub mod attention;
 pub mod conformance;
+mod counted;
 mod error;
 pub mod format;
 pub mod gate;
+mod kernel;
 mod kernels;
 pub mod math;
 pub mod norm;
@@ -68,9 +70,14 @@ pub mod quantize;
 pub mod rope;
 pub mod simd;
 pub mod tile;
+mod witness;
 
+pub use counted::{Counted, Counts, Tally};
 pub use error::Error;
+pub use kernel::{Kernel, KernelSet};
 pub use kernels::{Kernels, Scalar};
+#[cfg(feature = "witness")]
+pub use witness::take_definitions;
 
 /// Version of the arithmetic contract (`docs/arithmetic.md`).
 ///

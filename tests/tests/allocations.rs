@@ -41,7 +41,7 @@ fn a_generation_allocates_nothing() {
         let options = PlanOptions { batch: 32, ..PlanOptions::new(&model.config()) };
         let plan = MemoryPlan::new(&model.config(), &options).unwrap();
         let mut arena = Arena::new(plan.bytes());
-        let config = GenerationConfig { max_tokens: 60, ignore_end: true, ..GenerationConfig::default() };
+        let config = GenerationConfig { max_tokens: 60, ignore_eos: true, ..GenerationConfig::default() };
         let cpu = Cpu::new(&model, &plan, arena.lines(), *host, pool, InPlace).unwrap();
         let mut generator = Generator::new(&model, &plan, cpu, config).unwrap();
         generator.prompt("once upon a time there was a little girl named lily . she liked to play").unwrap();

@@ -22,7 +22,7 @@ pub fn backends() -> [impl Kernels; 2] {
 mod planted {
     use bitnet_edge_kernels::simd::Scalar16;
     use bitnet_edge_kernels::tile::{Int8Acts, Results, TernaryScale};
-    use bitnet_edge_kernels::{Error, Kernels, Scalar};
+    use bitnet_edge_kernels::{Error, KernelSet, Kernels, Scalar};
 
     #[derive(Clone, Copy)]
     pub(super) enum Planted {
@@ -38,6 +38,10 @@ mod planted {
                 Self::Fault => "planted-fault",
                 Self::Scalar => Scalar.name(),
             }
+        }
+
+        fn own(&self) -> KernelSet {
+            Scalar.own()
         }
 
         fn matmul_t2r4_i8t<R: Results>(

@@ -3,7 +3,7 @@
 use bitnet_edge_arm::Table;
 use bitnet_edge_kernels::simd::Scalar16;
 use bitnet_edge_kernels::tile::{Int8Acts, Results, TernaryScale};
-use bitnet_edge_kernels::{Error, Kernels, Scalar};
+use bitnet_edge_kernels::{Error, KernelSet, Kernels, Scalar};
 
 /// Kernels of this processor.
 #[derive(Clone, Copy)]
@@ -26,6 +26,13 @@ impl Kernels for Backend {
         match self {
             Self::Table(table) => table.name(),
             Self::Scalar => Scalar.name(),
+        }
+    }
+
+    fn own(&self) -> KernelSet {
+        match self {
+            Self::Table(table) => table.own(),
+            Self::Scalar => Scalar.own(),
         }
     }
 

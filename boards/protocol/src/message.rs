@@ -155,7 +155,7 @@ pub struct Settings {
     /// Seed of the draws.
     pub seed: u64,
     /// Whether the vocabulary's end tokens are generated like any other.
-    pub ignore_end: bool,
+    pub ignore_eos: bool,
     /// Drop bytes of a prompt that have no token instead of refusing it.
     pub lossy: bool,
     /// Compute the logit digest.

@@ -1,9 +1,10 @@
 //! From a prompt to a stream of tokens.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::config::GenerationConfig;
-use super::sampler::sample;
+use super::sampler::draw;
 use crate::Error;
 use crate::image::Model;
 use crate::memory::MemoryPlan;
@@ -34,7 +35,8 @@ use crate::text::{self, Decoder, EncodeOptions, Encoder, Piece, Tokenizer};
 /// assert_eq!(reason.to_string(), "the token limit was reached");
 /// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StopReason {
     /// The vocabulary's end token, or a stop token, was sampled. It is part neither of the output nor of the context.
@@ -188,7 +190,7 @@ impl<'m, B: Backend> Generator<'m, B> {
     /// A generator with an empty context.
     ///
     /// # Errors
-    /// As [`Session::new`]; [`Error::PlanOption`] for a temperature that is negative or not finite.
+    /// As [`Session::new`] and [`GenerationConfig::validate`].
     ///
     /// ```
     /// # use bitnet_edge_core::{
@@ -209,9 +211,7 @@ impl<'m, B: Backend> Generator<'m, B> {
         backend: B,
         config: GenerationConfig,
     ) -> Result<Self, Error> {
-        if !config.temperature.is_finite() || config.temperature < 0.0 {
-            return Err(Error::PlanOption("temperature must be finite and not negative"));
-        }
+        config.validate()?;
         Ok(Self {
             session: Session::new(model, plan, backend)?,
             tokenizer: model.tokenizer(),
@@ -294,6 +294,51 @@ impl<'m, B: Backend> Generator<'m, B> {
     /// ```
     pub fn digest(&self) -> Option<[u8; 32]> {
         self.config.digest.then(|| self.digest.value())
+    }
+
+    /// Steps that were sampled so far: tokens, and those that ended a generation.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Event, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::default())?;
+    /// generator.prompt("once upon a time")?;
+    /// while !matches!(generator.step(u32::MAX)?, Event::Done(_)) {}
+    /// assert_eq!(generator.sampled(), 14 + 1); // the tokens of the answer, and the end of the text
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub const fn sampled(&self) -> u64 {
+        self.sampled
+    }
+
+    /// The first `tokens` ids of the prompt that was given last, if it has as many.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::default())?;
+    /// let tokens = generator.prompt("once upon a time")?;
+    /// let ids = generator.given(tokens).expect("it has just been given").to_vec();
+    /// generator.rewind(0);
+    /// generator.tokens(&ids)?; // the same prompt
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub fn given(&mut self, tokens: u32) -> Option<&[u32]> {
+        let plan = self.session.plan();
+        let [ids, _] = self.session.backend_mut().words([plan.tokens, plan.text])?;
+        ids.get(..tokens as usize).map(|ids| &*ids)
     }
 
     /// Gives text to the model, with the token that begins a text before it where the vocabulary asks for one.
@@ -587,10 +632,10 @@ impl<'m, B: Backend> Generator<'m, B> {
         }
         // An embedding may have more rows than the vocabulary has tokens: those stand for nothing.
         let known = self.tokenizer.map_or(logits.len(), |t| t.token_count() as usize);
-        let id = sample(logits.get(..known).unwrap_or(logits), &self.config, self.sampled);
+        let id = draw(logits.get(..known).unwrap_or(logits), &self.config, self.sampled);
         self.sampled = self.sampled.saturating_add(1);
         self.generated = self.generated.saturating_add(1);
-        let end = self.tokenizer.is_some_and(|t| t.is_end(id)) && !self.config.ignore_end;
+        let end = self.tokenizer.is_some_and(|t| t.is_end(id)) && !self.config.ignore_eos;
         if end || self.config.stop_tokens.contains(&id) {
             // It is not fed: what follows a turn in a chat template begins with the token that ends it.
             self.state = State::Idle;

@@ -4,6 +4,7 @@ use bitnet_edge_kernels::attention::order;
 use bitnet_edge_kernels::math::exp1;
 
 use super::config::GenerationConfig;
+use crate::Error;
 
 /// The `n`-th number of the generator with this seed: `SplitMix64` (Steele, Lea, Flood 2014), by counter.
 ///
@@ -20,7 +21,10 @@ pub const fn random(seed: u64, n: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Chooses a token. `logits`: `[vocab]`, finite; `n`: how many tokens were sampled before.
+/// Chooses a token. `logits`: `[vocab]`; `n`: how many tokens were sampled before.
+///
+/// # Errors
+/// [`Error::Kernel`] for a logit that is NaN or infinite, or no logits.
 ///
 /// 1. With temperature 0: the largest logit, the lowest id of equals.
 /// 2. Candidates are the `top_k` largest logits, of equals the lowest ids; all if `top_k` is 0.
@@ -31,9 +35,18 @@ pub const fn random(seed: u64, n: u64) -> u64 {
 /// ```
 /// use bitnet_edge_core::{GenerationConfig, generate::sample};
 /// let config = GenerationConfig { top_k: 1, ..GenerationConfig::default() };
-/// assert_eq!(sample(&[0.5, 2.0, 2.0], &config, 0), 1);
+/// assert_eq!(sample(&[0.5, 2.0, 2.0], &config, 0), Ok(1));
+/// assert!(sample(&[0.5, f32::NAN], &config, 0).is_err());
 /// ```
-pub fn sample(logits: &[f32], config: &GenerationConfig, n: u64) -> u32 {
+pub fn sample(logits: &[f32], config: &GenerationConfig, n: u64) -> Result<u32, Error> {
+    if logits.is_empty() || !logits.iter().fold(true, |finite, l| finite & l.is_finite()) {
+        return Err(Error::Kernel(bitnet_edge_kernels::Error::NonFinite));
+    }
+    Ok(draw(logits, config, n))
+}
+
+/// [`sample`] of logits that are known to be finite.
+pub(super) fn draw(logits: &[f32], config: &GenerationConfig, n: u64) -> u32 {
     let blocks = Blocks::new(logits);
     let (best, largest) = blocks.first_largest();
     if config.temperature <= 0.0 || config.top_k == 1 {
@@ -218,7 +231,7 @@ mod tests {
         let n = 100_000u64;
         let mut counts = [0f64; 8];
         for i in 0..n {
-            counts[sample(&logits, &config, i) as usize] += 1.0;
+            counts[sample(&logits, &config, i).unwrap() as usize] += 1.0;
         }
         let chi: f64 = counts
             .iter()
@@ -234,7 +247,7 @@ mod tests {
     #[test]
     fn greedy_takes_the_lowest_of_equal_ids() {
         let config = GenerationConfig { temperature: 0.0, ..GenerationConfig::default() };
-        assert_eq!(sample(&[1.0, 3.0, 3.0], &config, 0), 1);
-        assert_eq!(sample(&[-1.0, -3.0], &config, 5), 0);
+        assert_eq!(sample(&[1.0, 3.0, 3.0], &config, 0), Ok(1));
+        assert_eq!(sample(&[-1.0, -3.0], &config, 5), Ok(0));
     }
 }

@@ -1,6 +1,6 @@
 //! The classes of characters that pre-tokenizers tell apart.
 
-use super::unicode_data::{LEAVES, LETTERS, NUMBERS};
+use super::unicode_data::{BLOCKS, EDGES, LETTERS, NUMBERS, PAGES};
 
 /// The class of a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,18 +79,19 @@ fn is_space(code: u32) -> bool {
     )
 }
 
-/// Looks a code point up in a two-level bitmap: a leaf of 256 bits for every 256 code points, equal leaves shared.
-fn contains(pages: &[u8], code: u32) -> bool {
-    let page = pages.get((code >> 8) as usize).copied().unwrap_or(0);
-    let leaf = LEAVES.get(usize::from(page));
-    let bits = leaf.and_then(|leaf| leaf.get((code >> 3 & 31) as usize)).copied().unwrap_or(0);
-    bits >> (code & 7) & 1 != 0
+/// Whether a class has a code point. A page of 256 code points is the list of those in it where membership changes; equal pages
+/// are shared, and so are equal blocks of eight. A bitmap would take three times the flash.
+fn contains(blocks: &[u8], code: u32) -> bool {
+    let block = usize::from(blocks.get((code >> 11) as usize).copied().unwrap_or(0));
+    let page = BLOCKS.get(block).and_then(|pages| pages.get((code >> 8 & 7) as usize)).copied().unwrap_or(0);
+    let [from, to] = [0, 1].map(|next| PAGES.get(usize::from(page) + next).map_or(0, |&at| at.into()));
+    let edges: &[u8] = EDGES.get(from..to).unwrap_or_default();
+    edges.partition_point(|&edge| u32::from(edge) <= code & 0xff) % 2 != 0
 }
 
 #[cfg(test)]
 mod tests {
     use regex_syntax::hir::{Class as Set, HirKind};
-    use std::collections::BTreeMap;
     use std::fmt::Write;
     use std::string::String;
     use std::vec::Vec;
@@ -108,38 +109,57 @@ mod tests {
         members
     }
 
+    /// The number of `entry`; a new one is put at the end.
+    fn number<T: PartialEq>(entries: &mut Vec<T>, entry: T) -> usize {
+        entries.iter().position(|known| *known == entry).unwrap_or_else(|| {
+            entries.push(entry);
+            entries.len() - 1
+        })
+    }
+
+    /// The blocks of a class; pages and blocks that are not known yet are added.
+    fn blocks(members: &[bool], pages: &mut Vec<Vec<u8>>, blocks: &mut Vec<Vec<usize>>) -> Vec<usize> {
+        let edges = |page: &[bool]| -> Vec<u8> {
+            let before = core::iter::once(&false).chain(page);
+            let changes = before.zip(page).enumerate().filter(|(_, (before, member))| before != member);
+            changes.map(|(at, _)| at as u8).collect()
+        };
+        let numbers: Vec<_> = members.chunks(256).map(|page| number(pages, edges(page))).collect();
+        let mut found: Vec<_> = numbers.chunks(8).map(|block| number(blocks, block.to_vec())).collect();
+        while found.last() == Some(&0) {
+            found.pop();
+        }
+        found
+    }
+
     /// The text of `unicode_data.rs`.
     fn generate() -> String {
-        let mut leaves = BTreeMap::from([([0_u8; 32], 0_usize)]);
-        let mut ordered = std::vec![[0_u8; 32]];
+        let (mut pages, mut known) = (std::vec![Vec::new()], std::vec![std::vec![0; 8]]);
         let mut out = String::from("// Made by the test `text::unicode::tests::the_tables_are_current`.\n");
+        let mut table = |doc: &str, name: &str, kind: &str, entries: &dyn std::fmt::Debug| {
+            writeln!(out, "\n/// {doc}.\n#[rustfmt::skip]").unwrap();
+            writeln!(out, "pub(super) static {name}: &[{kind}] = &{entries:?};").unwrap();
+        };
         for (name, doc, class) in
             [("LETTERS", "letters, category L", r"\p{L}"), ("NUMBERS", "numbers, category N", r"\p{N}")]
         {
-            let members = members(class);
-            let mut pages = Vec::new();
-            for page in members.chunks(256) {
-                let mut leaf = [0; 32];
-                for (bit, _) in page.iter().enumerate().filter(|(_, member)| **member) {
-                    leaf[bit / 8] |= 1 << (bit % 8);
-                }
-                pages.push(*leaves.entry(leaf).or_insert_with(|| {
-                    ordered.push(leaf);
-                    ordered.len() - 1
-                }));
-            }
-            while pages.last() == Some(&0) {
-                pages.pop();
-            }
-            writeln!(out, "\n/// The leaf of every 256 code points: {doc}.\n#[rustfmt::skip]").unwrap();
-            writeln!(out, "pub(super) static {name}: &[u8] = &{pages:?};").unwrap();
+            let blocks = blocks(&members(class), &mut pages, &mut known);
+            table(&std::format!("The block of every 2048 code points: {doc}"), name, "u8", &blocks);
         }
-        writeln!(out, "\n/// The leaves: bit `code % 256`, lowest bit first.\n#[rustfmt::skip]").unwrap();
-        writeln!(out, "pub(super) static LEAVES: &[[u8; 32]] = &[").unwrap();
-        for leaf in ordered {
-            writeln!(out, "    {leaf:?},").unwrap();
-        }
-        out + "];\n"
+        table("The pages of 256 code points of a block", "BLOCKS", "[u8; 8]", &known);
+        let starts = pages.iter().scan(0, |at, page| {
+            *at += page.len();
+            Some(*at)
+        });
+        let starts: Vec<_> = core::iter::once(0).chain(starts).collect();
+        table(
+            "Where the edges of a page begin; those of the next one begin where they end",
+            "PAGES",
+            "u16",
+            &starts,
+        );
+        table("Code points of a page where a class begins or ends", "EDGES", "u8", &pages.concat());
+        out
     }
 
     /// `BLESS=1` writes the file anew.

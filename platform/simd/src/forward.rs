@@ -30,6 +30,7 @@ macro_rules! forward_t2r4 {
 macro_rules! forward_others {
     ($dispatch:ident) => {
         $crate::forward! { $dispatch:
+            fn own() -> KernelSet;
             fn quantize_token(x: &[f32], q: &mut [i8]) -> Result<(f32, i32), Error>;
             fn quantize_g32(x: &[f32], q: &mut [i8], a: &mut [f32], sum: &mut [i32]) -> Result<(), Error>;
             fn quantize_g256(x: &[f32], q: &mut [i8], a: &mut [f32], sum: &mut [i32]) -> Result<(), Error>;

@@ -14,8 +14,8 @@
 #[cfg(test)]
 extern crate std;
 
-use bitnet_edge_kernels::Error;
 use bitnet_edge_kernels::tile::{Results, TILE_ROWS};
+use bitnet_edge_kernels::{Error, Kernel, KernelSet};
 
 pub mod blocks;
 mod forward;
@@ -80,11 +80,41 @@ pub type Q5r4 = q5r4::Q5;
 /// The layout of `Q5_K`.
 pub type Q5k4 = q4k4::K4<true>;
 
+/// The kernels of [`float_methods`].
+pub const FLOATS: KernelSet = KernelSet::of(&[
+    Kernel::QuantizeToken,
+    Kernel::QuantizeG32,
+    Kernel::QuantizeG256,
+    Kernel::MatmulF32F32,
+    Kernel::MatmulF16F32,
+    Kernel::MatmulBf16F32,
+    Kernel::RmsNorm,
+    Kernel::RmsNormInPlace,
+    Kernel::Rope,
+    Kernel::Gate,
+    Kernel::Store,
+    Kernel::Attend,
+    Kernel::AttendI8,
+    Kernel::Combine,
+]);
+
+/// The kernels of [`product_methods`].
+pub const PRODUCTS: KernelSet = KernelSet::of(&[
+    Kernel::MatmulT2r4I8t,
+    Kernel::MatmulQ8r4I8g32,
+    Kernel::MatmulQ4r4I8g32,
+    Kernel::MatmulQ4m4I8g32,
+    Kernel::MatmulQ6r4I8g256,
+    Kernel::MatmulQ4k4I8g256,
+    Kernel::MatmulQ5r4I8g32,
+    Kernel::MatmulQ5k4I8g256,
+]);
+
 /// What the macros name.
 pub mod names {
     pub use bitnet_edge_kernels::attention::{self, Int8Rows, KvElement, Queries, Scratch};
     pub use bitnet_edge_kernels::gate::{self, Activation};
     pub use bitnet_edge_kernels::simd::Scalar16;
     pub use bitnet_edge_kernels::tile::{FloatActs, Int8Acts, Results, TernaryScale, rows};
-    pub use bitnet_edge_kernels::{Error, Kernels, norm, quantize, rope};
+    pub use bitnet_edge_kernels::{Error, Kernel, KernelSet, Kernels, norm, quantize, rope};
 }

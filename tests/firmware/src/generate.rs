@@ -23,7 +23,7 @@ fn generated(arena: &mut [Line]) -> Result<(), Error> {
         temperature: float(),
         top_k: number(),
         seed: number().into(),
-        ignore_end: number() == 1,
+        ignore_eos: number() == 1,
         lossy: number() == 2,
         digest: number() == 3,
         ..GenerationConfig::default()

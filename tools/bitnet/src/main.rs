@@ -9,6 +9,7 @@ mod inspect;
 mod jetson;
 mod model;
 mod perplexity;
+mod receipt;
 mod run;
 mod sampling;
 mod stats;
@@ -56,6 +57,10 @@ enum Command {
     /// Show what is in a model file, and whether its numbers can be right
     #[command(after_help = inspect::EXAMPLES)]
     Inspect(inspect::InspectArgs),
+    /// Check the receipt of a run, on any machine; make keys that sign receipts
+    #[command(subcommand)]
+    #[command(after_help = receipt::EXAMPLES)]
+    Receipt(receipt::ReceiptCommand),
 }
 
 fn main() -> ExitCode {
@@ -68,5 +73,6 @@ fn main() -> ExitCode {
         Command::Tokenize(args) => tokens::tokenize(&args),
         Command::Detokenize(args) => tokens::detokenize(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Receipt(command) => receipt::run(&command),
     })
 }

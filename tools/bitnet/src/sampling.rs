@@ -41,7 +41,7 @@ impl SamplingArgs {
             temperature: self.temperature,
             top_k: self.top_k,
             seed: self.seed,
-            ignore_end: self.ignore_eos,
+            ignore_eos: self.ignore_eos,
             lossy: self.lossy,
             digest: self.digest,
             ..GenerationConfig::default()

@@ -146,23 +146,23 @@ fn an_image_has_the_statistics_of_its_source() {
 
 #[test]
 fn ternary_tensors_that_cannot_be_right_are_named() {
-    let name = "blk.1.ffn_up.weight";
-    let wrong = |change: Box<dyn FnOnce(&mut [u8])>| {
+    fn wrong(change: impl FnOnce(&mut [u8])) -> (String, String, String) {
+        let name = "blk.1.ffn_up.weight";
         let [tensor, what, found, allowed] = one(&doctored(STORY, name, change));
         assert_eq!(tensor, name);
         (what, found, allowed)
-    };
+    }
     let is = |what: &str, found: &str, allowed: &str| (what.to_owned(), found.to_owned(), allowed.to_owned());
     let scales = "1.000e-5 to 100";
-    assert_eq!(wrong(Box::new(scale(f32::NAN))), is("scale", "NaN", scales));
-    assert_eq!(wrong(Box::new(scale(f32::INFINITY))), is("scale", "inf", scales));
-    assert_eq!(wrong(Box::new(scale(0.0))), is("scale", "0", scales));
-    assert_eq!(wrong(Box::new(scale(-0.1))), is("scale", "-0.1", scales));
-    assert_eq!(wrong(Box::new(scale(1e30))), is("scale", "1.000e30", scales));
+    assert_eq!(wrong(scale(f32::NAN)), is("scale", "NaN", scales));
+    assert_eq!(wrong(scale(f32::INFINITY)), is("scale", "inf", scales));
+    assert_eq!(wrong(scale(0.0)), is("scale", "0", scales));
+    assert_eq!(wrong(scale(-0.1)), is("scale", "-0.1", scales));
+    assert_eq!(wrong(scale(1e30)), is("scale", "1.000e30", scales));
     // All zeros, none, and a code that no weight has.
-    assert_eq!(wrong(Box::new(codes(0x55))), is("zeros", "1", "0.15 to 0.65"));
-    assert_eq!(wrong(Box::new(codes(0xaa))), is("zeros", "0", "0.15 to 0.65"));
-    let (what, found, _) = wrong(Box::new(codes(0xff)));
+    assert_eq!(wrong(codes(0x55)), is("zeros", "1", "0.15 to 0.65"));
+    assert_eq!(wrong(codes(0xaa)), is("zeros", "0", "0.15 to 0.65"));
+    let (what, found, _) = wrong(codes(0xff));
     assert_eq!((what.as_str(), found.starts_with("it contains the code 3")), ("data", true));
 }
 

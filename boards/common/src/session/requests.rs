@@ -80,20 +80,27 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
     }
 
     fn set(&mut self, settings: &Settings) -> Response<'static> {
-        if !settings.temperature.is_finite() || settings.temperature < 0.0 {
-            return Response::Error(Error::Refused("temperature must be finite and not negative"));
-        }
-        self.config = GenerationConfig {
+        let config = GenerationConfig {
             max_tokens: settings.max_tokens,
             temperature: settings.temperature,
             top_k: settings.top_k,
             seed: settings.seed,
-            ignore_end: settings.ignore_end,
+            ignore_eos: settings.ignore_eos,
             lossy: settings.lossy,
             digest: settings.digest,
-            stop_tokens: settings.stop_tokens.clone(),
+            stop_tokens: settings.stop_tokens.iter().copied().collect(),
+            ..GenerationConfig::default()
         };
-        Response::Accepted
+        match config.validate() {
+            Ok(()) => {
+                self.config = config;
+                Response::Accepted
+            }
+            Err(CoreError::PlanOption(what) | CoreError::LeftOut(what)) => {
+                Response::Error(Error::Refused(what))
+            }
+            Err(_) => Response::Error(Error::Refused("the settings are out of bounds")),
+        }
     }
 
     /// Puts a part of a prompt where it belongs.

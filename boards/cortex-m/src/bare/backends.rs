@@ -4,7 +4,7 @@ use bitnet_edge_arm::{Dsp, Mve, Table};
 use bitnet_edge_kernels::attention::{self, KvElement, Queries};
 use bitnet_edge_kernels::simd::Scalar16;
 use bitnet_edge_kernels::tile::{Int8Acts, Results, TernaryScale};
-use bitnet_edge_kernels::{Error, Kernels, Scalar};
+use bitnet_edge_kernels::{Error, Kernel, KernelSet, Kernels, Scalar};
 use heapless::Vec;
 
 /// What there can be.
@@ -48,6 +48,17 @@ impl Kernels for Backend {
             Self::Table(tier) => tier.name(),
             Self::Dsp(tier) => tier.name(),
             Self::Scalar => Scalar.name(),
+        }
+    }
+
+    fn own(&self) -> KernelSet {
+        // Those of the lanes, where the definition's are not taken below.
+        let lanes = KernelSet::of(&[Kernel::Store, Kernel::Attend]);
+        match self {
+            Self::Mve(tier) => tier.own().and(lanes),
+            Self::Table(tier) => tier.own().and(lanes),
+            Self::Dsp(tier) => tier.own().and(lanes),
+            Self::Scalar => Scalar.own(),
         }
     }
 

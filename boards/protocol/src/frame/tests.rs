@@ -23,7 +23,7 @@ fn settings() -> Settings {
         temperature: 0.7,
         top_k: 40,
         seed: 1,
-        ignore_end: false,
+        ignore_eos: false,
         lossy: false,
         digest: true,
         stop_tokens: heapless::Vec::from_slice(&[300]).unwrap(),

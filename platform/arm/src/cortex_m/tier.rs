@@ -24,6 +24,10 @@ impl Kernels for Dsp {
         "dsp"
     }
 
+    fn own(&self) -> KernelSet {
+        KernelSet::of(&[Kernel::MatmulT2r4I8t])
+    }
+
     #[inline]
     fn matmul_t2r4_i8t<R: Results>(
         &self,
@@ -48,6 +52,10 @@ impl Kernels for Mve {
 
     fn name(&self) -> &'static str {
         "mve"
+    }
+
+    fn own(&self) -> KernelSet {
+        KernelSet::of(&[Kernel::MatmulT2r4I8t])
     }
 
     #[inline]
@@ -96,6 +104,10 @@ impl Kernels for Table {
 
     fn name(&self) -> &'static str {
         "table"
+    }
+
+    fn own(&self) -> KernelSet {
+        KernelSet::of(&[Kernel::MatmulT2r4I8t])
     }
 
     #[inline]

@@ -106,6 +106,10 @@ impl Kernels for Neon {
         "neon"
     }
 
+    fn own(&self) -> KernelSet {
+        bitnet_edge_simd::FLOATS.and(bitnet_edge_simd::PRODUCTS)
+    }
+
     bitnet_edge_simd::float_methods!(Lanes, Lanes, "neon", with_scratch);
     #[inline]
     fn matmul_t2r4_i8t<R: Results>(
@@ -165,6 +169,10 @@ impl Kernels for Dotprod {
         "dotprod"
     }
 
+    fn own(&self) -> KernelSet {
+        bitnet_edge_simd::FLOATS.and(bitnet_edge_simd::PRODUCTS)
+    }
+
     bitnet_edge_simd::float_methods!(Lanes, Lanes, "neon", with_scratch);
     product_methods!("neon,dotprod", matmul::gemm::Sdot);
 }
@@ -181,6 +189,10 @@ impl Kernels for I8mm {
 
     fn name(&self) -> &'static str {
         "i8mm"
+    }
+
+    fn own(&self) -> KernelSet {
+        bitnet_edge_simd::FLOATS.and(bitnet_edge_simd::PRODUCTS)
     }
 
     bitnet_edge_simd::float_methods!(Lanes, Lanes, "neon", with_scratch);

@@ -140,6 +140,10 @@ impl Kernels for Table {
         "table"
     }
 
+    fn own(&self) -> KernelSet {
+        KernelSet::of(&[Kernel::MatmulT2r4I8t])
+    }
+
     #[inline]
     fn matmul_t2r4_i8t<R: Results>(
         &self,

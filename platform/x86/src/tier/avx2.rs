@@ -17,6 +17,10 @@ impl Kernels for Avx2 {
         "avx2"
     }
 
+    fn own(&self) -> KernelSet {
+        bitnet_edge_simd::FLOATS.and(bitnet_edge_simd::PRODUCTS)
+    }
+
     bitnet_edge_simd::float_methods!(Avx2Lanes, Avx2Lanes, "avx2,f16c", super::with_scratch);
     bitnet_edge_simd::product_methods!(
         "avx2,f16c",

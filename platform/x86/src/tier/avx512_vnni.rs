@@ -24,6 +24,10 @@ impl Kernels for Avx512Vnni {
         "avx512-vnni"
     }
 
+    fn own(&self) -> KernelSet {
+        bitnet_edge_simd::FLOATS.and(bitnet_edge_simd::PRODUCTS)
+    }
+
     bitnet_edge_simd::float_methods!(
         Avx512Lanes,
         Avx2Lanes,

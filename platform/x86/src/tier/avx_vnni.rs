@@ -17,6 +17,10 @@ impl Kernels for AvxVnni {
         "avx-vnni"
     }
 
+    fn own(&self) -> KernelSet {
+        bitnet_edge_simd::FLOATS.and(bitnet_edge_simd::PRODUCTS)
+    }
+
     bitnet_edge_simd::float_methods!(Avx2Lanes, Avx2Lanes, "avx2,f16c,avxvnni", super::with_scratch);
     bitnet_edge_simd::product_methods!("avx2,f16c,avxvnni", crate::matmul::AvxVnni, 2, 2);
 }

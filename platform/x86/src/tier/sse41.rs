@@ -17,6 +17,10 @@ impl Kernels for Sse41 {
         "sse4.1"
     }
 
+    fn own(&self) -> KernelSet {
+        bitnet_edge_simd::FLOATS.and(bitnet_edge_simd::PRODUCTS)
+    }
+
     bitnet_edge_simd::float_methods!(Sse41Lanes, Sse41Lanes, "sse4.1", super::with_scratch);
     bitnet_edge_simd::product_methods!(
         "sse4.1",

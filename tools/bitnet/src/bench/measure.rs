@@ -86,7 +86,7 @@ impl Prompts {
         session.rewind(0);
         let begun = Instant::now();
         session.prefill(&self.0[..tokens as usize], true).map_err(advised)?;
-        likeliest(session.logits().map_err(advised)?);
+        likeliest(session.logits().map_err(advised)?)?;
         Ok(begun.elapsed().as_secs_f64())
     }
 }
@@ -97,12 +97,12 @@ fn decode_seconds<B: Backend>(session: &mut Session<'_, B>, tokens: u32) -> Resu
     let mut token = prompt_token(0, session.model().config().vocab);
     let begun = Instant::now();
     for _ in 0..tokens {
-        token = likeliest(session.decode(token).map_err(advised)?);
+        token = likeliest(session.decode(token).map_err(advised)?)?;
     }
     Ok(begun.elapsed().as_secs_f64())
 }
 
 /// The first of the largest logits, as the sampler finds it.
-fn likeliest(logits: &[f32]) -> u32 {
-    sample(logits, &GenerationConfig { temperature: 0.0, ..GenerationConfig::default() }, 0)
+fn likeliest(logits: &[f32]) -> Result<u32> {
+    sample(logits, &GenerationConfig::greedy(), 0).map_err(advised)
 }

@@ -3,11 +3,11 @@
 use std::io::{Write, stdout};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bitnet_edge_core::GenerationConfig;
 use bitnet_edge_core::text::Utf8Stream;
 use bitnet_edge_protocol::{
-    CHUNK_BYTES, Chunk, Description, Request, Response, Settings, Statistics, Stop, decode,
+    CHUNK_BYTES, Chunk, Description, MAX_STOP_TOKENS, Request, Response, Settings, Statistics, Stop, decode,
 };
 use bitnet_pack::convert::hex;
 use bitnet_pack::report::say;
@@ -42,7 +42,7 @@ pub(super) fn ask(
     config: &GenerationConfig,
     token: &mut dyn FnMut(u32, &[u8]) -> Result<()>,
 ) -> Result<Done> {
-    link.ask(&Request::Settings(settings(config)))?;
+    link.ask(&Request::Settings(settings(config)?))?;
     let mut tag = prompt(args, link)?;
     let mut answer = Tokens { most: config.max_tokens, next: 0, id: 0, bytes: None };
     let begin = Instant::now();
@@ -91,10 +91,12 @@ pub(super) fn ask(
     }
 }
 
-fn settings(config: &GenerationConfig) -> Settings {
-    let GenerationConfig { max_tokens, temperature, top_k, seed, ignore_end, lossy, digest, .. } = *config;
-    let stop_tokens = config.stop_tokens.clone();
-    Settings { max_tokens, temperature, top_k, seed, ignore_end, lossy, digest, stop_tokens }
+fn settings(config: &GenerationConfig) -> Result<Settings> {
+    let GenerationConfig { max_tokens, temperature, top_k, seed, ignore_eos, lossy, digest, .. } = *config;
+    let stop_tokens = heapless::Vec::from_slice(&config.stop_tokens);
+    let stop_tokens =
+        stop_tokens.map_err(|_| anyhow!("a board takes at most {MAX_STOP_TOKENS} stop tokens"))?;
+    Ok(Settings { max_tokens, temperature, top_k, seed, ignore_eos, lossy, digest, stop_tokens })
 }
 
 /// The parts of the prompt: of the system message, then of the user's, of which there is at least one.

@@ -22,7 +22,8 @@ const PARALLEL: &str = "cortex-a76";
 const SENTENCE: &str = "once upon a time there was a little girl named lily. she loved to play outside in the park with her \
                         friends. one day, she saw a big cat. ";
 const LONGEST: usize = 1018;
-/// The status of a board whose watchdog was not fed in time.
+/// The statuses of a board whose stack is full, and of one whose watchdog was not fed in time.
+const EXCEPTION: i32 = 102;
 const WATCHDOG: i32 = 103;
 /// How many tokens board and host compare.
 const DEVICE_TOKENS: &str = "60";
@@ -66,6 +67,7 @@ pub(crate) fn check(record: bool) -> Result<()> {
     let board = Board::named("mps2-an500")?;
     interrupted(board)?;
     watchdog(board)?;
+    BOARDS.iter().filter(|board| board.target.starts_with("thumb")).try_for_each(overflow)?;
     for board in ["virt-aarch64", "mps2-an500", "virt-riscv32"] {
         device(Board::named(board)?)?;
     }
@@ -263,6 +265,17 @@ fn watchdog(board: &Board) -> Result<()> {
         "{}: a prompt that fills the context, digest {digest}; with steps without a bound the watchdog bites",
         board.name
     );
+    Ok(())
+}
+
+/// A stack that is full is said, although a handler needs a stack too.
+fn overflow(board: &Board) -> Result<()> {
+    let run = Run::first_of(board);
+    let firmware = firmware(board, &["overflow"])?;
+    let ended = scripted(board.emulator(&run.setup(None), &firmware)?, "", LIMIT, false)?;
+    let told = ended.said.starts_with("\n*** EXCEPTION: the stack is full");
+    ensure!(ended.status == EXCEPTION && told, "{}: status {}\n{}", board.name, ended.status, ended.said);
+    println!("{}: a stack that is full is said", board.name);
     Ok(())
 }
 

@@ -51,9 +51,10 @@ fn chunk(text: &[u8]) -> Chunk<'_> {
 }
 
 fn settings() -> Settings {
-    let GenerationConfig { max_tokens, temperature, top_k, seed, ignore_end, lossy, stop_tokens, .. } =
+    let GenerationConfig { max_tokens, temperature, top_k, seed, ignore_eos, lossy, .. } =
         GenerationConfig::default();
-    Settings { max_tokens, temperature, top_k, seed, ignore_end, lossy, digest: true, stop_tokens }
+    let stop_tokens = Vec::new();
+    Settings { max_tokens, temperature, top_k, seed, ignore_eos, lossy, digest: true, stop_tokens }
 }
 
 /// What these requests, with tags from 1 on, are answered with: debug texts of tag and response.
@@ -124,7 +125,7 @@ fn every_setting_is_obeyed() {
     let short = with(Settings { max_tokens: 2, ..settings() }, raw);
     assert_eq!((short.1, short.2.generated), (Stop::MaxTokens, 2));
     assert_eq!(with(Settings { digest: false, ..settings() }, raw).3, None);
-    let hot = Settings { temperature: 90.0, top_k: 0, ignore_end: true, max_tokens: 20, ..settings() };
+    let hot = Settings { temperature: 90.0, top_k: 0, ignore_eos: true, max_tokens: 20, ..settings() };
     let (first, second) = (with(hot.clone(), raw), with(Settings { seed: 2, ..hot.clone() }, raw));
     assert_ne!(first.0, second.0);
     assert_eq!((first.1, second.1), (Stop::MaxTokens, Stop::MaxTokens));
