@@ -87,7 +87,6 @@ pub(crate) struct Pending {
 }
 
 impl ReceiptArgs {
-
     /// Checks what can be checked before anything runs: place and key.
     pub(crate) fn begin(&self, model: Option<&Path>) -> Result<Option<Pending>> {
         let Some(path) = &self.receipt else { return Ok(None) };
