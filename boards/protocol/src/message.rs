@@ -34,10 +34,15 @@ pub enum Request<'a> {
     LogitDigest,
     /// Compares the kernels with their definition once more. [`Response::SelfTest`].
     SelfTest,
+    /// The receipt of the last answer, from one of its bytes on. [`Response::Receipt`].
+    Receipt {
+        /// Bytes before those that are wanted: 0 for the first.
+        at: u32,
+    },
 }
 
 impl Message for Request<'_> {
-    const KINDS: u8 = 7;
+    const KINDS: u8 = 8;
 }
 
 /// What a board says.
@@ -86,10 +91,19 @@ pub enum Response<'a> {
     },
     /// Why there is no other response.
     Error(Error<'a>),
+    /// A part of the receipt of the last answer, which is postcard: `docs/receipts.md`.
+    Receipt {
+        /// Bytes before these.
+        at: u32,
+        /// Bytes of the whole.
+        total: u32,
+        /// At most [`CHUNK_BYTES`](crate::CHUNK_BYTES).
+        bytes: &'a [u8],
+    },
 }
 
 impl Message for Response<'_> {
-    const KINDS: u8 = 9;
+    const KINDS: u8 = 10;
 }
 
 /// Who a board is. The version is first, so that any version of a host can read it.

@@ -1,5 +1,9 @@
 //! From a prompt to a stream of tokens.
 
+mod chooser;
+
+pub use chooser::Chooser;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

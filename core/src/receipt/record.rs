@@ -237,7 +237,7 @@ impl PlanFacts {
 /// let prompt = Prompt { tokens: 2, digest: TokenDigest::of(&[4, 5]), ids: [4, 5] };
 /// assert_eq!(prompt.tokens, 2);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prompt<I> {
     /// How many.

@@ -26,6 +26,7 @@ pub use backends::{Backend, backends};
 #[cfg(feature = "firmware")]
 pub use cmsdk::{CmsdkUart, CmsdkWatchdog};
 pub use cortex_m_rt;
+#[cfg(feature = "firmware")]
 pub use processor::exit;
 #[cfg(feature = "firmware")]
 pub use serial::{Serial, Uart, Watchdog};

@@ -47,6 +47,8 @@ fn golden_frames_are_those_of_the_specification() {
     golden("token", &frame_of(3, &Response::Token { index: 0, id: 300, bytes: b" upon" }));
     let statistics = Statistics { prompt: 5, generated: 20, prefill_us: 500_000, ..Statistics::default() };
     golden("done", &frame_of(3, &Response::Done { stop: Stop::MaxTokens, statistics, digest: None }));
+    golden("receipt", &frame_of(5, &Request::Receipt { at: 200 }));
+    golden("part", &frame_of(5, &Response::Receipt { at: 200, total: 202, bytes: &[7, 0] }));
     golden("error", &frame_of(0, &Response::Error(Error::Truncated { bytes: 3 })));
 }
 
@@ -69,6 +71,7 @@ fn every_message_comes_back() {
         Request::Statistics,
         Request::LogitDigest,
         Request::SelfTest,
+        Request::Receipt { at: u32::MAX },
     ] {
         let frame = frame_of(255, &request);
         assert!(frame[1..frame.len() - 1].iter().all(|&byte| byte != 0));
@@ -76,18 +79,23 @@ fn every_message_comes_back() {
         let [Ok(message)] = &all[..] else { panic!("{all:?}") };
         assert_eq!(decode(message), (255, Ok(request)));
     }
-    let token = Response::Token { index: u32::MAX, id: u32::MAX, bytes: &text };
-    let frame = frame_of(1, &token);
-    let all = received(&mut Receiver::new(), &frame);
-    assert_eq!(decode(all[0].as_ref().unwrap()), (1, Ok(token)));
+    for response in [
+        Response::Token { index: u32::MAX, id: u32::MAX, bytes: &text },
+        Response::Receipt { at: u32::MAX, total: u32::MAX, bytes: &text },
+    ] {
+        let frame = frame_of(1, &response);
+        let all = received(&mut Receiver::new(), &frame);
+        assert_eq!(decode(all[0].as_ref().unwrap()), (1, Ok(response)));
+    }
 }
 
 #[test]
 fn the_number_of_kinds_is_that_of_the_last() {
-    assert_eq!(decode::<Request<'_>>(&[1, 6]).1, Ok(Request::SelfTest));
-    assert_eq!(decode::<Request<'_>>(&[1, 7]).1, Err(Error::UnknownMessage { kind: 7 }));
-    assert_eq!(decode::<Response<'_>>(&[1, 8, 5]).1, Ok(Response::Error(Error::Busy)));
-    assert_eq!(decode::<Response<'_>>(&[1, 9]).1, Err(Error::UnknownMessage { kind: 9 }));
+    assert_eq!(decode::<Request<'_>>(&[1, 7, 0]).1, Ok(Request::Receipt { at: 0 }));
+    assert_eq!(decode::<Request<'_>>(&[1, 8]).1, Err(Error::UnknownMessage { kind: 8 }));
+    let receipt = Response::Receipt { at: 1, total: 3, bytes: &[9, 8] };
+    assert_eq!(decode::<Response<'_>>(&[1, 9, 1, 3, 2, 9, 8]).1, Ok(receipt));
+    assert_eq!(decode::<Response<'_>>(&[1, 10]).1, Err(Error::UnknownMessage { kind: 10 }));
 }
 
 #[test]

@@ -39,7 +39,7 @@ Exit code 10: the receipt does not verify. docs/receipts.md says what a receipt 
 pub(crate) enum ReceiptCommand {
     /// Check a receipt: form, hash, signature, counts; with --replay, run it again and compare
     #[command(after_help = EXAMPLES)]
-    Verify(VerifyArgs),
+    Verify(Box<VerifyArgs>),
     /// Make a key that signs receipts, and beside it, as FILE.pub, the public key that tells whether it did
     #[command(after_help = "Examples:\n  bitnet receipt keygen me.key")]
     Keygen(KeygenArgs),
@@ -87,6 +87,10 @@ pub(crate) struct Pending {
 }
 
 impl ReceiptArgs {
+    /// Whether there will be one: it has the logit digest.
+    pub(crate) const fn is_asked_for(&self) -> bool {
+        self.receipt.is_some()
+    }
     /// Checks what can be checked before anything runs: place and key.
     pub(crate) fn begin(&self, model: Option<&Path>) -> Result<Option<Pending>> {
         let Some(path) = &self.receipt else { return Ok(None) };

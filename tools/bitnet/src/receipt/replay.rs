@@ -23,7 +23,7 @@ pub(super) struct Replay {
 impl Replay {
     fn compare<T: PartialEq + Display>(&mut self, what: &str, there: T, here: T) {
         if there == here {
-            self.agrees.push(format!("{what} {here}"));
+            self.agrees.push(format!("{what}: {here}"));
         } else {
             self.differs.push(format!("{what}: {there} in the receipt, {here} here"));
         }
@@ -65,7 +65,7 @@ pub(super) fn replay(receipt: &OwnedReceipt, model: &Model<'_>, engine: &Engine)
             stop.to_string()
         })
     };
-    found.compare("end:", reason(receipt.output.stop), reason(stop));
+    found.compare("end", reason(receipt.output.stop), reason(stop));
     found.compare("logit digest", receipt.logits, logits);
     if stop.is_some() {
         counts(receipt, engine, &mut found);
@@ -84,7 +84,7 @@ fn counts(receipt: &OwnedReceipt, engine: &Engine, found: &mut Replay) {
             same += 1;
         }
     }
-    found.agrees.push(format!("work of {same} kernels"));
+    found.agrees.push(format!("work: of {same} kernels"));
 }
 
 /// A plan with what results depend on as the receipt has it, and batches as suit this machine.

@@ -1,6 +1,6 @@
 //! The stage `boards`: what every board says, against its transcript and the host.
 
-use super::build::{firmware, image, on_the_host, version};
+use super::build::{firmware, folder, image, on_the_host, version};
 use super::console::{has_processors, scripted};
 use super::{BOARDS, Board, Carries, Setup, card, extras, keys, pico2};
 use crate::arm;
@@ -37,7 +37,7 @@ pub(crate) fn check(record: bool) -> Result<()> {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(on_the_host(None, PROMPT, None, board.host)?),
         };
-        println!("{}: {}", board.name, version(board.emulator)?);
+        println!("{}: {}", board.name, version(board.emulator.program)?);
         // A board with a card runs what is on it.
         let (firmware, model) = if board.model == Carries::Loader {
             let card = card::for_tests()?;
@@ -297,9 +297,30 @@ fn device(board: &Board) -> Result<()> {
     let (_, told) = device(&["--check", "-n", DEVICE_TOKENS, PROMPT])?;
     let compared = told.lines().find(|line| line.starts_with("check: "));
     let compared = compared.with_context(|| format!("`bitnet device --check` compared nothing:\n{told}"))?;
+    receipt(board, &device)?;
     let (tested, _) = device(&["--self-test"])?;
     ensure!(tested.starts_with("self-test: "), "`bitnet device --self-test` printed\n{tested}");
     println!("{}: {compared}", board.name);
+    Ok(())
+}
+
+/// What a board says it did is proved here: the same tokens, logits and work.
+fn receipt(board: &Board, device: &impl Fn(&[&str]) -> Result<(String, String)>) -> Result<()> {
+    let file = folder()?.join(format!("{}.receipt.json", board.name));
+    let name = file.to_str().context("a path that is not UTF-8")?;
+    device(&["--receipt", name, "-n", DEVICE_TOKENS, PROMPT])?;
+    let mut verify = cargo("run");
+    verify.args(["--quiet", "--bin", "bitnet", "--", "receipt", "verify", name, "--replay", "story"]);
+    let result = verify.output().with_context(|| format!("cannot start `{}`", line(&verify)))?;
+    let said = String::from_utf8_lossy(&result.stdout);
+    let proved = result.status.success() && said.contains("agrees     logit digest: ");
+    ensure!(
+        proved,
+        "{}: the receipt is not proved:\n{said}{}",
+        board.name,
+        String::from_utf8_lossy(&result.stderr)
+    );
+    println!("{}: its receipt is proved by a replay", board.name);
     Ok(())
 }
 
