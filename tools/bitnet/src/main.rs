@@ -8,13 +8,8 @@ mod engine;
 mod inspect;
 mod jetson;
 mod model;
-<<<<<<< HEAD
-mod perplexity;
-mod receipt;
-=======
 mod receipt;
 mod perplexity;
->>>>>>> main
 mod run;
 mod sampling;
 mod stats;
@@ -50,13 +45,10 @@ enum Command {
     #[command(allow_negative_numbers = true)]
     #[command(after_help = device::EXAMPLES)]
     Device(device::DeviceArgs),
-<<<<<<< HEAD
-=======
     /// Check the receipt of a run, on any machine; make keys that sign receipts
     #[command(subcommand)]
     #[command(after_help = receipt::EXAMPLES)]
     Receipt(receipt::ReceiptCommand),
->>>>>>> main
     /// Measure how well a model predicts a text, and how far it is from another model
     #[command(after_help = perplexity::EXAMPLES)]
     Perplexity(perplexity::PerplexityArgs),
@@ -69,13 +61,6 @@ enum Command {
     /// Show what is in a model file, and whether its numbers can be right
     #[command(after_help = inspect::EXAMPLES)]
     Inspect(inspect::InspectArgs),
-<<<<<<< HEAD
-    /// Check the receipt of a run, on any machine; make keys that sign receipts
-    #[command(subcommand)]
-    #[command(after_help = receipt::EXAMPLES)]
-    Receipt(receipt::ReceiptCommand),
-=======
->>>>>>> main
 }
 
 fn main() -> ExitCode {
@@ -84,17 +69,10 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Device(args) => device::run(&args),
-<<<<<<< HEAD
-=======
         Command::Receipt(command) => receipt::run(&command),
->>>>>>> main
         Command::Perplexity(args) => perplexity::run(&args),
         Command::Tokenize(args) => tokens::tokenize(&args),
         Command::Detokenize(args) => tokens::detokenize(&args),
         Command::Inspect(args) => inspect::run(&args),
-<<<<<<< HEAD
-        Command::Receipt(command) => receipt::run(&command),
-=======
->>>>>>> main
     })
 }

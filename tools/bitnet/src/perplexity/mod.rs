@@ -192,7 +192,7 @@ impl Work<'_> {
     fn plain(&self, session: &mut Session<'_, HostCpu<'_>>, report: &mut Report) -> Result<()> {
         let mut perplexity = Perplexity::default();
         for window in self.windows.iter().take(self.count) {
-            score(session, &window, |logits, next| perplexity.add(logits, next)).map_err(advised)?;
+            score(session, &window, |logits, next| perplexity.add(logits, next), |_| {}).map_err(advised)?;
             self.show(report.push(Window::of(&perplexity, None)))?;
         }
         Ok(())
@@ -206,11 +206,12 @@ impl Work<'_> {
     ) -> Result<()> {
         let (mut perplexity, mut divergence) = (Perplexity::default(), Divergence::default());
         for window in self.windows.iter().take(self.count) {
-            let scored = score_pair(session, base, &window, |here, there, next| {
+            let each = |here: &[f32], there: &[f32], next| {
                 let (here, there) = (Distribution::new(here), Distribution::new(there));
                 perplexity.add_nll(-here.log_probability(next));
                 divergence.add(&there, &here, next);
-            });
+            };
+            let scored = score_pair(session, base, &window, each, |_| {});
             scored.map_err(advised)?;
             self.show(report.push(Window::of(&perplexity, divergence.summary().as_ref())))?;
         }
