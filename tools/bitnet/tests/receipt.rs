@@ -78,7 +78,7 @@ fn the_work_does_not_depend_on_threads_batch_or_cache_and_is_that_of_the_model()
 fn nothing_in_a_receipt_is_a_constant() {
     let folder = Folder::new();
     let key = folder.path("key");
-    assert!(bitnet().args(["receipt", "keygen"]).arg(&key).status().unwrap().success());
+    assert!(bitnet().args(["receipt", "keygen"]).arg(&key).output().unwrap().status.success());
     let others: &[&[&str]] = &[
         &["--backend", "scalar", "--threads", "1", "--seed", "7", "-n", "9", "hello"],
         &[
@@ -113,7 +113,11 @@ fn nothing_in_a_receipt_is_a_constant() {
     for (at, seen) in &values {
         let in_a_list = at.rsplit('/').any(|part| part.parse::<u32>().is_ok());
         let is_fixed = fixed.iter().any(|fixed| at.starts_with(fixed));
-        assert!(seen.len() > 1 || is_fixed || in_a_list, "{at} is always {seen:?}");
+        // Absent in one run, and of several values in another.
+        let is_optional = values.keys().any(|other| other.starts_with(&format!("{at}/")));
+        let is_part_of_optional = at.starts_with("/backend/self_test/");
+        let varies = seen.len() > 1 || is_optional || is_part_of_optional;
+        assert!(varies || is_fixed || in_a_list, "{at} is always {seen:?}");
     }
     for set in ["max_tokens", "temperature", "top_k", "seed", "stop_tokens", "ignore_eos", "lossy"] {
         let at = format!("/config/{set}");
@@ -153,7 +157,7 @@ fn receipts_have_the_form_of_the_schema() {
     let text = include_str!("../../../docs/receipt.schema.json");
     let schema: Value = serde_json::from_str(text).unwrap();
     let key = folder.path("key");
-    assert!(bitnet().args(["receipt", "keygen"]).arg(&key).status().unwrap().success());
+    assert!(bitnet().args(["receipt", "keygen"]).arg(&key).output().unwrap().status.success());
     let signed = folder.run(&["--strict", "--sign", key.to_str().unwrap(), "-n", "5", PROMPT]);
     let stopped = folder.run(&["--model", TINY, PROMPT]);
     assert_eq!(stopped["receipt"]["output"]["stop"], json!({"stop": 0}));
@@ -325,7 +329,7 @@ fn a_signature_tells_who_has_written_it() {
     let path = |name: &str| folder.path(name).to_str().unwrap().to_owned();
     let [mine, other] = [path("mine"), path("other")];
     for key in [&mine, &other] {
-        assert!(bitnet().args(["receipt", "keygen", key]).status().unwrap().success());
+        assert!(bitnet().args(["receipt", "keygen", key]).output().unwrap().status.success());
     }
     let over = bitnet().args(["receipt", "keygen", &mine]).output().unwrap();
     assert_eq!(over.status.code(), Some(1), "a key is not written over");

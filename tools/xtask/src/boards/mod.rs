@@ -219,7 +219,8 @@ impl Board {
         machine.cores = machine.cores.map(|_| setup.cores);
         if self.model == Carries::Either {
             // The image is copied to memory, behind the first 128 MiB; the arena is what is left.
-            let bytes = setup.model.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |file| file.len());
+            let bytes =
+                setup.model.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |file| file.len());
             machine.megabytes = machine.megabytes.map(|megabytes| megabytes + 2 * (bytes >> 20));
         }
         if setup.cpu == "max" {
