@@ -1,5 +1,6 @@
 //! From a prompt to the last token of its answer, whoever listens.
 
+use bitnet_edge_core::generate::Logprobs;
 use bitnet_edge_core::model::{InPlace, Split};
 use bitnet_edge_core::text::{Ending, Message, Piece, Role};
 use bitnet_edge_core::{
@@ -41,6 +42,10 @@ pub(crate) trait Listener {
     fn begin(&mut self, continues: bool);
     /// A token of the answer.
     fn token(&mut self, id: u32, bytes: &[u8]);
+    /// Text of earlier tokens, which was held back because it could have begun a stop string.
+    fn text(&mut self, bytes: &[u8]);
+    /// How likely the token was that came before, where the configuration asks for it.
+    fn logprobs(&mut self, logprobs: &Logprobs);
     /// Asked between two steps: whether the answer shall end here.
     fn cancelled(&mut self) -> bool;
     /// The board's clock.
@@ -111,13 +116,18 @@ fn generate<C: Backend>(
         stats.step(now);
         match event {
             Event::Working => {}
+            Event::Text(bytes) => listener.text(bytes),
             Event::Token { id, bytes } => {
                 stats.token(now);
                 listener.token(id, bytes);
+                if let Some(logprobs) = generator.logprobs() {
+                    listener.logprobs(logprobs);
+                }
             }
             Event::Done(reason) => return Ok((stop(reason), stats)),
         }
         if listener.cancelled() {
+            listener.text(generator.held());
             return Ok((Stop::Cancelled, stats));
         }
     }
@@ -126,7 +136,7 @@ fn generate<C: Backend>(
 /// The reason in the log.
 const fn reason(stop: Stop) -> &'static str {
     match stop {
-        Stop::Token(_) => "the text ends",
+        Stop::Token(_) | Stop::String(_) => "the text ends",
         Stop::ContextFull => "the context is full",
         Stop::Cancelled => "cancelled",
         _ => "as many as were asked for",
@@ -137,6 +147,7 @@ const fn stop(reason: StopReason) -> Stop {
     match reason {
         StopReason::Stop(id) => Stop::Token(id),
         StopReason::ContextFull => Stop::ContextFull,
+        StopReason::StopString(index) => Stop::String(index as u32),
         // The runtime may learn of further reasons; this one needs no explanation.
         _ => Stop::MaxTokens,
     }

@@ -12,7 +12,11 @@
 //! backend, and a [`LogitDigest`] proves it: two runs with one digest had the same logits, bit for bit.
 
 mod config;
+#[cfg(feature = "full")]
+mod filter;
 mod generator;
+mod logprobs;
+mod penalty;
 mod sampler;
 mod stop;
 mod stop_strings;
@@ -22,6 +26,8 @@ pub use config::{
     MAX_STOP_TOKENS,
 };
 pub use generator::{Event, Generator, LogitDigest, StopReason};
+pub use logprobs::Logprobs;
+pub use penalty::penalize;
 pub use sampler::{random, sample};
 pub use stop::StopSet;
 pub use stop_strings::{Fed, StopMatch, StopState, StopStrings};

@@ -28,6 +28,7 @@ pub extern "C" fn _start() -> ! {
         text::area_chat();
         text::area_decode();
         generate::area_generate();
+        generate::area_sampler();
         generate::area_session();
         generate::area_errors();
         #[cfg(feature = "planted-unwrap")]

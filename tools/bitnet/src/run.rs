@@ -15,7 +15,7 @@ use clap::Args;
 
 use crate::engine::{self, BackendArgs, Engine};
 use crate::model::open;
-use crate::sampling::SamplingArgs;
+use crate::sampling::{SamplingArgs, logprobs_line};
 use crate::stats::Stats;
 
 #[derive(Debug, Args)]
@@ -123,15 +123,22 @@ fn generate<B: Backend>(
     let mut stream = Utf8Stream::new();
     print(echo)?;
     let reason = loop {
-        match generator.step(u32::MAX).map_err(advised)? {
+        let event = generator.step(u32::MAX).map_err(advised)?;
+        let is_token = matches!(event, Event::Token { .. });
+        if is_token {
+            stats.token();
+        }
+        match event {
             Event::Working => {}
-            Event::Token { bytes, .. } => {
-                stats.token();
+            Event::Text(bytes) | Event::Token { bytes, .. } => {
                 let mut text = String::new();
                 stream.feed(bytes, |part| text.push_str(part));
                 print(&text)?;
             }
             Event::Done(reason) => break reason,
+        }
+        if let Some(logprobs) = generator.logprobs().filter(|_| is_token) {
+            say(logprobs_line(generator.session().model().tokenizer().as_ref(), logprobs));
         }
     };
     let mut text = String::new();
