@@ -120,6 +120,13 @@ pub enum Error {
     Order(&'static str),
     /// A kernel refused its operands: NaN in the numbers, or a slot that does not fit.
     Kernel(bitnet_edge_kernels::Error),
+    /// A string cannot be chosen.
+    Choice {
+        /// Its place among the strings to choose from.
+        index: u32,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The tokenizer or chat template refused its tables or its text.
     Text(crate::text::Error),
 }
@@ -185,6 +192,9 @@ impl fmt::Display for Error {
                 write!(f, "token {id} is not in the vocabulary of {vocab} tokens")
             }
             Self::Order(what) => write!(f, "called out of order: {what}"),
+            Self::Choice { index, what } => {
+                write!(f, "choice {} cannot be chosen: {what}", index.saturating_add(1))
+            }
             Self::Kernel(e) => e.fmt(f),
             Self::Text(e) => e.fmt(f),
         }

@@ -98,6 +98,7 @@ pub mod generate;
 pub mod image;
 pub mod memory;
 pub mod model;
+pub mod receipt;
 pub mod text;
 
 pub use error::Error;

@@ -13,7 +13,8 @@ use crate::simd::{F32x16, LANES, dot};
 /// use bitnet_edge_kernels::{norm, simd::Scalar16};
 /// assert_eq!(norm::rms_scale::<Scalar16>(&[0.5; 8], 0.0), Ok(2.0));
 /// ```
-#[inline(always)]
+#[cfg_attr(feature = "full", inline(always))]
+#[cfg_attr(not(feature = "full"), inline(never))]
 pub fn rms_scale<V: F32x16>(x: &[f32], eps: f32) -> Result<f32, Error> {
     let mean = dot::<V>(x, x) / x.len() as f32;
     let scale = 1.0 / sqrt(mean + eps);
@@ -36,6 +37,11 @@ pub fn rms_scale<V: F32x16>(x: &[f32], eps: f32) -> Result<f32, Error> {
 pub fn rms_norm<V: F32x16>(x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) -> Result<(), Error> {
     if x.len() != w.len() || x.len() != y.len() {
         return Err(Error::Operand("x, w and y of a norm differ in length"));
+    }
+    if !cfg!(feature = "full") {
+        // Small firmware has room for one of the two.
+        y.copy_from_slice(x);
+        return rms_norm_in_place::<V>(y, w, eps);
     }
     let scale = V::splat(rms_scale::<V>(x, eps)?);
     let (x16, x_tail) = x.as_chunks::<LANES>();
@@ -60,7 +66,8 @@ pub fn rms_norm<V: F32x16>(x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) -> Res
 /// assert_eq!(x, [1.0; 16]);
 /// # Ok::<(), bitnet_edge_kernels::Error>(())
 /// ```
-#[inline(always)]
+#[cfg_attr(feature = "full", inline(always))]
+#[cfg_attr(not(feature = "full"), inline(never))]
 pub fn rms_norm_in_place<V: F32x16>(x: &mut [f32], w: &[f32], eps: f32) -> Result<(), Error> {
     if x.len() != w.len() {
         return Err(Error::Operand("x and w of a norm differ in length"));

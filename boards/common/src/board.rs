@@ -19,6 +19,11 @@ pub trait Board {
     /// stretch without a call.
     fn alive(&mut self) {}
 
+    /// The program in its flash, if it can be read: receipts have its digest.
+    fn program(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// Whether whoever typed has hung up, where a board can know: an answer then ends as by Ctrl-C, and the session as by
     /// Ctrl-D.
     fn is_gone(&mut self) -> bool {

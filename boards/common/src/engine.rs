@@ -2,11 +2,12 @@
 
 use bitnet_edge_core::generate::Logprobs;
 use bitnet_edge_core::model::{InPlace, Split};
+use bitnet_edge_core::receipt::{Output, Prompt as Given, Transcript};
 use bitnet_edge_core::text::{Ending, Message, Piece, Role};
 use bitnet_edge_core::{
     Backend, Cpu, Error, Event, GenerationConfig, Generator, Line, MemoryPlan, Model, StopReason,
 };
-use bitnet_edge_kernels::Kernels;
+use bitnet_edge_kernels::{Counted, Counts, Kernels};
 use bitnet_edge_protocol::Stop;
 
 use crate::{Board, Stats};
@@ -23,6 +24,8 @@ pub(crate) struct Engine<'a, K, S> {
     pub(crate) kernels: K,
     pub(crate) split: S,
     pub(crate) budget: u32,
+    /// What the kernels did for the last answer.
+    pub(crate) counts: Counts,
 }
 
 /// What is asked.
@@ -58,6 +61,9 @@ pub(crate) struct Answer {
     pub(crate) stop: Stop,
     pub(crate) stats: Stats,
     pub(crate) digest: Option<[u8; 32]>,
+    /// Prompt and tokens, as a receipt has them; the ids of the prompt stay where they are.
+    pub(crate) given: Given<()>,
+    pub(crate) output: Output,
 }
 
 impl<K: Kernels, S: Split> Engine<'_, K, S> {
@@ -67,14 +73,19 @@ impl<K: Kernels, S: Split> Engine<'_, K, S> {
         config: &GenerationConfig,
         listener: &mut dyn Listener,
     ) -> Result<Answer, Error> {
-        let Self { model, plan, arena, kernels, split, budget } = self;
-        let cpu = Cpu::new(model, plan, arena, *kernels, &*split, InPlace)?;
+        let Self { model, plan, arena, kernels, split, budget, counts } = self;
+        counts.reset();
+        let kernels = Counted::new(*kernels, counts);
+        let cpu = Cpu::new(model, plan, arena, kernels, &*split, InPlace)?;
         let mut generator = Generator::new(model, plan, cpu, config.clone())?;
         let tokens = give(model, &mut generator, listener)?;
         info!("prompt: {=u32} tokens, budget {=u32}", tokens, *budget);
-        let (stop, stats) = generate(&mut generator, tokens, *budget, listener)?;
-        info!("answer: {=u32} tokens, {=str}", stats.figures().generated, reason(stop));
-        Ok(Answer { stop, stats, digest: generator.digest() })
+        let mut transcript = Transcript::new(generator.given(tokens).unwrap_or_default());
+        let (reason, stats) = generate(&mut generator, tokens, *budget, listener, &mut transcript)?;
+        let stop = stop(reason);
+        info!("answer: {=u32} tokens, {=str}", stats.figures().generated, in_words(stop));
+        let output = transcript.output(generator.sampled(), reason);
+        Ok(Answer { stop, stats, digest: generator.digest(), given: transcript.prompt(()), output })
     }
 }
 
@@ -107,7 +118,8 @@ fn generate<C: Backend>(
     prompt: u32,
     budget: u32,
     listener: &mut dyn Listener,
-) -> Result<(Stop, Stats), Error> {
+    transcript: &mut Transcript,
+) -> Result<(Option<StopReason>, Stats), Error> {
     let mut stats = Stats::start(prompt, listener.now_us());
     loop {
         stats.begin_step(listener.now_us());
@@ -119,22 +131,23 @@ fn generate<C: Backend>(
             Event::Text(bytes) => listener.text(bytes),
             Event::Token { id, bytes } => {
                 stats.token(now);
+                transcript.token(id);
                 listener.token(id, bytes);
                 if let Some(logprobs) = generator.logprobs() {
                     listener.logprobs(logprobs);
                 }
             }
-            Event::Done(reason) => return Ok((stop(reason), stats)),
+            Event::Done(reason) => return Ok((Some(reason), stats)),
         }
         if listener.cancelled() {
             listener.text(generator.held());
-            return Ok((Stop::Cancelled, stats));
+            return Ok((None, stats));
         }
     }
 }
 
 /// The reason in the log.
-const fn reason(stop: Stop) -> &'static str {
+const fn in_words(stop: Stop) -> &'static str {
     match stop {
         Stop::Token(_) | Stop::String(_) => "the text ends",
         Stop::ContextFull => "the context is full",
@@ -143,11 +156,12 @@ const fn reason(stop: Stop) -> &'static str {
     }
 }
 
-const fn stop(reason: StopReason) -> Stop {
+const fn stop(reason: Option<StopReason>) -> Stop {
     match reason {
-        StopReason::Stop(id) => Stop::Token(id),
-        StopReason::ContextFull => Stop::ContextFull,
-        StopReason::StopString(index) => Stop::String(index as u32),
+        None => Stop::Cancelled,
+        Some(StopReason::Stop(id)) => Stop::Token(id),
+        Some(StopReason::ContextFull) => Stop::ContextFull,
+        Some(StopReason::StopString(index)) => Stop::String(index as u32),
         // The runtime may learn of further reasons; this one needs no explanation.
         _ => Stop::MaxTokens,
     }

@@ -40,6 +40,15 @@ impl<const N: usize> LastWords<N> {
     pub fn write(&self) -> Writer<'_> {
         self.magic.store(0, Relaxed);
         self.len.store(0, Relaxed);
+        self.writer()
+    }
+
+    /// Takes more words, behind those that are there.
+    pub fn append(&self) -> Writer<'_> {
+        if self.magic.load(Relaxed) == MAGIC { self.writer() } else { self.write() }
+    }
+
+    fn writer(&self) -> Writer<'_> {
         Writer { magic: &self.magic, len: &self.len, text: &self.text }
     }
 
@@ -116,6 +125,10 @@ mod tests {
         let words = LastWords::<8>::new();
         words.write().write_str("old").unwrap();
         words.write().write_str("n").unwrap();
-        assert_eq!(words.take(&mut [0; 8]), Some("n"));
+        words.append().write_str("e").unwrap();
+        words.append().write_str("w").unwrap();
+        assert_eq!(words.take(&mut [0; 8]), Some("new"));
+        words.append().write_str("one").unwrap();
+        assert_eq!(words.take(&mut [0; 8]), Some("one"));
     }
 }

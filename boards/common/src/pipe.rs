@@ -1,7 +1,7 @@
 //! Bytes between a program and the interrupt handler that moves them.
 
 use core::sync::atomic::AtomicU32;
-use core::sync::atomic::Ordering::{Acquire, Release};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use heapless::spsc::{Consumer, Producer, Queue};
 
@@ -36,23 +36,42 @@ pub struct Pipe<const IN: usize, const OUT: usize> {
     input: Queue<u8, IN>,
     output: Queue<u8, OUT>,
     calls: AtomicU32,
+    before: AtomicU32,
 }
 
 impl<const IN: usize, const OUT: usize> Pipe<IN, OUT> {
     /// Nobody listens, and nothing waits.
     #[must_use]
     pub const fn new() -> Self {
-        Self { input: Queue::new(), output: Queue::new(), calls: AtomicU32::new(0) }
+        Self {
+            input: Queue::new(),
+            output: Queue::new(),
+            calls: AtomicU32::new(0),
+            before: AtomicU32::new(0),
+        }
     }
 
     /// The program's end and the handler's.
     pub fn split(&mut self) -> (Port<'_>, Line<'_>) {
-        let Self { input, output, calls } = self;
+        let Self { input, output, calls, before } = self;
+        // What is left of an earlier use would not be counted.
+        while input.dequeue().is_some() {}
+        before.store(0, Relaxed);
         let (to_program, input) = input.split();
         let (output, to_line) = output.split();
-        let calls = &*calls;
-        let port = Port { input, output, calls, call: 0 };
-        (port, Line { input: to_program, output: to_line, calls, piece: [0; PIECE], start: 0, end: 0 })
+        let (calls, before) = (&*calls, &*before);
+        let port = Port { input, output, calls, before, call: 0, taken: 0 };
+        let line = Line {
+            input: to_program,
+            output: to_line,
+            calls,
+            before,
+            received: 0,
+            piece: [0; PIECE],
+            start: 0,
+            end: 0,
+        };
+        (port, line)
     }
 }
 
@@ -72,8 +91,11 @@ pub struct Port<'p> {
     input: Consumer<'p, u8>,
     output: Producer<'p, u8>,
     calls: &'p AtomicU32,
+    before: &'p AtomicU32,
     /// The call that was answered.
     call: u32,
+    /// Bytes taken out of the queue.
+    taken: u32,
 }
 
 impl Port<'_> {
@@ -84,7 +106,9 @@ impl Port<'_> {
             return false;
         }
         if call != self.call {
-            while self.input.dequeue().is_some() {}
+            // What those before have sent. What these have sent already is kept.
+            let before = self.before.load(Relaxed);
+            while self.taken != before && self.take().is_some() {}
         }
         self.call = call;
         true
@@ -98,7 +122,13 @@ impl Port<'_> {
 
     /// The next byte that came. Of a caller that hung up none does.
     pub fn read(&mut self) -> Option<u8> {
-        if self.is_answered() { self.input.dequeue() } else { None }
+        if self.is_answered() { self.take() } else { None }
+    }
+
+    fn take(&mut self) -> Option<u8> {
+        let byte = self.input.dequeue()?;
+        self.taken = self.taken.wrapping_add(1);
+        Some(byte)
     }
 
     /// How many of these bytes found room; for a caller that hung up all do, and are lost.
@@ -116,6 +146,10 @@ pub struct Line<'p> {
     input: Producer<'p, u8>,
     output: Consumer<'p, u8>,
     calls: &'p AtomicU32,
+    /// Bytes that had come when the call began.
+    before: &'p AtomicU32,
+    /// Bytes that have come.
+    received: u32,
     /// What was taken out of the queue, of which `start..end` is not sent.
     piece: [u8; PIECE],
     start: usize,
@@ -134,6 +168,7 @@ impl Line<'_> {
         }
         // What the program wrote for those who went, some of it after they did.
         while self.output.dequeue().is_some() {}
+        self.before.store(self.received, Relaxed);
         self.calls.store(call.wrapping_add(1), Release);
     }
 
@@ -145,7 +180,9 @@ impl Line<'_> {
 
     /// How many of these bytes there was room for.
     pub fn receive(&mut self, bytes: &[u8]) -> usize {
-        bytes.iter().take_while(|&&byte| self.input.enqueue(byte).is_ok()).count()
+        let taken = bytes.iter().take_while(|&&byte| self.input.enqueue(byte).is_ok()).count();
+        self.received = self.received.wrapping_add(taken as u32);
+        taken
     }
 
     /// Offers what there is to send, in pieces, until `send`, which says how many bytes the hardware took, takes no more.

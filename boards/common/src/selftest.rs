@@ -38,6 +38,23 @@ use crate::{Board, Console, Error};
 /// # Ok::<(), bitnet_edge_board::Error>(())
 /// ```
 pub fn choose<K: Kernels, B: Board>(kernels: &[K], console: &mut Console<'_, B>) -> Result<K, Error> {
+    chosen(kernels, console).map(|chosen| chosen.kernels)
+}
+
+/// Kernels that were compared with the definition.
+pub(crate) struct Chosen<K> {
+    pub(crate) kernels: K,
+    /// Cases that were compared.
+    pub(crate) cases: u32,
+    /// Whether they are those to prefer: none was passed over.
+    pub(crate) is_first: bool,
+}
+
+/// As [`choose`], with what is known of the choice.
+pub(crate) fn chosen<K: Kernels, B: Board>(
+    kernels: &[K],
+    console: &mut Console<'_, B>,
+) -> Result<Chosen<K>, Error> {
     for (at, &candidate) in kernels.iter().enumerate() {
         let (summary, wrong) = compare(candidate, &mut || console.board().alive());
         let name = candidate.name();
@@ -49,7 +66,7 @@ pub fn choose<K: Kernels, B: Board>(kernels: &[K], console: &mut Console<'_, B>)
                 console,
                 "self-test: backend {name} is the definition, bit for bit, in {cases} cases"
             );
-            return Ok(candidate);
+            return Ok(Chosen { kernels: candidate, cases, is_first: at == 0 });
         }
         error!("self-test: backend {=str} is wrong in {=u32} cases", name, summary.failures);
         let _ = writeln!(

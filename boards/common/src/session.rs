@@ -1,5 +1,6 @@
 //! From power to the last word.
 
+mod receipt;
 mod requests;
 mod terminal;
 
@@ -7,12 +8,14 @@ use core::fmt::{Display, Write};
 
 use bitnet_edge_core::model::Split;
 use bitnet_edge_core::{Error as CoreError, GenerationConfig, Line, MemoryPlan, Model, PlanOptions};
-use bitnet_edge_kernels::Kernels;
+use bitnet_edge_kernels::{Counts, Kernels};
 
 use crate::console::Input;
 use crate::engine::{Answer, Engine};
+use crate::selftest::chosen;
 use crate::settings::{Command, HELP};
-use crate::{Board, Console, Error, choose, plan_for};
+use crate::{Board, Console, Error, plan_for};
+use receipt::Boot;
 
 /// What [`run`] works with.
 pub struct Machine<'a, K, S> {
@@ -39,12 +42,13 @@ pub struct Machine<'a, K, S> {
 /// [`Error`]: what stops the board for good. It is not printed.
 pub fn run<B: Board, K: Kernels, S: Split>(board: &mut B, machine: Machine<'_, K, S>) -> Result<(), Error> {
     let Machine { title, model, arena, kernels, split, options, budget } = machine;
+    let begin = board.now_us();
     let mut console = Console::new(board);
     say(&mut console, format_args!("bitnet-edge {} on {title}", env!("CARGO_PKG_VERSION")));
     if !crate::cores::keeps_subnormals() {
         return Err(Error::FlushesSubnormals);
     }
-    let kernels = choose(kernels, &mut console)?;
+    let chosen = chosen(kernels, &mut console)?;
     let image = model.len();
     let model = Model::new_checked(model)?;
     model.verify_between(&mut || console.board().alive())?;
@@ -71,9 +75,30 @@ pub fn run<B: Board, K: Kernels, S: Split>(board: &mut B, machine: Machine<'_, K
     info!("model: {=u32} layers of {=u32}, {=usize} bytes", config.layers, config.dim, image);
     info!("arena: {=usize} of {=usize} bytes, context {=u32}", plan.bytes(), have, context);
     say(&mut console, format_args!("arena: {} of {have} bytes, context {context}", plan.bytes()));
-    let engine = Engine { model: &model, plan: &plan, arena, kernels, split, budget };
+    let engine = Engine {
+        model: &model,
+        plan: &plan,
+        arena,
+        kernels: chosen.kernels,
+        split,
+        budget,
+        counts: Counts::new(),
+    };
     let config = GenerationConfig { digest: true, ..GenerationConfig::default() };
-    Session { console, engine, config, title, arena_bytes: have, system: 0, last: None }.converse();
+    let load_us = console.board().now_us().saturating_sub(begin);
+    let boot = Boot { cases: chosen.cases, is_first: chosen.is_first, load_us, program: None };
+    Session {
+        console,
+        engine,
+        config,
+        title,
+        arena_bytes: have,
+        system: 0,
+        last: None,
+        boot,
+        receipt: false,
+    }
+    .converse();
     Ok(())
 }
 
@@ -92,6 +117,9 @@ struct Session<'a, 'b, B, K, S> {
     /// Bytes of the line that are a system message.
     system: usize,
     last: Option<Answer>,
+    boot: Boot,
+    /// Whether all that the last answer's receipt says is still there: its prompt, and its configuration.
+    receipt: bool,
 }
 
 impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
@@ -110,7 +138,10 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
                 Input::Line => match Command::read(self.console.line()) {
                     Some(Ok(Command::Quit)) => return,
                     Some(Ok(Command::Help)) => self.console.write(HELP),
-                    Some(Ok(command)) => command.apply(&mut self.config),
+                    Some(Ok(command)) => {
+                        command.apply(&mut self.config);
+                        self.receipt = false;
+                    }
                     Some(Err(wrong)) => say(&mut self.console, format_args!("error: {wrong}")),
                     None => self.answer_line(),
                 },

@@ -2,6 +2,7 @@
 
 use bitnet_edge_board::cores::{Crew, Team, Wait};
 use bitnet_edge_board::{Board, Error, Port};
+use bitnet_edge_board_cortex_m::run_on_stack;
 use rp235x_hal as hal;
 
 use hal::Clock as _;
@@ -20,10 +21,12 @@ const CRYSTAL_HZ: u32 = 12_000_000;
 const WATCHDOG_SECONDS: u32 = 8;
 /// Microseconds that core 1 may take from being started to its work: much more than it needs, and much less than the watchdog waits.
 const PATIENCE_US: u64 = 1_000_000;
-/// Words of core 1's stack: a product by tables takes 13 KiB.
-const STACK_WORDS: usize = 8192;
+/// Core 1's stack: a product by tables takes 13 KiB.
+const STACK_BYTES: usize = 32 * 1024;
+/// Words of the stack that core 1 begins on, and that its exceptions have: faults.
+const BOOT_WORDS: usize = 512;
 
-static STACK: Stack<STACK_WORDS> = Stack::new();
+static BOOT_STACK: Stack<BOOT_WORDS> = Stack::new();
 static CREW: Crew<Event> = Crew::new();
 
 /// A core that waits sleeps until the other one sends an event.
@@ -100,12 +103,16 @@ fn start_core_1(
 ) -> Result<(), &'static str> {
     const NOT_STARTED: &str = "cannot be started";
     let mut multicore = Multicore::new(psm, ppb, fifo);
-    let (Some(core), Some(stack)) = (multicore.cores().get_mut(1), STACK.take()) else {
+    let (Some(core), Some(stack)) = (multicore.cores().get_mut(1), BOOT_STACK.take()) else {
         return Err(NOT_STARTED);
     };
     let started = core.spawn(stack, || {
         fpu::set_default_mode();
-        CREW.join();
+        // SAFETY: Core 1 is started once, and its stack is nobody else's.
+        unsafe {
+            let low = (&raw mut CORE_1_STACK).addr();
+            run_on_stack(low, low + STACK_BYTES, core_1)
+        }
     });
     if started.is_err() {
         return Err(NOT_STARTED);
@@ -119,6 +126,17 @@ fn start_core_1(
         Event::wait();
     }
     Ok(())
+}
+
+static mut CORE_1_STACK: [u64; STACK_BYTES / 8] = [0; STACK_BYTES / 8];
+
+/// Core 1's whole program.
+extern "C" fn core_1() -> ! {
+    CREW.join();
+    // It came too late, and is not needed.
+    loop {
+        cortex_m::asm::wfe();
+    }
 }
 
 /// Where nothing can be said: nothing answers on USB.

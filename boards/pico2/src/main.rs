@@ -6,7 +6,6 @@
 #![no_std]
 #![no_main]
 
-mod backends;
 mod board;
 mod fpu;
 mod plan;
@@ -14,6 +13,7 @@ mod usb;
 mod words;
 
 use bitnet_edge_board::{Console, Machine, run};
+use bitnet_edge_board_cortex_m::{backends, run_on_own_stack};
 use bitnet_edge_core::Line;
 use bitnet_edge_core::memory::MemoryPlan;
 use core::fmt::Write as _;
@@ -34,7 +34,14 @@ const LINES: usize = Line::count(MemoryPlan::bytes(&PLAN));
 
 #[hal::entry]
 fn main() -> ! {
+    // SAFETY: `memory.x` makes the symbols, of memory that nothing else is put into. This is the boot code's only call.
+    unsafe { run_on_own_stack(program) }
+}
+
+extern "C" fn program() -> ! {
     static mut ARENA: [Line; LINES] = [Line::ZERO; LINES];
+    // SAFETY: This function, of which there is one call, is all that sees it.
+    let arena = unsafe { &mut *(&raw mut ARENA) };
     let (mut board, team) = match start() {
         Ok(started) => started,
         Err(error) => panic!("{error}"),
@@ -49,8 +56,8 @@ fn main() -> ! {
         let machine = Machine {
             title: &"Raspberry Pi Pico 2, RP2350 at 150 MHz",
             model: MODEL,
-            arena: ARENA,
-            kernels: &backends::backends(),
+            arena: &mut *arena,
+            kernels: &backends(),
             split: &team,
             options: Some(OPTIONS),
             budget: BUDGET,

@@ -1,9 +1,10 @@
 //! What a panic or a fault says: kept over a reset, and shown to whoever opens the serial port next.
 
+use core::fmt::Write as _;
 use core::panic::PanicInfo;
 
-use bitnet_edge_board::{Board, Console, LastWords, report_panic};
-use cortex_m_rt::{ExceptionFrame, exception};
+use bitnet_edge_board::{Board, Console, LastWords};
+use bitnet_edge_board_cortex_m::panicked;
 use rp235x_hal as hal;
 
 const BYTES: usize = 512;
@@ -20,21 +21,21 @@ pub fn show<B: Board>(console: &mut Console<'_, B>) {
     }
 }
 
-fn start_anew() -> ! {
+#[unsafe(no_mangle)]
+fn board_write(bytes: &[u8]) {
+    // What is written is text, a line or less at once; the console that shows it returns its carriages itself.
+    let text = core::str::from_utf8(bytes).unwrap_or_default();
+    // It takes all text, and leaves out what does not fit.
+    let _ = LAST_WORDS.append().write_str(text.trim_end_matches('\r'));
+}
+
+#[unsafe(no_mangle)]
+fn board_exit(_: u32) -> ! {
     cortex_m::interrupt::disable();
     hal::reboot::reboot(hal::reboot::RebootKind::Normal, hal::reboot::RebootArch::Normal)
 }
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    report_panic(&mut LAST_WORDS.write(), info);
-    start_anew()
-}
-
-/// A bug. Not a stack that is full: this handler is on the same stack, whose limit the processor checks, and the core locks up
-/// until the watchdog resets the chip.
-#[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    report_panic(&mut LAST_WORDS.write(), &format_args!("hard fault at {:#010x}", frame.pc()));
-    start_anew()
+    panicked(info)
 }

@@ -40,6 +40,11 @@ pub enum Request<'a> {
     LogitDigest,
     /// Compares the kernels with their definition once more. [`Response::SelfTest`].
     SelfTest,
+    /// The receipt of the last answer, from one of its bytes on. [`Response::Receipt`].
+    Receipt {
+        /// Bytes before those that are wanted: 0 for the first.
+        at: u32,
+    },
     /// More of what holds for the answers behind it. [`Response::Accepted`].
     Sampling(Sampling),
     /// Further tokens that end the answer. [`Response::Accepted`].
@@ -66,7 +71,7 @@ pub enum Request<'a> {
 }
 
 impl Message for Request<'_> {
-    const KINDS: u8 = 11;
+    const KINDS: u8 = 12;
 }
 
 /// What a board says.
@@ -115,6 +120,15 @@ pub enum Response<'a> {
     },
     /// Why there is no other response.
     Error(Error<'a>),
+    /// A part of the receipt of the last answer, which is postcard: `docs/receipts.md`.
+    Receipt {
+        /// Bytes before these.
+        at: u32,
+        /// Bytes of the whole.
+        total: u32,
+        /// At most [`CHUNK_BYTES`](crate::CHUNK_BYTES).
+        bytes: &'a [u8],
+    },
     /// Text of earlier tokens of the answer, at most [`CHUNK_BYTES`](crate::CHUNK_BYTES) bytes, which could have been the beginning
     /// of a stop string and is not.
     Text(&'a [u8]),
@@ -130,7 +144,7 @@ pub enum Response<'a> {
 }
 
 impl Message for Response<'_> {
-    const KINDS: u8 = 11;
+    const KINDS: u8 = 12;
 }
 
 /// Who a board is. The version is first, so that any version of a host can read it.

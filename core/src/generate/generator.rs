@@ -1,5 +1,10 @@
 //! From a prompt to a stream of tokens.
 
+mod chooser;
+
+pub use chooser::Chooser;
+
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::config::{GenerationConfig, MAX_LOGIT_BIAS};
@@ -36,7 +41,8 @@ use crate::text::{self, Decoder, EncodeOptions, Encoder, Piece, Tokenizer};
 /// assert_eq!(reason.to_string(), "the token limit was reached");
 /// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StopReason {
     /// The vocabulary's end token, or a stop token, was sampled. It is part neither of the output nor of the context.
@@ -78,7 +84,7 @@ impl core::fmt::Display for StopReason {
 /// loop {
 ///     match generator.step(10_000)? {
 ///         Event::Working => {} // a watchdog is fed here
-///         Event::Text(bytes) | Event::Text(bytes) | Event::Token { bytes, .. } => text.extend_from_slice(bytes),
+///         Event::Text(bytes) | Event::Token { bytes, .. } => text.extend_from_slice(bytes),
 ///         Event::Done(_) => break,
 ///     }
 /// }
@@ -204,6 +210,8 @@ pub struct Generator<'m, B> {
     sampled: u64,
     generated: u32,
     digest: LogitDigest,
+    /// Where the prompt that was given last begins.
+    given: u32,
     stop_tokens: StopSet,
     stop_strings: StopStrings,
     /// Where the search for stop strings stands: what is held back.
@@ -259,6 +267,7 @@ impl<'m, B: Backend> Generator<'m, B> {
             sampled: 0,
             generated: 0,
             digest: LogitDigest::default(),
+            given: 0,
             stop_state: StopState::default(),
             next: None,
             logprobs: None,
@@ -397,6 +406,51 @@ impl<'m, B: Backend> Generator<'m, B> {
     /// ```
     pub fn digest(&self) -> Option<[u8; 32]> {
         self.config.digest.then(|| self.digest.value())
+    }
+
+    /// Steps that were sampled so far: tokens, and those that ended a generation.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Event, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::default())?;
+    /// generator.prompt("once upon a time")?;
+    /// while !matches!(generator.step(u32::MAX)?, Event::Done(_)) {}
+    /// assert_eq!(generator.sampled(), 14 + 1); // the tokens of the answer, and the end of the text
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub const fn sampled(&self) -> u64 {
+        self.sampled
+    }
+
+    /// The first `tokens` ids of the prompt that was given last, if it has as many.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::default())?;
+    /// let tokens = generator.prompt("once upon a time")?;
+    /// let ids = generator.given(tokens).expect("it has just been given").to_vec();
+    /// generator.rewind(0);
+    /// generator.tokens(&ids)?; // the same prompt
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub fn given(&mut self, tokens: u32) -> Option<&[u32]> {
+        let plan = self.session.plan();
+        let [ids, _] = self.session.backend_mut().words([plan.tokens, plan.text])?;
+        ids.get(self.given as usize..)?.get(..tokens as usize)
     }
 
     /// Gives text to the model, with the token that begins a text before it where the vocabulary asks for one.
@@ -563,7 +617,7 @@ impl<'m, B: Backend> Generator<'m, B> {
 
     /// A prompt of `end` tokens, the pending one included, is in place. A prompt that was refused changes nothing.
     fn start(&mut self, end: u32) {
-        self.generated = 0;
+        (self.generated, self.given) = (0, self.session.position());
         self.forget_text();
         self.decoder = if self.session.position() == 0 { Decoder::at_start() } else { Decoder::continuing() };
         if !self.config.skip_special_tokens {

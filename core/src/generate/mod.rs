@@ -8,9 +8,12 @@
 //! A generation ends at a token of a [`StopSet`], or behind one of some [`StopStrings`], whose automaton holds back what may be
 //! the beginning of one.
 //!
+//! [`Generator::choose`] generates nothing: it says which of some strings goes on with the prompt, and how likely each is.
+//!
 //! [`sample`] is one draw from the logits. The same image, prompt, [`GenerationConfig`] and seed give the same tokens on every
 //! backend, and a [`LogitDigest`] proves it: two runs with one digest had the same logits, bit for bit.
 
+mod choose;
 mod config;
 #[cfg(feature = "full")]
 mod filter;
@@ -21,11 +24,12 @@ mod sampler;
 mod stop;
 mod stop_strings;
 
+pub use choose::{Choice, MAX_CHOICE_TOKENS, MAX_CHOICES};
 pub use config::{
     GenerationConfig, MAX_BIAS, MAX_LOGIT_BIAS, MAX_LOGPROBS, MAX_STOP_STRING_BYTES, MAX_STOP_STRINGS,
     MAX_STOP_TOKENS,
 };
-pub use generator::{Event, Generator, LogitDigest, StopReason};
+pub use generator::{Chooser, Event, Generator, LogitDigest, StopReason};
 pub use logprobs::Logprobs;
 pub use penalty::penalize;
 pub use sampler::{random, sample};

@@ -1,5 +1,7 @@
 //! What a plan is made for.
 
+use serde::{Deserialize, Serialize};
+
 use crate::image::ModelConfig;
 
 /// Largest context of a plan.
@@ -26,13 +28,15 @@ pub const MAX_CONTEXT: u32 = 1 << 24;
 /// assert_eq!(kv_bytes(KvType::I8)?, elements + 2 * 2 * 64 * 4); // and an f32 a row
 /// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KvType {
     /// 4 bytes an element, no rounding.
     F32,
     /// 2 bytes an element.
     F16,
     /// 1 byte an element and a scale a row: what a core without an FPU wants.
+    #[serde(rename = "int8")]
     I8,
 }
 

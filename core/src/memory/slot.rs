@@ -48,7 +48,8 @@ impl Line {
 /// ```
 pub struct Slot<T> {
     at: usize,
-    len: usize,
+    /// Behind the last byte.
+    end: usize,
     element: PhantomData<fn() -> T>,
 }
 
@@ -68,14 +69,14 @@ impl<T> core::fmt::Debug for Slot<T> {
 
 impl<T> PartialEq for Slot<T> {
     fn eq(&self, other: &Self) -> bool {
-        (self.at, self.len) == (other.at, other.len)
+        (self.at, self.end) == (other.at, other.end)
     }
 }
 
 impl<T> Eq for Slot<T> {}
 
 impl<T> Slot<T> {
-    /// `len` elements from byte `at` of the arena, a multiple of 64.
+    /// `len` elements from byte `at` of the arena, a multiple of 64; fewer if there are no addresses for them all.
     ///
     /// ```
     /// use bitnet_edge_core::Slot;
@@ -83,7 +84,7 @@ impl<T> Slot<T> {
     /// assert_eq!(LOGITS.bytes(), 128..168);
     /// ```
     pub const fn at(at: usize, len: usize) -> Self {
-        Self { at, len, element: PhantomData }
+        Self { at, end: at.saturating_add(len.saturating_mul(size_of::<T>())), element: PhantomData }
     }
 
     /// Elements `from .. from + len` of this slot; `None` beyond it. Only the whole slot starts at a multiple of 64.
@@ -95,7 +96,7 @@ impl<T> Slot<T> {
     /// ```
     pub const fn part(&self, from: usize, len: usize) -> Option<Self> {
         match from.checked_add(len) {
-            Some(end) if end <= self.len => {
+            Some(end) if end <= self.len() => {
                 Some(Self::at(self.at.saturating_add(from.saturating_mul(size_of::<T>())), len))
             }
             _ => None,
@@ -109,7 +110,10 @@ impl<T> Slot<T> {
     /// assert_eq!(Slot::<u16>::at(0, 3).len(), 3); // elements, not bytes
     /// ```
     pub const fn len(&self) -> usize {
-        self.len
+        match size_of::<T>() {
+            0 => 0,
+            size => (self.end - self.at) / size,
+        }
     }
 
     /// Whether it has no element.
@@ -119,7 +123,7 @@ impl<T> Slot<T> {
     /// assert!(Slot::<u8>::at(64, 0).is_empty());
     /// ```
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// The range of bytes in the arena.
@@ -129,7 +133,7 @@ impl<T> Slot<T> {
     /// assert_eq!(Slot::<u16>::at(64, 3).bytes(), 64..70);
     /// ```
     pub const fn bytes(&self) -> Range<usize> {
-        self.at..self.at.saturating_add(self.len.saturating_mul(size_of::<T>()))
+        self.at..self.end
     }
 }
 

@@ -189,6 +189,9 @@ impl Unit {
     }
 }
 
+/// What attention does with units that see the same rows: their queries, and the records of these. One type for all caches.
+type OfUnits<'f> = dyn Fn(&Unit, &Queries<'_>, &mut [f32]) -> Result<(), Error> + Sync + 'f;
+
 impl Attend {
     /// Unit `u`; `None` if the chunk lies behind what its token may see.
     fn unit(&self, u: u32) -> Option<Unit> {
@@ -211,7 +214,7 @@ impl Attend {
         qs: &[f32],
         partial: &mut [f32],
         work: &Work,
-        f: impl Fn(&Unit, &Queries<'_>, &mut [f32]) -> Result<(), Error> + Sync,
+        f: &OfUnits<'_>,
     ) -> Result<(), Error> {
         let (head_dim, heads) = (self.shape.head_dim as usize, self.shape.group as usize);
         let width = heads.saturating_mul(RECORD_HEAD.saturating_add(head_dim));
@@ -253,7 +256,7 @@ impl Attend {
         let ranges = [self.q.slot.bytes(), self.partial.bytes(), k.bytes(), v.bytes()];
         let [q, partial, k, v] = disjoint(cpu.arena, ranges)?;
         let (k, v): (&[E], &[E]) = (typed(k)?, typed(v)?);
-        self.each(&cpu.split, typed(q)?, typed(partial)?, work, |unit, q, records| {
+        self.each(&cpu.split, typed(q)?, typed(partial)?, work, &|unit, q, records| {
             Ok(kernels.attend(q, unit.rows(k, hd)?, unit.rows(v, hd)?, scale, records)?)
         })
     }
@@ -272,7 +275,7 @@ impl Attend {
             disjoint(cpu.arena, [self.q.slot.bytes(), self.partial.bytes(), k, v, ka, va])?;
         let (k, v): (&[i8], &[i8]) = (typed(k)?, typed(v)?);
         let (ka, va): (&[f32], &[f32]) = (typed(ka)?, typed(va)?);
-        self.each(&cpu.split, typed(q)?, typed(partial)?, work, |unit, queries, records| {
+        self.each(&cpu.split, typed(q)?, typed(partial)?, work, &|unit, queries, records| {
             let k = Int8Rows { q: unit.rows(k, hd)?, scales: unit.rows(ka, 1)? };
             let v = Int8Rows { q: unit.rows(v, hd)?, scales: unit.rows(va, 1)? };
             let mut q8 = [0; 256];

@@ -17,7 +17,7 @@ impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
     pub(super) fn angles(&mut self, y: Rows, factor: f32, work: &Work) -> Result<(), Error> {
         let (turns, position) = (self.model.turns(), self.position()?);
         let ys = typed(self.arena.get_mut(y.slot.bytes()).ok_or(MISFIT)?)?;
-        each_row(&self.split, ys, y, work, |t, angles| {
+        each_row(&self.split, ys, y, work, &|t, angles| {
             Ok(bitnet_edge_kernels::rope::angles(turns, position.wrapping_add(t), factor, angles)?)
         })
     }
@@ -26,7 +26,7 @@ impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
         let (w, k) = (self.vector(w)?, self.kernels);
         let [xs, ys] = two(self.arena, x, y)?;
         let xs = &*xs;
-        each_row(&self.split, ys, y, work, |t, y| Ok(k.rms_norm(row(xs, x, t)?, w, eps, y)?))
+        each_row(&self.split, ys, y, work, &|t, y| Ok(k.rms_norm(row(xs, x, t)?, w, eps, y)?))
     }
 
     pub(super) fn head_norm(
@@ -39,7 +39,7 @@ impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
     ) -> Result<(), Error> {
         let (w, k) = (self.vector(w)?, self.kernels);
         let xs = typed(self.arena.get_mut(x.slot.bytes()).ok_or(MISFIT)?)?;
-        each_row(&self.split, xs, x, work, |_, x| {
+        each_row(&self.split, xs, x, work, &|_, x| {
             x.chunks_exact_mut(hd.max(1) as usize).try_for_each(|head| Ok(k.rms_norm_in_place(head, w, eps)?))
         })
     }
@@ -48,7 +48,7 @@ impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
         let k = self.kernels;
         let [xs, all] = two(self.arena, x, angles)?;
         let all = &*all;
-        each_row(&self.split, xs, x, work, |t, x| {
+        each_row(&self.split, xs, x, work, &|t, x| {
             let angles = row(all, angles, t)?;
             x.chunks_exact_mut(hd.max(1) as usize).try_for_each(|head| Ok(k.rope(head, angles)?))
         })
@@ -58,13 +58,13 @@ impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
         let k = self.kernels;
         let [gs, us] = two(self.arena, g, u)?;
         let us = &*us;
-        each_row(&self.split, gs, g, work, |t, g| Ok(k.gate(act, g, row(us, u, t)?)?))
+        each_row(&self.split, gs, g, work, &|t, g| Ok(k.gate(act, g, row(us, u, t)?)?))
     }
 
     pub(super) fn add(&mut self, x: Rows, y: Rows, work: &Work) -> Result<(), Error> {
         let [xs, ys] = two(self.arena, x, y)?;
         let xs = &*xs;
-        each_row(&self.split, ys, y, work, |t, y| {
+        each_row(&self.split, ys, y, work, &|t, y| {
             for (y, x) in y.iter_mut().zip(row(xs, x, t)?) {
                 *y += *x;
             }
@@ -108,14 +108,12 @@ impl<K: Kernels, S: Split, W: Weights> Cpu<'_, K, S, W> {
     }
 }
 
+/// What an operation does with a token and its row. One type for all operations, so that [`each_row`] is one function: a row is long,
+/// a call is not.
+type OfRow<'f> = dyn Fn(u32, &mut [f32]) -> Result<(), Error> + Sync + 'f;
+
 /// Calls `f` with every token of `work` and its row of `ys`.
-fn each_row<S: Split>(
-    split: &S,
-    ys: &mut [f32],
-    y: Rows,
-    work: &Work,
-    f: impl Fn(u32, &mut [f32]) -> Result<(), Error> + Sync,
-) -> Result<(), Error> {
+fn each_row<S: Split>(split: &S, ys: &mut [f32], y: Rows, work: &Work, f: &OfRow<'_>) -> Result<(), Error> {
     let stride = y.stride as usize;
     split.run([Output::units_of(ys, stride)], work, |part| {
         let units = part.units();

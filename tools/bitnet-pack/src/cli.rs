@@ -11,7 +11,6 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::board::{Board, Need, Room};
 use crate::convert::{BlockType, Manifest, Options, convert_to, hex};
-use crate::gguf::Gguf;
 use crate::output::Destination;
 use crate::source::{Source, default_output, is_image, map, model, name};
 use crate::{inspect, plan, report, verify};
@@ -206,7 +205,8 @@ fn i2s_layout(name: &str) -> Result<I2sLayout> {
     })
 }
 
-fn kv_type(name: &str) -> Result<KvType> {
+/// Reads a type of KV cache.
+pub fn kv_type(name: &str) -> Result<KvType> {
     let all = [KvType::F16, KvType::F32, KvType::I8];
     all.into_iter().find(|kv| kv.name() == name).with_context(|| {
         format!("{name:?} is not a type of KV cache; {} are", all.map(KvType::name).join(", "))
@@ -224,7 +224,7 @@ pub fn print_notes(notes: &[String]) {
 pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Convert { model, output, import } => convert_file(&model, output, &import),
-        Command::Inspect { model } => inspect_file(&model),
+        Command::Inspect { model } => inspect::file(&model),
         Command::Verify { image } => verify_file(&image),
         Command::Plan { model, plan, board, import } => plan_file(&model, &plan, &board, &import),
     }
@@ -245,17 +245,6 @@ fn convert_file(path: &Path, output: Option<PathBuf>, import: &ImportArgs) -> Re
         to.name().display()
     ));
     Ok(())
-}
-
-fn inspect_file(path: &Path) -> Result<()> {
-    let file = map(path)?;
-    let out = &mut stdout().lock();
-    if is_image(&file, path)? {
-        inspect::image(&model(&file, path)?, out).context(NO_STDOUT)
-    } else {
-        let gguf = Gguf::parse(&file).with_context(|| path.display().to_string())?;
-        inspect::gguf(&gguf, out).context(NO_STDOUT)
-    }
 }
 
 fn verify_file(path: &Path) -> Result<()> {

@@ -1,14 +1,30 @@
 //! Describes a model file for a person.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, Write, stdout};
+use std::path::Path;
 
+use anyhow::{Context, Result};
 use bitnet_edge_core::Model;
 use bitnet_edge_core::image::{Data, GLOBAL_ROLES, LAYER_ROLES, SectionKind, TensorId};
 use bitnet_edge_kernels::format::i2_s::I2sLayout;
 
 use crate::convert::{Options, Provenance, assumptions, hex};
 use crate::gguf::{Gguf, Tensor, TensorType};
+use crate::source::{is_image, map, model};
+
+/// Prints what is in a flash image or a GGUF file on stdout.
+pub fn file(path: &Path) -> Result<()> {
+    const NO_STDOUT: &str = "cannot write to stdout";
+    let file = map(path)?;
+    let out = &mut stdout().lock();
+    if is_image(&file, path)? {
+        image(&model(&file, path)?, out).context(NO_STDOUT)
+    } else {
+        let parsed = Gguf::parse(&file).with_context(|| path.display().to_string())?;
+        gguf(&parsed, out).context(NO_STDOUT)
+    }
+}
 
 /// Writes what is in a GGUF file: metadata, tensors, totals by type, what would be assumed on import, and
 /// what stands against it.

@@ -7,6 +7,7 @@
 pub mod board;
 pub mod cli;
 pub mod convert;
+pub mod emulator;
 pub mod gguf;
 pub mod inspect;
 pub mod output;

@@ -61,6 +61,16 @@ impl Destination {
         })
     }
 
+    /// Writes a small file at once: whole, or nothing is changed. It does not wait for the disk, so that a loss of power may lose it.
+    pub fn write(&self, bytes: &[u8]) -> Result<()> {
+        let write = || {
+            let (mut file, _listed) = temporary(folder(&self.path))?;
+            file.write_all(bytes)?;
+            file.persist(&self.path).map(|_| ()).map_err(|error| error.error)
+        };
+        write().map_err(|error| self.failed(0, error))
+    }
+
     fn failed(&self, bytes: u64, error: std::io::Error) -> anyhow::Error {
         let name = self.name.display();
         anyhow::Error::new(error)

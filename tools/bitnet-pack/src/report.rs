@@ -1,6 +1,6 @@
 //! How the programs speak: results on stdout, all else on stderr, one line an error.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, Write, stderr};
 use std::process::{ExitCode, exit};
 
@@ -33,6 +33,30 @@ fn usage_line(text: &str) -> String {
     format!("{} (--help lists the options)", one_line(&text[..end.unwrap_or(text.len())]))
 }
 
+/// An error with an exit code of its own.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    /// Nothing where all is said already.
+    error: Option<Error>,
+}
+
+impl Failure {
+    /// An error that exits with `code`.
+    #[must_use]
+    pub fn new(code: u8, error: impl Into<Error>) -> Error {
+        Self { code, error: Some(error.into()) }.into()
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.as_ref().map_or(Ok(()), |error| write!(f, "{error:#}"))
+    }
+}
+
+impl std::error::Error for Failure {}
+
 /// The exit code of a program; an error is printed. A reader of stdout that has seen enough is not one.
 #[must_use]
 pub fn finish(result: Result<()>) -> ExitCode {
@@ -41,7 +65,7 @@ pub fn finish(result: Result<()>) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             say(one_line(&format!("error: {error:#}")));
-            ExitCode::FAILURE
+            error.downcast_ref::<Failure>().map_or(ExitCode::FAILURE, |failure| failure.code.into())
         }
     }
 }

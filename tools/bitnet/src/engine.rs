@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use bitnet_edge_core::model::InPlace;
+use bitnet_edge_core::model::{InPlace, Split};
+use bitnet_edge_core::receipt::SelfTest;
 use bitnet_edge_core::{Cpu, MemoryPlan, Model};
-use bitnet_edge_kernels::Kernels;
+use bitnet_edge_kernels::{Counted, Counts, KernelSet, Kernels};
 use bitnet_edge_std::{Arena, Host, Pool, Selection, Tiers, physical_cores};
 use bitnet_pack::report::{advised, say};
 use clap::Args;
@@ -13,7 +14,7 @@ use clap::Args;
 use crate::jetson;
 
 /// The backend of every session here.
-pub(crate) type HostCpu<'a> = Cpu<'a, Host, &'a Pool>;
+pub(crate) type HostCpu<'a> = Cpu<'a, Counted<'a, Host>, &'a Pool>;
 
 #[derive(Debug, Args)]
 pub(crate) struct BackendArgs {
@@ -39,15 +40,20 @@ impl BackendArgs {
 #[derive(Debug)]
 pub(crate) struct Engine {
     backend: Host,
+    asked: Option<String>,
     why: String,
     pool: Pool,
+    /// What the kernels did, in all sessions.
+    counts: Counts,
+    self_test: Option<SelfTest>,
 }
 
 impl Engine {
     /// An engine of `threads` threads; by default one a physical core.
     pub(crate) fn new(selection: &Selection, threads: Option<usize>) -> Result<Self> {
         let pool = Pool::new(threads.unwrap_or_else(physical_cores))?;
-        Ok(Self { backend: selection.backend, why: selection.why.clone(), pool })
+        let Selection { backend, asked, why } = selection.clone();
+        Ok(Self { backend, asked, why, pool, counts: Counts::new(), self_test: None })
     }
 
     /// The backend of a session.
@@ -57,13 +63,54 @@ impl Engine {
         plan: &MemoryPlan,
         arena: &'a mut Arena,
     ) -> Result<HostCpu<'a>> {
-        Cpu::new(model, plan, arena.lines(), self.backend, &self.pool, InPlace).map_err(advised)
+        let kernels = Counted::new(self.backend, &self.counts);
+        Cpu::new(model, plan, arena.lines(), kernels, &self.pool, InPlace).map_err(advised)
+    }
+
+    /// Refuses what is a fallback for this model, or not right on this machine: `--strict`.
+    pub(crate) fn strict(&mut self, model: &Model<'_>, plan: &MemoryPlan) -> Result<()> {
+        self.self_test = Some(crate::receipt::strict(self.backend, model, plan)?);
+        Ok(())
+    }
+
+    /// What the kernels did so far.
+    pub(crate) const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The kernels that the backend has of its own.
+    pub(crate) fn own(&self) -> KernelSet {
+        self.backend.own()
+    }
+
+    /// The kernels against their definition, if they were compared.
+    pub(crate) const fn self_test(&self) -> Option<SelfTest> {
+        self.self_test
+    }
+
+    /// What was asked for.
+    pub(crate) fn asked(&self) -> Option<&str> {
+        self.asked.as_deref()
+    }
+
+    /// The backend's name.
+    pub(crate) fn backend(&self) -> &'static str {
+        self.backend.name()
+    }
+
+    /// Why it is this one.
+    pub(crate) fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// Threads that compute.
+    pub(crate) fn threads(&self) -> usize {
+        self.pool.threads()
     }
 
     /// What runs: the backend, why it is this one, threads.
     pub(crate) fn describe(&self) -> String {
-        use bitnet_edge_core::model::Split;
-        let threads = self.pool.threads();
+        let threads = self.threads();
         let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
         format!("backend {} ({}), {threads}", self.backend.name(), self.why)
     }

@@ -5,11 +5,16 @@
 mod bench;
 mod device;
 mod engine;
+mod inspect;
 mod jetson;
 mod model;
+mod perplexity;
+mod receipt;
 mod run;
 mod sampling;
 mod stats;
+mod text_input;
+mod tokens;
 
 use std::process::ExitCode;
 
@@ -40,6 +45,22 @@ enum Command {
     #[command(allow_negative_numbers = true)]
     #[command(after_help = device::EXAMPLES)]
     Device(device::DeviceArgs),
+    /// Check the receipt of a run, on any machine; make keys that sign receipts
+    #[command(subcommand)]
+    #[command(after_help = receipt::EXAMPLES)]
+    Receipt(receipt::ReceiptCommand),
+    /// Measure how well a model predicts a text, and how far it is from another model
+    #[command(after_help = perplexity::EXAMPLES)]
+    Perplexity(perplexity::PerplexityArgs),
+    /// Show the tokens of a text: ids, pieces, places
+    #[command(after_help = tokens::TOKENIZE_EXAMPLES)]
+    Tokenize(tokens::TokenizeArgs),
+    /// Print the text of tokens
+    #[command(after_help = tokens::DETOKENIZE_EXAMPLES)]
+    Detokenize(tokens::DetokenizeArgs),
+    /// Show what is in a model file, and whether its numbers can be right
+    #[command(after_help = inspect::EXAMPLES)]
+    Inspect(inspect::InspectArgs),
 }
 
 fn main() -> ExitCode {
@@ -48,5 +69,10 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Device(args) => device::run(&args),
+        Command::Receipt(command) => receipt::run(&command),
+        Command::Perplexity(args) => perplexity::run(&args),
+        Command::Tokenize(args) => tokens::tokenize(&args),
+        Command::Detokenize(args) => tokens::detokenize(&args),
+        Command::Inspect(args) => inspect::run(&args),
     })
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use bitnet_edge_core::text::{Ending, Message, Piece, Role, Utf8Stream};
@@ -15,6 +16,7 @@ use clap::Args;
 
 use crate::engine::{self, BackendArgs, Engine};
 use crate::model::open;
+use crate::receipt::{Facts, Program, ReceiptArgs};
 use crate::sampling::{SamplingArgs, logprobs_line};
 use crate::stats::Stats;
 
@@ -40,6 +42,11 @@ pub(crate) struct RunArgs {
     no_echo: bool,
     #[command(flatten)]
     sampling: SamplingArgs,
+    #[command(flatten)]
+    receipt: ReceiptArgs,
+    /// Refuse to run what is a fallback, or kernels that are not right on this machine (exit code 9)
+    #[arg(long)]
+    strict: bool,
     /// Check every checksum of the image first
     #[arg(long)]
     verify: bool,
@@ -55,7 +62,10 @@ pub(crate) struct RunArgs {
 }
 
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
-    let engine = Engine::new(&args.backend.select()?, args.threads)?;
+    let begin = Instant::now();
+    let pending = args.receipt.begin(args.model.as_deref())?;
+    let program = pending.is_some().then(Program::begin);
+    let mut engine = Engine::new(&args.backend.select()?, args.threads)?;
     let source = open(args.model.as_deref(), &args.import, args.backend.huge_pages)?;
     let name = args.model.as_deref().unwrap_or(Path::new("the story model"));
     let model = source::model(source.bytes(), name)?;
@@ -81,23 +91,49 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     };
     let bytes = pieces.iter().map(|p| if let Piece::Text(t) = p { t.len() } else { 0 }).sum();
     let plan = args.plan.plan(&model, bytes, HOST_BATCH)?;
+    if args.strict {
+        engine.strict(&model, &plan)?;
+    }
     let mut arena = engine::arena(&plan)?;
     let cpu = engine.cpu(&model, &plan, &mut arena)?;
-    let mut generator = Generator::new(&model, &plan, cpu, args.sampling.config(model.config().vocab)?)?;
+    let mut config = args.sampling.config(model.config().vocab)?;
+    config.digest |= pending.is_some();
+    let mut generator = Generator::new(&model, &plan, cpu, config.clone())?;
     let tokens = generator
         .pieces(pieces.into_iter(), template.is_none(), u32::MAX, &mut || {})
         .map_err(advised)
         .context("the prompt cannot be given to the model")?;
+    let given = generator.given(tokens).map(<[u32]>::to_vec).context("the prompt is not in memory")?;
+    let load = begin.elapsed();
     let mut stats = Stats::start(tokens);
     // A model without a chat template goes on with the prompt, so the text begins with it.
     let echo = if template.is_none() && !args.no_echo { prompt } else { "" };
-    if generate(&mut generator, &mut stats, echo)? == StopReason::ContextFull {
+    let (stop, answer) = generate(&mut generator, &mut stats, echo)?;
+    if stop == StopReason::ContextFull {
         let context = plan.options().context;
         say(format_args!(
             "note: the text ends because the context of {context} positions is full (--context)"
         ));
     }
-    if let Some(digest) = generator.digest() {
+    if let (Some(pending), Some(program), Some(logits)) = (pending, program, generator.digest()) {
+        let (prefill, decode) = stats.times();
+        let facts = Facts {
+            engine: &engine,
+            model: &model,
+            plan: &plan,
+            config: &config,
+            prompt: &given,
+            answer: &answer,
+            sampled: generator.sampled(),
+            stop: Some(stop),
+            logits,
+            load,
+            prefill,
+            decode,
+        };
+        pending.write(facts.receipt(program))?;
+    }
+    if let Some(digest) = generator.digest().filter(|_| args.sampling.digest) {
         say(format_args!("logit digest {}", hex(&digest)));
     }
     say(stats.line(plan.bytes(), &engine.describe(), args.sampling.seed));
@@ -115,18 +151,20 @@ fn generate<B: Backend>(
     generator: &mut Generator<'_, B>,
     stats: &mut Stats,
     echo: &str,
-) -> Result<StopReason> {
+) -> Result<(StopReason, Vec<u32>)> {
     let mut out = stdout().lock();
     let mut print = |text: &str| {
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to stdout")
     };
     let mut stream = Utf8Stream::new();
+    let mut ids = Vec::new();
     print(echo)?;
     let reason = loop {
         let event = generator.step(u32::MAX).map_err(advised)?;
         let is_token = matches!(event, Event::Token { .. });
-        if is_token {
+        if let Event::Token { id, .. } = event {
             stats.token();
+            ids.push(id);
         }
         match event {
             Event::Working => {}
@@ -144,5 +182,5 @@ fn generate<B: Backend>(
     let mut text = String::new();
     stream.finish(|part| text.push_str(part));
     print(&(text + "\n"))?;
-    Ok(reason)
+    Ok((reason, ids))
 }

@@ -26,6 +26,12 @@ impl Stats {
         self.generated += 1;
     }
 
+    /// To the first token, and from there to the last.
+    pub(crate) fn times(&self) -> (Duration, Duration) {
+        let first = self.first.unwrap_or(self.last);
+        (first - self.start, self.last - first)
+    }
+
     /// One line: tokens, speeds, memory, backend and threads, seed.
     pub(crate) fn line(&self, arena: usize, engine: &str, seed: u64) -> String {
         let first = self.first.unwrap_or(self.last);

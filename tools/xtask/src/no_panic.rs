@@ -4,7 +4,7 @@
 
 use crate::command::run as run_command;
 use crate::paths;
-use crate::toolchain::{BARE_METAL, Toolchain};
+use crate::toolchain::Toolchain;
 use addr2line::gimli::{Dwarf, EndianSlice, LittleEndian};
 use anyhow::{Context as _, Result, bail};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
@@ -18,11 +18,9 @@ pub(crate) struct Args {
     pub(crate) planted: bool,
 }
 
-/// The targets of [`BARE_METAL`] that the firmware is linked for: the others are of an instruction set that is there already.
-fn linked() -> impl Iterator<Item = &'static str> {
-    const SAME_AGAIN: [&str; 2] = ["thumbv8m.main-none-eabihf", "armv7a-none-eabihf"];
-    BARE_METAL.into_iter().filter(|target| !SAME_AGAIN.contains(target))
-}
+/// The targets that the firmware is linked for: the others of [`BARE_METAL`](crate::toolchain::BARE_METAL) are of an instruction
+/// set that is there already.
+const LINKED: [&str; 3] = ["thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf", "aarch64-unknown-none"];
 
 /// What the symbol table of a linked firmware says.
 struct Report {
@@ -37,8 +35,8 @@ struct Report {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let toolchain = Toolchain::bare_metal()?;
-    for target in linked() {
+    let toolchain = Toolchain::bare_metal(&LINKED)?;
+    for target in LINKED {
         let report = link(&toolchain, target, args.planted)?;
         if args.planted {
             planted_is_found(&report, target)?;

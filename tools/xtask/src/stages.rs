@@ -187,25 +187,74 @@ fn clippy(_: &Args) -> Result<()> {
             .arg(paths::target())
             .args(["--", "-D", "warnings"]),
     )?;
-    clippy_on_arm()
+    clippy_elsewhere()
 }
 
-/// The code that only 64-bit ARM has, with Linux and without: the lints of this machine do not see it.
-fn clippy_on_arm() -> Result<()> {
-    const DENY: [&str; 3] = ["--", "-D", "warnings"];
+/// What is built for one target without an operating system: packages of this workspace, and workspaces of their own.
+struct Bare {
+    target: &'static str,
+    /// Arguments that choose the packages, if there are any.
+    packages: &'static [&'static str],
+    folders: &'static [&'static str],
+}
+
+/// Each piece of code once, and what depends on the architecture for each.
+const BARE: [Bare; 4] = [
+    Bare {
+        target: boards::AARCH64_TARGET,
+        packages: &["-p", "bitnet-edge-board-aarch64"],
+        folders: &["boards/virt-aarch64", "boards/rpi"],
+    },
+    Bare {
+        target: "thumbv7em-none-eabihf",
+        packages: &[
+            "-p",
+            "bitnet-edge-board-cortex-m",
+            "-p",
+            "bitnet-edge-arm",
+            "--no-default-features",
+            "--features",
+            "bitnet-edge-board-cortex-m/firmware",
+        ],
+        folders: &[
+            "boards/mps2-an386",
+            "boards/mps2-an500",
+            "boards/cortex-m-kernels",
+            "tests/runtime",
+            "tests/firmware",
+        ],
+    },
+    Bare {
+        target: "thumbv8m.main-none-eabihf",
+        packages: &["-p", "bitnet-edge-board-cortex-m"],
+        folders: &["boards/mps2-an505", "boards/mps3-an547", "boards/pico2"],
+    },
+    Bare { target: "riscv32imac-unknown-none-elf", packages: &[], folders: &["boards/virt-riscv32"] },
+];
+
+const DENY: [&str; 3] = ["--", "-D", "warnings"];
+
+/// The code that only ARM and RISC-V have, with Linux and without: the lints of this machine do not see it.
+fn clippy_elsewhere() -> Result<()> {
     let linux = ["-p", "bitnet-edge-arm", "-p", "bitnet-edge-std", "--all-targets"];
     run_command(AARCH64.compiler()?.clippy()?.args(linux).args(DENY))?;
-    let bare = Toolchain::bare_metal()?;
-    run_command(bare.clippy(boards::AARCH64_TARGET)?.args(["-p", "bitnet-edge-board-aarch64"]).args(DENY))?;
-    // Any image will do for what has one compiled in.
+    let targets = BARE.map(|bare| bare.target);
+    let toolchain = Toolchain::bare_metal(&targets)?;
+    // Any image will do for what has one compiled in, and any machine.
     let image = paths::root().join("core/testdata/tiny.bpk");
-    for folder in boards::folders_of(boards::AARCH64_TARGET) {
-        run_command(
-            bare.clippy(boards::AARCH64_TARGET)?
-                .args(["--manifest-path", &format!("{folder}/Cargo.toml")])
-                .args(DENY)
-                .env("BITNET_EDGE_IMAGE", &image),
-        )?;
+    let clippy = |target| -> Result<Command> {
+        let mut clippy = toolchain.clippy(target)?;
+        clippy.env("BITNET_EDGE_IMAGE", &image).env("BITNET_EDGE_MACHINE", "mps2-an386");
+        Ok(clippy)
+    };
+    for Bare { target, packages, folders } in BARE {
+        if !packages.is_empty() {
+            run_command(clippy(target)?.args(packages).args(DENY))?;
+        }
+        for folder in folders {
+            let manifest = format!("{folder}/Cargo.toml");
+            run_command(clippy(target)?.args(["--manifest-path", &manifest]).args(DENY))?;
+        }
     }
     Ok(())
 }
@@ -247,7 +296,7 @@ fn arm(_: &Args) -> Result<()> {
 }
 
 fn bare_metal(_: &Args) -> Result<()> {
-    let toolchain = Toolchain::bare_metal()?;
+    let toolchain = Toolchain::bare_metal(&BARE_METAL)?;
     for target in BARE_METAL {
         let mut build = toolchain.cargo("build", target);
         build.args(["-p", "bitnet-edge-core", "-p", "bitnet-edge-kernels"]);
@@ -301,4 +350,17 @@ fn count_instructions(_: &Args) -> Result<()> {
 
 fn short_fuzz(_: &Args) -> Result<()> {
     fuzz::run(&fuzz::Args { seconds: 6, targets: Vec::new(), record: false, reproduce: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_workspace_is_looked_at() {
+        for manifest in OTHER_WORKSPACES.iter().filter(|manifest| !manifest.starts_with("fuzz/")) {
+            let folder = manifest.trim_end_matches("/Cargo.toml");
+            assert!(BARE.iter().any(|bare| bare.folders.contains(&folder)), "{folder}");
+        }
+    }
 }

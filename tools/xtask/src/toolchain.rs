@@ -40,8 +40,9 @@ pub(crate) enum Toolchain {
 }
 
 impl Toolchain {
-    /// Finds a toolchain for [`BARE_METAL`], or sets one up.
-    pub(crate) fn bare_metal() -> Result<Self> {
+    /// Finds a toolchain for some of [`BARE_METAL`], or sets one up.
+    pub(crate) fn bare_metal(targets: &[&'static str]) -> Result<Self> {
+        let has_core = |sysroot: &Path| without_core(sysroot, targets).is_empty();
         if has_core(&sysroot_of(Command::new("rustc").current_dir(paths::root()))?) {
             return Ok(Self::Active);
         }
@@ -52,11 +53,11 @@ impl Toolchain {
             }
         }
         if !debian_is_complete() {
-            install_debian_packages()?;
+            install_debian_packages(targets)?;
         }
         let sysroot = paths::cache().join(format!("sysroot-{}", release(DEBIAN_RUSTC)?));
         if !has_core(&sysroot) {
-            build_sysroot(&sysroot)?;
+            build_sysroot(&sysroot, targets)?;
         }
         Ok(Self::Debian { sysroot })
     }
@@ -140,18 +141,13 @@ fn sysroot_of(rustc: &mut Command) -> Result<PathBuf> {
     Ok(PathBuf::from(output(rustc.args(["--print", "sysroot"]))?.trim_end()))
 }
 
-/// Whether a sysroot has `core` for every bare-metal target.
-fn has_core(sysroot: &Path) -> bool {
-    without_core(sysroot).is_empty()
-}
-
-/// The bare-metal targets that a sysroot has no `core` for: all of a new one, some of one that an older version made.
-fn without_core(sysroot: &Path) -> Vec<&'static str> {
-    let has = |target: &&str| {
+/// Those of the targets that a sysroot has no `core` for.
+fn without_core(sysroot: &Path, targets: &[&'static str]) -> Vec<&'static str> {
+    let has = |target: &str| {
         let files = fs::read_dir(lib_folder(sysroot, target)).into_iter().flatten().flatten();
         files.map(|file| file.file_name()).any(|name| name.to_string_lossy().starts_with("libcore-"))
     };
-    BARE_METAL.into_iter().filter(|target| !has(target)).collect()
+    targets.iter().copied().filter(|target| !has(target)).collect()
 }
 
 fn lib_folder(sysroot: &Path, target: &str) -> PathBuf {
@@ -188,10 +184,10 @@ fn debian_is_complete() -> bool {
 }
 
 /// Only root on a Debian whose archive has a compiler new enough can be helped; everyone else is told the ordinary way.
-fn install_debian_packages() -> Result<()> {
+fn install_debian_packages(targets: &[&str]) -> Result<()> {
     let rustup = || Missing {
-        what: format!("the standard library for {}", BARE_METAL.join(" and ")),
-        command: format!("rustup target add {}", BARE_METAL.join(" ")),
+        what: format!("the standard library for {}", targets.join(" and ")),
+        command: format!("rustup target add {}", targets.join(" ")),
     };
     if !command::is_root_of_debian()? {
         bail!(rustup());
@@ -203,15 +199,15 @@ fn install_debian_packages() -> Result<()> {
     if candidate.is_none_or(|version| version < MINIMUM) {
         bail!(rustup());
     }
-    eprintln!("the active toolchain has no core for {}: installing Debian's compiler", BARE_METAL.join(", "));
+    eprintln!("the active toolchain has no core for {}: installing Debian's compiler", targets.join(", "));
     command::apt_install(&DEBIAN_PACKAGES)
 }
 
-/// Builds `core` and `alloc` from Debian's sources for the bare-metal targets that the sysroot lacks.
+/// Builds `core` and `alloc` from Debian's sources for those of the targets that the sysroot lacks.
 ///
 /// `RUSTC_BOOTSTRAP` is for this step only: it stands in for the prebuilt library that rustup would download.
-fn build_sysroot(sysroot: &Path) -> Result<()> {
-    let targets = without_core(sysroot);
+fn build_sysroot(sysroot: &Path, targets: &[&'static str]) -> Result<()> {
+    let targets = without_core(sysroot, targets);
     eprintln!("building core for {} (once; about 45 s each)", targets.join(", "));
     let stub = paths::target().join("sysroot-stub");
     fs::create_dir_all(stub.join("src"))?;
@@ -278,4 +274,20 @@ fn is_library(name: &str) -> bool {
     const CRATES: [&str; 4] =
         ["libcore-", "liballoc-", "libcompiler_builtins-", "librustc_std_workspace_core-"];
     CRATES.iter().any(|stem| name.starts_with(stem)) && (name.ends_with(".rlib") || name.ends_with(".rmeta"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_asked_for_and_not_there_is_missing() {
+        let sysroot = std::env::temp_dir().join(format!("bitnet-edge-sysroot-{}", std::process::id()));
+        let [first, second, ..] = BARE_METAL;
+        fs::create_dir_all(lib_folder(&sysroot, first)).unwrap();
+        fs::write(lib_folder(&sysroot, first).join("libcore-12.rlib"), "").unwrap();
+        let missing = [&[first][..], &[second], &[first, second]].map(|all| without_core(&sysroot, all));
+        fs::remove_dir_all(&sysroot).unwrap();
+        assert_eq!(missing, [vec![], vec![second], vec![second]]);
+    }
 }

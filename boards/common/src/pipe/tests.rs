@@ -102,6 +102,25 @@ fn the_next_caller_gets_nothing_of_the_last_one() {
     assert_eq!(port.read(), Some(b'n'));
 }
 
+#[test]
+fn what_a_caller_sends_before_the_answer_is_kept() {
+    let mut pipe = Pipe::<16, 16>::new();
+    let (mut port, mut line) = pipe.split();
+    line.set_open(true);
+    line.receive(b"first");
+    assert!(port.answer());
+    assert_eq!(port.read(), Some(b'f'));
+    line.set_open(false);
+    // Nobody is there, and the hardware has more of those who went.
+    line.receive(b"old");
+    line.set_open(true);
+    line.receive(b"new");
+    assert_eq!(port.read(), None);
+    assert!(port.answer());
+    let all: Vec<u8> = core::iter::from_fn(|| port.read()).collect();
+    assert_eq!(all, b"new");
+}
+
 /// A board whose caller hangs up behind these keys, or while an answer is written.
 struct Phone<'p> {
     port: Port<'p>,

@@ -19,7 +19,7 @@ use crate::selftest::compare;
 use crate::{Board, Console};
 
 /// Bytes of a board's title in its description.
-const TITLE_BYTES: usize = 64;
+pub(super) const TITLE_BYTES: usize = 64;
 /// Microseconds without a word after which an answer in the making says that it is.
 const WORKING_US: u64 = 1_000_000;
 
@@ -51,6 +51,7 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
             Ok(Request::Statistics) => self.of_last(|answer| Response::Statistics(answer.stats.figures())),
             Ok(Request::LogitDigest) => self.of_last(|answer| Response::LogitDigest(answer.digest)),
             Ok(Request::SelfTest) => return self.self_test(tag),
+            Ok(Request::Receipt { at }) => return self.send_receipt(tag, at),
             Ok(Request::Cancel) => Response::Error(Error::NoAnswer),
             Ok(_) => {
                 Response::Error(Error::UnknownMessage { kind: message.get(1).copied().unwrap_or_default() })
@@ -104,6 +105,7 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
         });
         match changed {
             Ok(()) => {
+                self.receipt = false;
                 self.config = config;
                 Response::Accepted
             }
@@ -142,6 +144,7 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
         if system > 0 && (raw || self.engine.model.chat().is_none()) {
             return self.console.reply(tag, &Response::Error(Error::NoSystemMessage));
         }
+        self.receipt = false;
         let sent = self.console.board().now_us();
         let mut host = Host { console: &mut self.console, tag, index: 0, system, raw, sent };
         match self.engine.answer(&self.config, &mut host) {
@@ -149,6 +152,7 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
                 let statistics = answer.stats.figures();
                 let done = Response::Done { stop: answer.stop, statistics, digest: answer.digest };
                 self.last = Some(answer);
+                self.receipt = true;
                 self.console.reply(tag, &done);
             }
             Err(error) => {
@@ -231,7 +235,7 @@ fn refusal(error: CoreError, words: &mut Words<CHUNK_BYTES>) -> Error<'_> {
 }
 
 /// Text of at most `N` bytes, without what is behind it.
-struct Words<const N: usize>(String<N>);
+pub(super) struct Words<const N: usize>(pub(super) String<N>);
 
 impl<const N: usize> Write for Words<N> {
     fn write_str(&mut self, text: &str) -> fmt::Result {

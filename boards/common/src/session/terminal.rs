@@ -14,11 +14,13 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
     /// Answers the line.
     pub(super) fn answer_line(&mut self) {
         let mut terminal = Terminal { console: &mut self.console, stream: Utf8Stream::new() };
+        self.receipt = false;
         let answer = match self.engine.answer(&self.config, &mut terminal) {
             Ok(answer) => answer,
             Err(error) => return say(&mut self.console, format_args!("error: {error}")),
         };
         self.last = Some(answer);
+        self.receipt = true;
         let Terminal { console, mut stream } = terminal;
         stream.finish(|text| console.write(text));
         console.write("\n");

@@ -18,7 +18,7 @@
 /// }
 /// ```
 ///
-/// It defines `main` and the panic handler, and puts the model into the section `.model`.
+/// It defines `main`, the panic handler, and what handlers of faults need (`board_write`, `board_exit`), and puts the model into the section `.model`.
 #[macro_export]
 macro_rules! board {
     (
@@ -50,16 +50,28 @@ macro_rules! board {
 
         #[$crate::cortex_m_rt::entry]
         fn main() -> ! {
+            // SAFETY: `stacks.x` makes the symbols, of memory that nothing else is put into. This is the boot code's only call.
+            unsafe { $crate::run_on_own_stack(program) }
+        }
+
+        extern "C" fn program() -> ! {
             static mut ARENA: [$crate::Line; $crate::Line::count(PLAN.bytes())] =
                 [$crate::Line::ZERO; $crate::Line::count(PLAN.bytes())];
+            // SAFETY: This function, of which there is one call, is all that sees it.
+            let arena = unsafe { &mut *(&raw mut ARENA) };
             let Some(clock) = $crate::Clock::start($clock_hz) else { $crate::exit($crate::status::ERROR) };
             let board = $crate::Serial { uart: $uart, clock, watchdog: $watchdog };
-            $crate::start(board, &IMAGE.0, ARENA, &$title, PLAN.options(), $budget)
+            $crate::start(board, &IMAGE.0, arena, &$title, PLAN.options(), $budget)
         }
 
         #[unsafe(no_mangle)]
         fn board_write(bytes: &[u8]) {
             $crate::Uart::write(&mut $uart, bytes);
+        }
+
+        #[unsafe(no_mangle)]
+        fn board_exit(status: u32) -> ! {
+            $crate::exit(status)
         }
 
         #[panic_handler]

@@ -1,13 +1,21 @@
 //! What runs on the processor itself.
 
 mod backends;
-mod cmsdk;
 mod faults;
-mod float;
-mod macros;
 mod processor;
-mod serial;
 mod stack;
+
+#[cfg(feature = "firmware")]
+mod cmsdk;
+#[cfg(feature = "firmware")]
+mod float;
+#[cfg(feature = "firmware")]
+mod macros;
+#[cfg(feature = "firmware")]
+mod serial;
+#[cfg(feature = "firmware")]
+mod start;
+#[cfg(feature = "firmware")]
 mod systick;
 
 /// The logger.
@@ -15,28 +23,35 @@ mod systick;
 use defmt_semihosting as _;
 
 pub use backends::{Backend, backends};
+#[cfg(feature = "firmware")]
 pub use cmsdk::{CmsdkUart, CmsdkWatchdog};
 pub use cortex_m_rt;
+#[cfg(feature = "firmware")]
 pub use processor::exit;
+#[cfg(feature = "firmware")]
 pub use serial::{Serial, Uart, Watchdog};
+pub use stack::{run as run_on_own_stack, run_on as run_on_stack};
+#[cfg(feature = "firmware")]
+pub use start::start;
+#[cfg(feature = "firmware")]
 pub use systick::Clock;
 
-use core::fmt::{self, Display, Write};
-
-use bitnet_edge_board::{Console, Machine, run};
-use bitnet_edge_core::model::OneThread;
+use core::fmt::{self, Write};
 
 /// What [`board!`](crate::board) is made of.
+#[cfg(feature = "firmware")]
 #[doc(hidden)]
 pub use bitnet_edge_core::{Line, MemoryPlan, ModelConfig, PlanOptions, assert_fits, image::Aligned};
 
 use crate::status;
 
-/// What [`board!`](crate::board) defines.
+/// What every board defines; [`board!`](crate::board) does.
 mod board {
     unsafe extern "Rust" {
         /// Sends bytes at any time: last words.
         pub(super) safe fn board_write(bytes: &[u8]);
+        /// Ends the firmware with a status.
+        pub(super) safe fn board_exit(status: u32) -> !;
     }
 }
 
@@ -56,40 +71,8 @@ impl Write for LastWords {
     }
 }
 
-/// From the first instruction of `main` to the end: what [`board!`](crate::board) calls.
-pub fn start<U: Uart, W: Watchdog>(
-    mut board: Serial<U, W>,
-    model: &[u8],
-    arena: &mut [Line],
-    title: &dyn Display,
-    options: PlanOptions,
-    budget: u32,
-) -> ! {
-    let stack = stack::painted();
-    if let Err(mode) = float::check() {
-        // There is nobody to tell that the console takes no text.
-        let _ = writeln!(Console::new(&mut board), "error: {mode}");
-        exit(status::ERROR)
-    }
-    let kernels = backends();
-    let budget = if cfg!(feature = "unbounded-step") { u32::MAX } else { budget };
-    let machine =
-        Machine { title, model, arena, kernels: &kernels, split: OneThread, options: Some(options), budget };
-    match run(&mut board, machine) {
-        Ok(()) => {
-            let _ =
-                writeln!(Console::new(&mut board), "stack: {} of {} bytes used", stack.used(), stack.bytes());
-            exit(0)
-        }
-        Err(error) => {
-            let _ = writeln!(Console::new(&mut board), "error: {error}");
-            exit(status::ERROR)
-        }
-    }
-}
-
 /// What the panic handler of [`board!`](crate::board) does.
 pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
     bitnet_edge_board::report_panic(&mut LastWords, info);
-    exit(status::PANIC)
+    board::board_exit(status::PANIC)
 }

@@ -4,6 +4,22 @@ use bitnet_edge_board::Board;
 
 use super::systick::Clock;
 
+/// Code, constants, and what variables begin with, as the linker has put them into flash, one behind the other.
+fn program() -> &'static [u8] {
+    // What the linker script of `cortex-m-rt` defines.
+    unsafe extern "C" {
+        static __stext: u8;
+        static __sidata: u8;
+        static __sdata: u8;
+        static __edata: u8;
+    }
+    let (start, constants) = (&raw const __stext, &raw const __sidata);
+    let variables = (&raw const __edata).addr() - (&raw const __sdata).addr();
+    let bytes = constants.addr() - start.addr() + variables;
+    // SAFETY: from the first instruction to the last variable's beginning it is flash, which nobody writes to.
+    unsafe { core::slice::from_raw_parts(start, bytes) }
+}
+
 /// A serial line.
 pub trait Uart {
     /// A byte that has come, if one has.
@@ -50,5 +66,8 @@ impl<U: Uart, W: Watchdog> Board for Serial<U, W> {
     }
     fn alive(&mut self) {
         self.watchdog.feed();
+    }
+    fn program(&self) -> Option<&[u8]> {
+        Some(program())
     }
 }

@@ -13,7 +13,9 @@ use core::fmt::Write as _;
 use core::mem::MaybeUninit;
 use core::panic::PanicInfo;
 
-use bitnet_edge_board_cortex_m::{CmsdkUart, LastWords, Uart as _, cortex_m_rt, exit, panicked, status};
+use bitnet_edge_board_cortex_m::{
+    CmsdkUart, LastWords, Uart as _, cortex_m_rt, exit, panicked, run_on_own_stack, status,
+};
 use bitnet_edge_core::text::Piece;
 use bitnet_edge_core::{
     Cpu, Error, Event, GenerationConfig, Generator, Line, MemoryPlan, Model, ModelConfig, PlanOptions,
@@ -45,14 +47,21 @@ static HEAP: LlffHeap = LlffHeap::empty();
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
+    // SAFETY: The memory map has the stack's symbols, and this is the boot code's only call.
+    unsafe { run_on_own_stack(program) }
+}
+
+extern "C" fn program() -> ! {
     static mut ARENA: [Line; LINES] = [Line::ZERO; LINES];
     static mut MEMORY: [MaybeUninit<u8>; HEAP_BYTES] = [MaybeUninit::uninit(); HEAP_BYTES];
     // SAFETY: Called once, before anything is allocated; nobody else has this memory.
-    unsafe { HEAP.init(MEMORY.as_mut_ptr() as usize, HEAP_BYTES) };
+    unsafe { HEAP.init((&raw mut MEMORY) as usize, HEAP_BYTES) };
+    // SAFETY: This function, of which there is one call, is all that sees it.
+    let arena = unsafe { &mut *(&raw mut ARENA) };
     let mut past: Vec<String> = Vec::new();
     for prompt in PROMPTS {
         let before = HEAP.used();
-        match answer(prompt, ARENA) {
+        match answer(prompt, arena) {
             Ok(text) => past.push(text),
             Err(error) => {
                 let _ = writeln!(LastWords, "error: {error}");
@@ -89,6 +98,11 @@ fn answer(prompt: &str, arena: &mut [Line]) -> Result<String, Error> {
 fn board_write(bytes: &[u8]) {
     // SAFETY: UART 0 is there; the processor's clock has 25 MHz.
     unsafe { CmsdkUart::new(0x4000_4000, 25_000_000) }.write(bytes);
+}
+
+#[unsafe(no_mangle)]
+fn board_exit(status: u32) -> ! {
+    exit(status)
 }
 
 #[panic_handler]

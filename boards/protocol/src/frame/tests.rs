@@ -69,6 +69,8 @@ fn golden_frames_are_those_of_the_specification() {
     let top = heapless::Vec::from_slice(&[(300, -0.5)]).unwrap();
     golden("logprobs", &frame_of(3, &Response::Logprobs { index: 0, logprob: -0.5, top }));
     golden("done", &frame_of(3, &Response::Done { stop: Stop::MaxTokens, statistics, digest: None }));
+    golden("receipt", &frame_of(5, &Request::Receipt { at: 200 }));
+    golden("part", &frame_of(5, &Response::Receipt { at: 200, total: 202, bytes: &[7, 0] }));
     golden("error", &frame_of(0, &Response::Error(Error::Truncated { bytes: 3 })));
 }
 
@@ -91,6 +93,7 @@ fn every_message_comes_back() {
         Request::Statistics,
         Request::LogitDigest,
         Request::SelfTest,
+        Request::Receipt { at: u32::MAX },
         Request::Sampling(sampling()),
         Request::StopTokens { at: 48, ids: heapless::Vec::from_slice(&[u32::MAX; 16]).unwrap() },
         Request::StopString { at: 7, text: &"x".repeat(64) },
@@ -107,6 +110,7 @@ fn every_message_comes_back() {
         Response::Token { index: u32::MAX, id: u32::MAX, bytes: &text },
         Response::Text(&text),
         Response::Logprobs { index: u32::MAX, logprob: -0.5, top },
+        Response::Receipt { at: u32::MAX, total: u32::MAX, bytes: &text },
     ] {
         let frame = frame_of(1, &response);
         let all = received(&mut Receiver::new(), &frame);
@@ -117,15 +121,16 @@ fn every_message_comes_back() {
 #[test]
 fn the_number_of_kinds_is_that_of_the_last() {
     assert_eq!(decode::<Request<'_>>(&[1, 6]).1, Ok(Request::SelfTest));
-    assert_eq!(
-        decode::<Request<'_>>(&[1, 10, 0, 0]).1,
-        Ok(Request::LogitBias { at: 0, bias: heapless::Vec::new() })
-    );
-    assert_eq!(decode::<Request<'_>>(&[1, 11]).1, Err(Error::UnknownMessage { kind: 11 }));
+    assert_eq!(decode::<Request<'_>>(&[1, 7, 0]).1, Ok(Request::Receipt { at: 0 }));
+    let bias = Request::LogitBias { at: 0, bias: heapless::Vec::new() };
+    assert_eq!(decode::<Request<'_>>(&[1, 11, 0, 0]).1, Ok(bias));
+    assert_eq!(decode::<Request<'_>>(&[1, 12]).1, Err(Error::UnknownMessage { kind: 12 }));
     assert_eq!(decode::<Response<'_>>(&[1, 8, 5]).1, Ok(Response::Error(Error::Busy)));
-    assert_eq!(decode::<Response<'_>>(&[1, 9, 0]).1, Ok(Response::Text(&[])));
-    assert_eq!(decode::<Response<'_>>(&[1, 10]).1, Err(Error::Malformed { kind: 10 }));
-    assert_eq!(decode::<Response<'_>>(&[1, 11]).1, Err(Error::UnknownMessage { kind: 11 }));
+    let receipt = Response::Receipt { at: 1, total: 3, bytes: &[9, 8] };
+    assert_eq!(decode::<Response<'_>>(&[1, 9, 1, 3, 2, 9, 8]).1, Ok(receipt));
+    assert_eq!(decode::<Response<'_>>(&[1, 10, 0]).1, Ok(Response::Text(&[])));
+    assert_eq!(decode::<Response<'_>>(&[1, 11]).1, Err(Error::Malformed { kind: 11 }));
+    assert_eq!(decode::<Response<'_>>(&[1, 12]).1, Err(Error::UnknownMessage { kind: 12 }));
 }
 
 #[test]

@@ -44,6 +44,12 @@ impl<'a> Windows<'a> {
         Self { ids, context, bos }
     }
 
+    /// Tokens of a window.
+    #[must_use]
+    pub const fn context(&self) -> usize {
+        self.context
+    }
+
     /// How many whole windows the text has.
     #[must_use]
     pub const fn count(&self) -> usize {

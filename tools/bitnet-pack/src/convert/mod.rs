@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::gguf::{Gguf, Tensor, TensorType};
 use crate::output::Destination;
-use crate::text::{TokenizerOptions, Vocab, pack_chat_template, pack_tokenizer};
+use crate::text::{Packed, TokenizerOptions, Vocab, pack_chat_template, pack_tokenizer};
 use image::Section;
 use import::{Release, Source};
 use store::Store;
@@ -141,6 +141,24 @@ pub fn assumptions(gguf: &Gguf<'_>, options: &Options) -> Result<Vec<String>> {
     Ok(converter.notes)
 }
 
+/// The tokenizer that [`convert`] would put into the image, as its section; `None` if the file has no vocabulary. The file
+/// needs no tensors.
+///
+/// # Errors
+/// What is wrong with the vocabulary.
+pub fn tokenizer(gguf: &Gguf<'_>, lowercase: bool) -> Result<Option<Packed>> {
+    Ok(vocabulary(gguf, lowercase)?.map(|(_, packed)| packed))
+}
+
+/// The vocabulary, and its tokenizer with all notes on both.
+fn vocabulary(gguf: &Gguf<'_>, lowercase: bool) -> Result<Option<(Vocab, Packed)>> {
+    let Some(mut vocab) = Vocab::from_gguf(gguf)? else { return Ok(None) };
+    let mut notes = vocab.mark_control(gguf.get::<&str>("tokenizer.chat_template")?);
+    let packed = pack_tokenizer(&vocab, TokenizerOptions { lowercase })?;
+    notes.extend(packed.notes);
+    Ok(Some((vocab, Packed { notes, ..packed })))
+}
+
 /// The chat template, or a note that says why the image goes without.
 fn chat_template(template: Option<&str>, vocab: &Vocab, notes: &mut Vec<String>) -> Option<Section> {
     match pack_chat_template(template?, vocab) {
@@ -209,18 +227,16 @@ impl<'g, 'a> Converter<'g, 'a> {
             Section { kind: SectionKind::Config, bytes: described.config.encode().to_vec() },
             Section { kind: SectionKind::Rope, bytes: turns },
         ];
-        match Vocab::from_gguf(gguf)? {
-            Some(mut vocab) => {
+        match vocabulary(gguf, self.options.lowercase)? {
+            Some((vocab, packed)) => {
                 ensure!(
                     vocab.tokens.len() <= rows as usize,
                     "the vocabulary has {} tokens and the embedding {rows} rows",
                     vocab.tokens.len()
                 );
-                let template = gguf.get::<&str>("tokenizer.chat_template")?;
-                notes.extend(vocab.mark_control(template));
-                let packed = pack_tokenizer(&vocab, TokenizerOptions { lowercase: self.options.lowercase })?;
                 notes.extend(packed.notes);
                 sections.push(Section { kind: SectionKind::Tokenizer, bytes: packed.bytes });
+                let template = gguf.get::<&str>("tokenizer.chat_template")?;
                 sections.extend(chat_template(template, &vocab, notes));
             }
             None => notes.push("the file has no vocabulary: prompts must be token ids".to_owned()),

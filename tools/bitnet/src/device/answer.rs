@@ -40,7 +40,8 @@ pub(super) enum Part<'a> {
 }
 
 pub(super) fn run(args: &DeviceArgs, link: &mut Link, board: &Description<'_>) -> Result<()> {
-    let config = args.sampling.config(board.vocab)?;
+    let mut config = args.sampling.config(board.vocab)?;
+    config.digest |= args.receipt.is_asked_for();
     let mut printer = Printer::new(args, board)?;
     let done = ask(args, link, &config, &mut |part| printer.part(&part))?;
     printer.end()?;

@@ -5,6 +5,7 @@ mod check;
 mod connection;
 mod link;
 mod qemu;
+mod receipt;
 
 use std::io::{Write, stdout};
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use bitnet_pack::convert::hex;
 use clap::Args;
 
 use crate::engine::BackendArgs;
+use crate::receipt::ReceiptArgs;
 use crate::sampling::SamplingArgs;
 use connection::ConnectionArgs;
 use link::Link;
@@ -27,6 +29,7 @@ Examples:
   bitnet device --port COM3 --baud 921600 --describe
   bitnet device --tcp 192.168.1.20:7000 --self-test
   bitnet device --qemu mps2-an500 --firmware FILE \"once upon a time\"
+  bitnet device --port /dev/ttyACM0 --receipt board.json \"once upon a time\"
   bitnet device --port /dev/ttyACM0 --check --model story.bpk \"once upon a time\"
 
 `cargo xtask simulate BOARD --build` makes a firmware and prints the command that starts it. Ctrl-C ends the answer on the \
@@ -73,6 +76,8 @@ pub(crate) struct DeviceArgs {
     no_echo: bool,
     #[command(flatten)]
     sampling: SamplingArgs,
+    #[command(flatten)]
+    receipt: ReceiptArgs,
     /// With --check: threads that compute here [default: one a physical core]
     #[arg(long, value_name = "N", requires = "check", value_parser = crate::engine::threads)]
     threads: Option<usize>,
@@ -97,6 +102,7 @@ pub(crate) fn run(args: &DeviceArgs) -> Result<()> {
         }
     })
     .context("Ctrl-C cannot be caught")?;
+    let pending = args.receipt.begin(args.model.as_deref())?;
     let timeout = Duration::from_secs(args.timeout);
     let mut link = Link::new(args.connection.open(timeout)?, timeout);
     let message = link.hello()?;
@@ -113,7 +119,8 @@ pub(crate) fn run(args: &DeviceArgs) -> Result<()> {
     if args.system.is_some() && (args.raw || !board.chat) {
         bail!("--system needs a model with a chat template, and this one has none (or --raw leaves it out)");
     }
-    if args.check { check::run(args, &mut link, &board) } else { answer::run(args, &mut link, &board) }
+    if args.check { check::run(args, &mut link, &board) } else { answer::run(args, &mut link, &board) }?;
+    pending.map_or(Ok(()), |pending| pending.write(receipt::receipt(&mut link)?))
 }
 
 fn description(board: &Description<'_>) -> String {

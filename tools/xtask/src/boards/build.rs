@@ -51,7 +51,7 @@ pub(super) fn firmware(board: &Board, features: &[&str]) -> Result<PathBuf> {
 pub(super) fn program(board: &Board, name: &str, features: &[&str]) -> Result<PathBuf> {
     let story = story()?;
     eprintln!("building {name} for {} (the first time about a minute)", board.target);
-    let mut build = Toolchain::bare_metal()?.cargo_with("build", board.target, board.flags);
+    let mut build = Toolchain::bare_metal(&[board.target])?.cargo_with("build", board.target, board.flags);
     build
         .args(["--manifest-path", &format!("{}/Cargo.toml", board.folder), "--bin", name])
         .env("BITNET_EDGE_IMAGE", &story)

@@ -1,6 +1,6 @@
 //! The stage `boards`: what every board says, against its transcript and the host.
 
-use super::build::{firmware, image, on_the_host, version};
+use super::build::{firmware, folder, image, on_the_host, version};
 use super::console::{has_processors, scripted};
 use super::{BOARDS, Board, Carries, Setup, card, extras, keys, pico2};
 use crate::arm;
@@ -22,7 +22,8 @@ const PARALLEL: &str = "cortex-a76";
 const SENTENCE: &str = "once upon a time there was a little girl named lily. she loved to play outside in the park with her \
                         friends. one day, she saw a big cat. ";
 const LONGEST: usize = 1018;
-/// The status of a board whose watchdog was not fed in time.
+/// The statuses of a board whose stack is full, and of one whose watchdog was not fed in time.
+const EXCEPTION: i32 = 102;
 const WATCHDOG: i32 = 103;
 /// How many tokens board and host compare.
 const DEVICE_TOKENS: &str = "60";
@@ -36,7 +37,7 @@ pub(crate) fn check(record: bool) -> Result<()> {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(on_the_host(None, PROMPT, None, board.host)?),
         };
-        println!("{}: {}", board.name, version(board.emulator)?);
+        println!("{}: {}", board.name, version(board.emulator.program)?);
         // A board with a card runs what is on it.
         let (firmware, model) = if board.model == Carries::Loader {
             let card = card::for_tests()?;
@@ -66,6 +67,7 @@ pub(crate) fn check(record: bool) -> Result<()> {
     let board = Board::named("mps2-an500")?;
     interrupted(board)?;
     watchdog(board)?;
+    BOARDS.iter().filter(|board| board.target.starts_with("thumb")).try_for_each(overflow)?;
     for board in ["virt-aarch64", "mps2-an500", "virt-riscv32"] {
         device(Board::named(board)?)?;
     }
@@ -266,6 +268,17 @@ fn watchdog(board: &Board) -> Result<()> {
     Ok(())
 }
 
+/// A stack that is full is said, although a handler needs a stack too.
+fn overflow(board: &Board) -> Result<()> {
+    let run = Run::first_of(board);
+    let firmware = firmware(board, &["overflow"])?;
+    let ended = scripted(board.emulator(&run.setup(None), &firmware)?, "", LIMIT, false)?;
+    let told = ended.said.starts_with("\n*** EXCEPTION: the stack is full");
+    ensure!(ended.status == EXCEPTION && told, "{}: status {}\n{}", board.name, ended.status, ended.said);
+    println!("{}: a stack that is full is said", board.name);
+    Ok(())
+}
+
 /// The same prompt on a board and here, by the device protocol: token by token, and by the digest.
 fn device(board: &Board) -> Result<()> {
     let firmware = firmware(board, &[])?;
@@ -284,9 +297,30 @@ fn device(board: &Board) -> Result<()> {
     let (_, told) = device(&["--check", "-n", DEVICE_TOKENS, PROMPT])?;
     let compared = told.lines().find(|line| line.starts_with("check: "));
     let compared = compared.with_context(|| format!("`bitnet device --check` compared nothing:\n{told}"))?;
+    receipt(board, &device)?;
     let (tested, _) = device(&["--self-test"])?;
     ensure!(tested.starts_with("self-test: "), "`bitnet device --self-test` printed\n{tested}");
     println!("{}: {compared}", board.name);
+    Ok(())
+}
+
+/// What a board says it did is proved here: the same tokens, logits and work.
+fn receipt(board: &Board, device: &impl Fn(&[&str]) -> Result<(String, String)>) -> Result<()> {
+    let file = folder()?.join(format!("{}.receipt.json", board.name));
+    let name = file.to_str().context("a path that is not UTF-8")?;
+    device(&["--receipt", name, "-n", DEVICE_TOKENS, PROMPT])?;
+    let mut verify = cargo("run");
+    verify.args(["--quiet", "--bin", "bitnet", "--", "receipt", "verify", name, "--replay", "story"]);
+    let result = verify.output().with_context(|| format!("cannot start `{}`", line(&verify)))?;
+    let said = String::from_utf8_lossy(&result.stdout);
+    let proved = result.status.success() && said.contains("agrees     logit digest: ");
+    ensure!(
+        proved,
+        "{}: the receipt is not proved:\n{said}{}",
+        board.name,
+        String::from_utf8_lossy(&result.stderr)
+    );
+    println!("{}: its receipt is proved by a replay", board.name);
     Ok(())
 }
 

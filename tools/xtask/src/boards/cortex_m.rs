@@ -1,12 +1,8 @@
 //! Arm's FPGA boards, with a Cortex-M each, in QEMU.
 
-use super::{Board, Carries, Loads, Setup};
+use super::{Board, Carries, Loads};
 use crate::qemu::SYSTEM_ARM;
-use anyhow::Result;
-
-/// An instruction takes 32 ns of the machine's time, about that of a processor at 25 MHz: so clock and watchdog are the same
-/// on every host, however busy it is.
-const COUNT: [&str; 2] = ["-icount", "shift=5"];
+use bitnet_pack::emulator;
 
 /// What the boards have in common; the rest is that of the first one.
 const BOARD: Board = Board {
@@ -23,10 +19,10 @@ const BOARD: Board = Board {
     cores: 1,
     possible: 1..=1,
     tested: &[&[1]],
-    emulator: "qemu-system-arm",
+    emulator: emulator::MPS2_AN386,
     package: &SYSTEM_ARM,
     host: &[],
-    machine: |setup| machine("mps2-an386", setup),
+    tree: None,
 };
 
 pub(super) const AN386: Board = BOARD;
@@ -38,7 +34,7 @@ pub(super) const AN500: Board = Board {
     program: "mps2-an500",
     transcript: "boards/mps2-an500/transcript.txt",
     cpus: &[("cortex-m7", "Cortex-M7")],
-    machine: |setup| machine("mps2-an500", setup),
+    emulator: emulator::MPS2_AN500,
     ..BOARD
 };
 
@@ -50,7 +46,7 @@ pub(super) const AN505: Board = Board {
     target: "thumbv8m.main-none-eabihf",
     transcript: "boards/mps2-an505/transcript.txt",
     cpus: &[("cortex-m33", "Cortex-M33")],
-    machine: |setup| machine("mps2-an505", setup),
+    emulator: emulator::MPS2_AN505,
     ..BOARD
 };
 
@@ -62,10 +58,6 @@ pub(super) const AN547: Board = Board {
     target: "thumbv8m.main-none-eabihf",
     transcript: "boards/mps3-an547/transcript.txt",
     cpus: &[("cortex-m55", "Cortex-M55")],
-    machine: |setup| machine("mps3-an547", setup),
+    emulator: emulator::MPS3_AN547,
     ..BOARD
 };
-
-fn machine(name: &str, setup: &Setup<'_>) -> Result<Vec<String>> {
-    Ok(["-M", name, "-cpu", setup.cpu].into_iter().chain(COUNT).map(str::to_owned).collect())
-}

@@ -2,7 +2,7 @@
 
 use super::build::program;
 use super::console::scripted;
-use super::{BOARDS, Setup, kernels};
+use super::{AARCH64_TARGET, BOARDS, Setup, kernels};
 use crate::instructions::{TOLERANCE, value};
 use crate::paths;
 use crate::toolchain::Toolchain;
@@ -26,7 +26,8 @@ struct Count {
 /// Counts on every processor there is a file for, and compares with what is recorded and with the gates beside it. Returns the
 /// names of all that is counted, whether `only` is in them or not.
 pub(crate) fn count(record: bool, only: &str) -> Result<Vec<String>> {
-    let compiler = Toolchain::bare_metal()?.version()?;
+    let targets = [&[AARCH64_TARGET][..], &kernels::TARGETS].concat();
+    let compiler = Toolchain::bare_metal(&targets)?.version()?;
     let (aarch64, cortex_m) = (on_aarch64()?, on_cortex_m()?);
     let compared = [(AARCH64, &aarch64), (CORTEX_M, &cortex_m)]
         .map(|(file, counts)| compare(file, counts, &compiler, record, only));
@@ -49,12 +50,12 @@ fn on_aarch64() -> Result<Vec<Count>> {
 /// On every Cortex-M. A counter that ticks once in some instructions says in how many.
 fn on_cortex_m() -> Result<Vec<Count>> {
     let mut counts = Vec::new();
-    for machine in &kernels::MACHINES {
-        let said = machine.run("instructions")?;
+    for core in &kernels::CORES {
+        let said = core.run("instructions")?;
         let (clock, lines) = said.split_once('\n').context("the program said nothing")?;
         let each = instructions_a_tick(clock)?;
         for count in all(lines)? {
-            counts.push(Count { name: format!("{}/{}", machine.core, count.name), each: count.each * each });
+            counts.push(Count { name: format!("{}/{}", core.name, count.name), each: count.each * each });
         }
     }
     Ok(counts)

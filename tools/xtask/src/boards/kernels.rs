@@ -6,41 +6,40 @@ use crate::paths;
 use crate::qemu::SYSTEM_ARM;
 use crate::toolchain::Toolchain;
 use anyhow::{Context as _, Result, ensure};
+use bitnet_pack::emulator::{MPS2_AN386, MPS2_AN500, MPS2_AN505, MPS3_AN547, Machine};
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
-pub(super) struct Machine {
-    /// QEMU's name, and that of the file that says where its memory is.
-    machine: &'static str,
-    pub(super) core: &'static str,
+pub(super) struct Core {
+    machine: Machine<'static>,
+    pub(super) name: &'static str,
     target: &'static str,
     /// The best of its tiers, which must be there.
     best: &'static str,
 }
 
-pub(super) const MACHINES: [Machine; 4] = [
-    Machine { machine: "mps2-an386", core: "cortex-m4", target: "thumbv7em-none-eabihf", best: "table" },
-    Machine { machine: "mps2-an500", core: "cortex-m7", target: "thumbv7em-none-eabihf", best: "table" },
-    Machine { machine: "mps2-an505", core: "cortex-m33", target: "thumbv8m.main-none-eabihf", best: "table" },
-    Machine { machine: "mps3-an547", core: "cortex-m55", target: "thumbv8m.main-none-eabihf", best: "mve" },
+/// The targets of all.
+pub(super) const TARGETS: [&str; 2] = ["thumbv7em-none-eabihf", "thumbv8m.main-none-eabihf"];
+
+pub(super) const CORES: [Core; 4] = [
+    Core { machine: MPS2_AN386, name: "cortex-m4", target: TARGETS[0], best: "table" },
+    Core { machine: MPS2_AN500, name: "cortex-m7", target: TARGETS[0], best: "table" },
+    Core { machine: MPS2_AN505, name: "cortex-m33", target: TARGETS[1], best: "table" },
+    Core { machine: MPS3_AN547, name: "cortex-m55", target: TARGETS[1], best: "mve" },
 ];
 
 const MANIFEST: &str = "boards/cortex-m-kernels/Cargo.toml";
 const LIMIT: Duration = Duration::from_secs(300);
 
-impl Machine {
+impl Core {
     /// Builds a program and runs it, an instruction a nanosecond. What it said.
     pub(super) fn run(&self, program: &str) -> Result<String> {
         let elf = self.build(program)?;
         SYSTEM_ARM.ready()?;
-        let mut qemu = Command::new("qemu-system-arm");
-        qemu.args(["-M", self.machine, "-nic", "none", "-display", "none", "-monitor", "none"])
-            .args(["-semihosting-config", "enable=on,target=native", "-icount", "shift=0", "-kernel"])
-            .arg(elf);
+        let qemu = Machine { shift: Some(0), ..self.machine }.command(&elf);
         let ended = scripted(qemu, "", LIMIT, false)?;
-        let Self { machine, .. } = self;
+        let machine = self.machine.board;
         ensure!(
             ended.status == 0,
             "{program} on {machine} ended with status {}; it said:\n{}",
@@ -51,9 +50,9 @@ impl Machine {
     }
 
     fn build(&self, program: &str) -> Result<PathBuf> {
-        let Self { machine, target, .. } = self;
+        let (machine, target) = (self.machine.board, self.target);
         eprintln!("building {program} for {machine}");
-        let mut build = Toolchain::bare_metal()?.cargo_with("build", target, &[]);
+        let mut build = Toolchain::bare_metal(&[target])?.cargo_with("build", target, &[]);
         build.args(["--manifest-path", MANIFEST, "--bin", program]).env("BITNET_EDGE_MACHINE", machine);
         quietly(&mut build)?;
         let elf = paths::target().join("bare-metal").join(target).join("release").join(program);
@@ -66,12 +65,12 @@ impl Machine {
 
 /// Every kernel of every tier against the definition, on every machine.
 pub(crate) fn check() -> Result<()> {
-    for machine in &MACHINES {
-        let said = machine.run("conformance")?;
+    for core in &CORES {
+        let said = core.run("conformance")?;
         let lines: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        println!("{}: {} cases", machine.core, lines.join(", "));
-        let best = lines.iter().any(|line| line.split(' ').next() == Some(machine.best));
-        ensure!(best, "{} does not have the tier {}", machine.machine, machine.best);
+        println!("{}: {} cases", core.name, lines.join(", "));
+        let best = lines.iter().any(|line| line.split(' ').next() == Some(core.best));
+        ensure!(best, "{} does not have the tier {}", core.name, core.best);
     }
     Ok(())
 }

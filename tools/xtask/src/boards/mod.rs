@@ -23,7 +23,7 @@ pub(crate) use kernels::check as check_kernels;
 
 use crate::qemu::{Qemu, SYSTEM_ARM};
 use anyhow::{Context as _, Result, bail};
-use std::collections::BTreeSet;
+use bitnet_pack::emulator::{self, Machine};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -106,12 +106,14 @@ pub(crate) struct Board {
     possible: RangeInclusive<u32>,
     /// Counts of cores that the tests run it with, for each processor; the transcript is of the first.
     tested: &'static [&'static [u32]],
-    emulator: &'static str,
+    /// The emulator, as this machine.
+    emulator: Machine<'static>,
     /// What the emulator comes with.
     package: &'static Qemu,
     /// What `bitnet run` is told to compute the same.
     host: &'static [&'static str],
-    machine: fn(&Setup<'_>) -> Result<Vec<String>>,
+    /// A device tree for the emulator.
+    tree: Option<fn() -> Result<PathBuf>>,
 }
 
 /// What a run of a board is made of.
@@ -126,11 +128,6 @@ pub(crate) struct Setup<'a> {
 
 /// The target of boards with a 64-bit ARM processor.
 pub(crate) const AARCH64_TARGET: &str = "aarch64-unknown-none";
-
-/// The folders of the firmware that is built for a target, each once.
-pub(crate) fn folders_of(target: &str) -> BTreeSet<&'static str> {
-    BOARDS.iter().filter(|board| board.target == target).map(|board| board.folder).collect()
-}
 
 pub(crate) const BOARDS: &[Board] = &[
     Board {
@@ -152,10 +149,10 @@ pub(crate) const BOARDS: &[Board] = &[
         cores: 2,
         possible: 1..=8,
         tested: &[&[2, 1, 4], &[1, 4], &[2], &[4]],
-        emulator: "qemu-system-aarch64",
+        emulator: emulator::VIRT_AARCH64,
         package: &SYSTEM_ARM,
         host: &[],
-        machine: virt,
+        tree: None,
     },
     Board {
         name: "rpi3",
@@ -171,10 +168,10 @@ pub(crate) const BOARDS: &[Board] = &[
         cores: 4,
         possible: 4..=4,
         tested: &[&[4]],
-        emulator: "qemu-system-aarch64",
+        emulator: rpi::THREE,
         package: &SYSTEM_ARM,
         host: &[],
-        machine: rpi::three,
+        tree: None,
     },
     Board {
         name: "rpi4",
@@ -190,10 +187,10 @@ pub(crate) const BOARDS: &[Board] = &[
         cores: 4,
         possible: 4..=4,
         tested: &[&[4]],
-        emulator: "qemu-system-aarch64",
+        emulator: rpi::FOUR,
         package: &SYSTEM_ARM,
         host: &[],
-        machine: rpi::four,
+        tree: Some(rpi::tree),
     },
     cortex_m::AN386,
     cortex_m::AN500,
@@ -206,17 +203,6 @@ pub(crate) const BOARDS: &[Board] = &[
 /// would then be loaded byte by byte. All Rust code of the boards runs with MMU and caches on.
 const AARCH64: [&str; 1] = ["-Ctarget-feature=-strict-align"];
 
-fn virt(setup: &Setup<'_>) -> Result<Vec<String>> {
-    let image = setup.model.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |file| file.len() >> 20);
-    // The processor that has everything begins at EL2, as boards do whose firmware leaves it to the program.
-    let machine = if setup.cpu == "max" { "virt,virtualization=on" } else { "virt" };
-    // The image is copied to memory, behind the first 128 MiB; the arena is what is left.
-    let megabytes = 1024 + 2 * image;
-    Ok(["-M", machine, "-cpu", setup.cpu, "-smp", &setup.cores.to_string(), "-m", &format!("{megabytes}M")]
-        .map(str::to_owned)
-        .to_vec())
-}
-
 impl Board {
     fn named(name: &str) -> Result<&'static Self> {
         BOARDS.iter().find(|board| board.name == name).with_context(|| {
@@ -228,19 +214,24 @@ impl Board {
     /// QEMU, ready to start the firmware in `image`.
     fn emulator(&self, setup: &Setup<'_>, image: &Path) -> Result<Command> {
         self.package.ready()?;
-        let mut qemu = Command::new(self.emulator);
-        qemu.args((self.machine)(setup)?)
-            .args(["-nic", "none", "-display", "none", "-monitor", "none"])
-            .args(["-semihosting-config", "enable=on,target=native"])
-            .args(["-accel", if setup.parallel { "tcg,thread=multi" } else { "tcg,thread=single" }]);
-        match self.loads {
-            Loads::Flat | Loads::Elf => qemu.arg("-kernel").arg(image),
-            Loads::Flash(_) => {
-                // A comma begins the next part of the option.
-                let image = image.display().to_string().replace(',', ",,");
-                qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={image}"))
-            }
-        };
+        let mut machine = self.emulator;
+        machine.cpu = machine.cpu.map(|_| setup.cpu);
+        machine.cores = machine.cores.map(|_| setup.cores);
+        if self.model == Carries::Either {
+            // The image is copied to memory, behind the first 128 MiB; the arena is what is left.
+            let bytes =
+                setup.model.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |file| file.len());
+            machine.megabytes = machine.megabytes.map(|megabytes| megabytes + 2 * (bytes >> 20));
+        }
+        if setup.cpu == "max" {
+            // The processor that has everything begins at EL2, as boards do whose firmware leaves it to the program.
+            machine.machine = "virt,virtualization=on";
+        }
+        let mut qemu = machine.command(image);
+        qemu.args(["-accel", if setup.parallel { "tcg,thread=multi" } else { "tcg,thread=single" }]);
+        if let Some(tree) = self.tree {
+            qemu.arg("-dtb").arg(tree()?);
+        }
         if let Some(model) = &setup.model {
             qemu.arg("-initrd").arg(model);
         }

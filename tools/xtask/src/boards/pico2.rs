@@ -76,7 +76,7 @@ fn make(file: &Path, model: &Path) -> Result<uf2_reader::Image> {
 /// Builds the firmware with the model in it.
 fn program(model: &Path) -> Result<PathBuf> {
     eprintln!("building pico2 for {TARGET} (the first time some minutes)");
-    let mut build = Toolchain::bare_metal()?.cargo("build", TARGET);
+    let mut build = Toolchain::bare_metal(&[TARGET])?.cargo("build", TARGET);
     build
         .args(["--manifest-path", &format!("{FOLDER}/Cargo.toml"), "--bin", "pico2"])
         .env("BITNET_EDGE_IMAGE", std::path::absolute(model)?);

@@ -1,8 +1,8 @@
 //! RISC-V boards in QEMU.
 
-use super::{Board, Carries, Loads, Setup};
+use super::{Board, Carries, Loads};
 use crate::qemu::SYSTEM_RISCV;
-use anyhow::Result;
+use bitnet_pack::emulator;
 
 pub(super) const VIRT: Board = Board {
     name: "virt-riscv32",
@@ -18,14 +18,8 @@ pub(super) const VIRT: Board = Board {
     cores: 1,
     possible: 1..=1,
     tested: &[&[1]],
-    emulator: "qemu-system-riscv32",
+    emulator: emulator::VIRT_RISCV32,
     package: &SYSTEM_RISCV,
     host: &["--kv", "int8"],
-    machine,
+    tree: None,
 };
-
-/// With no more than the target has, and the memory protection that microcontrollers have.
-fn machine(setup: &Setup<'_>) -> Result<Vec<String>> {
-    let cpu = format!("{},m=on,a=on,c=on,zicsr=on,zifencei=on,pmp=on", setup.cpu);
-    Ok(["-M", "virt", "-bios", "none", "-m", "16M", "-cpu", &cpu].map(str::to_owned).to_vec())
-}

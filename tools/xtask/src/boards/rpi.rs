@@ -1,8 +1,10 @@
 //! The Raspberry Pi: what its loader takes, and QEMU's machines.
 
-use super::{Setup, build};
+use super::build;
 use anyhow::{Context as _, Result, ensure};
+use bitnet_pack::emulator::{Machine, VIRT_AARCH64};
 use std::fs;
+use std::path::PathBuf;
 
 /// Where config.txt has the program loaded.
 pub(super) const LOAD_ADDRESS: u64 = 0x80000;
@@ -44,20 +46,25 @@ fn word(program: &[u8], at: usize) -> Option<u64> {
 }
 
 /// Without a device tree: QEMU then gives ATAGs.
-pub(super) fn three(_: &Setup<'_>) -> Result<Vec<String>> {
-    Ok(["-M", "raspi3b"].map(str::to_owned).to_vec())
-}
-
+pub(super) const THREE: Machine<'static> = raspi("rpi3", "raspi3b");
 /// With a device tree, to which QEMU adds the model's place, as the firmware does. (It has memory above the first GiB, and says
 /// nothing of it.)
-pub(super) fn four(_: &Setup<'_>) -> Result<Vec<String>> {
+pub(super) const FOUR: Machine<'static> = raspi("rpi4", "raspi4b");
+
+/// A machine that is as it is.
+const fn raspi(board: &'static str, machine: &'static str) -> Machine<'static> {
+    Machine { board, machine, cpu: None, cores: None, megabytes: None, ..VIRT_AARCH64 }
+}
+
+/// Where the device tree is.
+pub(super) fn tree() -> Result<PathBuf> {
     let path = build::folder()?.join("rpi4.dtb");
-    fs::write(&path, tree()).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(["-M", "raspi4b", "-dtb", &path.to_string_lossy()].map(str::to_owned).to_vec())
+    fs::write(&path, blob()).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
 }
 
 /// A device tree with nothing but the sizes of an address (two cells) and of a length (one), as a Raspberry Pi has them.
-fn tree() -> Vec<u8> {
+fn blob() -> Vec<u8> {
     const HEADER: u32 = 40;
     const RESERVED: u32 = 16;
     let names = b"#address-cells\0#size-cells\0\0";

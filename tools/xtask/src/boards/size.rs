@@ -10,6 +10,7 @@ use crate::qemu::SYSTEM_ARM;
 use crate::toolchain::Toolchain;
 use anyhow::{Context as _, Result, ensure};
 use bitnet_pack::board::{RUNTIME_FLASH, STACK, STATICS};
+use bitnet_pack::emulator::{MPS2_AN386, Machine};
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
@@ -45,12 +46,11 @@ const RUNTIME: Board = Board {
     cores: 1,
     possible: 1..=1,
     tested: &[],
-    emulator: "qemu-system-arm",
+    // Its clock counts instructions.
+    emulator: Machine { shift: Some(0), ..MPS2_AN386 },
     package: &SYSTEM_ARM,
     host: &[],
-    machine: |setup| {
-        Ok(["-M", "mps2-an386", "-cpu", setup.cpu, "-icount", "shift=0"].map(str::to_owned).to_vec())
-    },
+    tree: None,
 };
 
 /// Figures by name, in bytes or instructions.
@@ -59,7 +59,7 @@ type Figures = BTreeMap<String, u64>;
 pub(crate) fn run(args: &Args) -> Result<()> {
     let path = paths::root().join(FILE);
     let recorded = fs::read_to_string(&path).with_context(|| format!("cannot read {FILE}"))?;
-    let compiler = Toolchain::bare_metal()?.version()?;
+    let compiler = Toolchain::bare_metal(&[RUNTIME.target])?.version()?;
     let mut figures = Figures::new();
     for (kv, features) in [("f16", &[][..]), ("int8", &["int8"][..])] {
         measure(kv, features, &mut figures)?;

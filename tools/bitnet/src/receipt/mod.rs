@@ -1,0 +1,108 @@
+//! `bitnet receipt`, and the receipts of the commands that run a model.
+
+mod build;
+mod check;
+mod file;
+mod form;
+mod keys;
+mod replay;
+mod strict;
+mod verify;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use bitnet_pack::output::Destination;
+use clap::{Args, Subcommand};
+
+pub(crate) use build::{Facts, Program};
+pub(crate) use form::OwnedReceipt;
+pub(crate) use strict::check as strict;
+
+use file::File;
+use keys::SigningKey;
+use verify::VerifyArgs;
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  bitnet run --receipt run.json \"once upon a time\"
+  bitnet receipt verify run.json --replay story
+  bitnet receipt verify run.json --replay story --backend scalar
+  bitnet receipt keygen me.key
+  bitnet run --receipt run.json --sign me.key \"once upon a time\"
+  bitnet receipt verify run.json --key me.key.pub
+  bitnet device --qemu mps2-an500 --firmware FILE --receipt board.json \"once upon a time\"
+
+Exit code 10: the receipt does not verify. docs/receipts.md says what a receipt proves, and what it does not.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReceiptCommand {
+    /// Check a receipt: form, hash, signature, counts; with --replay, run it again and compare
+    #[command(after_help = EXAMPLES)]
+    Verify(Box<VerifyArgs>),
+    /// Make a key that signs receipts, and beside it, as FILE.pub, the public key that tells whether it did
+    #[command(after_help = "Examples:\n  bitnet receipt keygen me.key")]
+    Keygen(KeygenArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArgs {
+    /// Where the key goes; nothing is written over
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+pub(crate) fn run(command: &ReceiptCommand) -> Result<()> {
+    match command {
+        ReceiptCommand::Verify(args) => verify::verify(args),
+        ReceiptCommand::Keygen(args) => {
+            let key = SigningKey::generate()?;
+            let public = key.write(&args.file)?;
+            println!(
+                "{}: keep it secret\n{}: the public key {}",
+                args.file.display(),
+                public.display(),
+                key.public()
+            );
+            Ok(())
+        }
+    }
+}
+
+/// Where the receipt of a run goes, and who signs it.
+#[derive(Debug, Args)]
+pub(crate) struct ReceiptArgs {
+    /// Write a receipt of the run: what ran, on what, and digests of all that came of it (JSON)
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+    /// Sign the receipt with this ed25519 key: PKCS #8 in PEM, or 64 hexadecimal digits
+    #[arg(long, value_name = "KEY", requires = "receipt")]
+    sign: Option<PathBuf>,
+}
+
+/// A receipt that will be written.
+pub(crate) struct Pending {
+    to: Destination,
+    key: Option<SigningKey>,
+}
+
+impl ReceiptArgs {
+    /// Whether there will be one: it has the logit digest.
+    pub(crate) const fn is_asked_for(&self) -> bool {
+        self.receipt.is_some()
+    }
+    /// Checks what can be checked before anything runs: place and key.
+    pub(crate) fn begin(&self, model: Option<&Path>) -> Result<Option<Pending>> {
+        let Some(path) = &self.receipt else { return Ok(None) };
+        let to = Destination::new(path, model.unwrap_or(Path::new(""))).context("--receipt")?;
+        let key = self.sign.as_deref().map(SigningKey::read).transpose().context("--sign")?;
+        Ok(Some(Pending { to, key }))
+    }
+}
+
+impl Pending {
+    /// Writes it.
+    pub(crate) fn write(&self, receipt: OwnedReceipt) -> Result<()> {
+        File::new(receipt, self.key.as_ref()).write(&self.to)
+    }
+}
