@@ -231,7 +231,7 @@ impl<'m, B: Backend> Generator<'m, B> {
     /// Goes on with another configuration: from the next token.
     ///
     /// # Errors
-    /// [`Error::PlanOption`] for a temperature that is negative or not finite; nothing is changed then.
+    /// As [`GenerationConfig::validate`]; nothing is changed then.
     ///
     /// ```
     /// # use bitnet_edge_core::{
@@ -250,7 +250,7 @@ impl<'m, B: Backend> Generator<'m, B> {
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
     pub fn configure(&mut self, config: GenerationConfig) -> Result<(), Error> {
-        check(&config)?;
+        config.validate()?;
         self.config = config;
         Ok(())
     }
@@ -679,11 +679,4 @@ impl<'m, B: Backend> Generator<'m, B> {
         };
         Ok(Event::Token { id, bytes })
     }
-}
-
-fn check(config: &GenerationConfig) -> Result<(), Error> {
-    if !config.temperature.is_finite() || config.temperature < 0.0 {
-        return Err(Error::PlanOption("temperature must be finite and not negative"));
-    }
-    Ok(())
 }
