@@ -97,7 +97,7 @@ pub(crate) fn end(
         backend_reason: opened.engine.why(),
         threads: opened.engine.threads(),
         logit_digest: outcome.digest.map(|digest| hex(&digest)),
-        config: configuration(config),
+        config: serde_json::to_value(config)?,
         model: json!({
             "name": opened.name.display().to_string(),
             "bytes": opened.source.bytes().len(),
@@ -108,20 +108,6 @@ pub(crate) fn end(
         }),
         version: env!("CARGO_PKG_VERSION"),
     })))
-}
-
-/// The configuration, by name.
-fn configuration(config: &GenerationConfig) -> Value {
-    json!({
-        "max_tokens": config.max_tokens,
-        "temperature": config.temperature,
-        "top_k": config.top_k,
-        "seed": config.seed,
-        "stop_tokens": config.stop_tokens.as_slice(),
-        "ignore_eos": config.ignore_eos,
-        "lossy": config.lossy,
-        "digest": config.digest,
-    })
 }
 
 fn line(line: &Line<'_>) -> Result<Vec<u8>> {
