@@ -12,6 +12,8 @@ const TESTS: Tests<'_> = &[
     ("bench", &["bench.rs"]),
     ("device", &["device.rs", "receipt.rs"]),
     ("receipt", &["receipt.rs"]),
+    ("doctor", &["doctor.rs"]),
+    ("pull", &["pull.rs"]),
 ];
 
 #[test]

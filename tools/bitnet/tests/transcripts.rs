@@ -45,6 +45,8 @@ transcripts! {
     man "man",
     receipt "receipt",
     run "run",
+    doctor "doctor",
+    pull "pull",
 }
 
 #[test]
