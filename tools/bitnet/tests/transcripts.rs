@@ -53,6 +53,8 @@ transcripts! {
     receipt "receipt",
     run "run",
     tokenize "tokenize",
+    doctor "doctor",
+    pull "pull",
 }
 
 #[test]
