@@ -1,6 +1,7 @@
 //! What the workspace tests share.
 
 pub mod block_models;
+pub mod command_tree;
 pub mod draw;
 pub mod example_model;
 pub mod exercise;
@@ -15,4 +16,6 @@ pub mod reference;
 pub mod spread;
 pub mod synthetic;
 pub mod tiny;
+#[cfg(unix)]
+pub mod transcript;
 pub mod vocabulary;

@@ -1,10 +1,16 @@
 //! A real chat model answers, through its own chat template.
 
-use bitnet_edge_core::text::{Ending, Message, Piece, Role, Utf8Stream};
-use bitnet_edge_core::{Cpu, Event, GenerationConfig, Generator, MemoryPlan, Model, PlanOptions, StopReason};
-use bitnet_edge_std::Arena;
+use bitnet_edge_core::model::InPlace;
+use bitnet_edge_core::text::{
+    EncodeOptions, Encoder, Ending, Message, Piece, Progress, Role, Tokenizer, Utf8Stream, scratch_words,
+};
+use bitnet_edge_core::{
+    Cpu, Event, GenerationConfig, Generator, MemoryPlan, Model, PlanOptions, Session, StopReason,
+};
+use bitnet_edge_std::{Arena, Host, Pool, Tiers, physical_cores};
 use bitnet_edge_tests::files;
 use bitnet_pack::convert::{Options, convert};
+use serde::Deserialize;
 
 /// The README's example: what `bitnet run` prints for this question, which ends by the template's own end token.
 #[test]
@@ -35,4 +41,129 @@ fn smollm2_answers_the_readmes_question() {
     assert!(matches!(reason, StopReason::Stop(_)), "{reason}");
     let readme = String::from_utf8(files::read("README.md")).unwrap();
     assert!(answer.len() > 20 && readme.contains(&answer), "{answer:?} is not in the README");
+}
+
+/// Conversations in llama.cpp: `tests/python/llama_chat.py` made them.
+#[derive(Deserialize)]
+struct Golden {
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    messages: Vec<Turn>,
+    rendered: String,
+    ids: Vec<u32>,
+    steps: Vec<Step>,
+    reply: String,
+    stop: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct Turn {
+    role: String,
+    content: String,
+}
+
+/// A token of a reply, and the likeliest five with their log-probabilities.
+#[derive(Deserialize)]
+struct Step {
+    id: u32,
+    top: Vec<(u32, f64)>,
+}
+
+/// How far our log-probabilities may be from llama.cpp's: what the rounding of activations does to the logits of this model, see
+/// docs/arithmetic.md.
+const LOGPROBS: f64 = 1.0;
+
+impl Case {
+    /// What the template makes of it, as text and as tokens.
+    fn check_rendering(&self, pieces: &[Piece<'_>], tokenizer: &Tokenizer<'_>) {
+        let mut rendered = Vec::new();
+        for piece in pieces {
+            match piece {
+                Piece::Text(text) => rendered.extend_from_slice(text),
+                Piece::Special(id) => rendered.extend_from_slice(tokenizer.token_bytes(*id)),
+            }
+        }
+        assert_eq!(String::from_utf8(rendered).unwrap(), self.rendered);
+        let (mut scratch, mut ids) = (vec![0; scratch_words(4096)], vec![0; 512]);
+        let options = EncodeOptions::default();
+        let mut encoder = Encoder::new(tokenizer, pieces.iter().copied(), &mut scratch, &mut ids, options);
+        let Progress::Done { tokens } = encoder.step(u32::MAX).unwrap() else {
+            panic!("the budget is no limit")
+        };
+        assert_eq!(ids[..tokens], self.ids);
+    }
+
+    /// Tokens that no rounding can turn: those before the first that is chosen by less than twice the bound.
+    fn certain(&self) -> &[Step] {
+        let end = self.steps.iter().position(|step| step.top[0].1 - step.top[1].1 < 2.0 * LOGPROBS);
+        &self.steps[..end.unwrap_or(self.steps.len())]
+    }
+}
+
+/// The natural logarithm of the probability of each token.
+fn logprobs(logits: &[f32]) -> Vec<f64> {
+    let most = logits.iter().copied().fold(f32::MIN, |a, b| if b > a { b } else { a });
+    let sum: f64 = logits.iter().map(|l| f64::from(l - most).exp()).sum();
+    logits.iter().map(|l| f64::from(l - most) - sum.ln()).collect()
+}
+
+/// Rendering and tokens are llama.cpp's; log-probabilities, behind the same tokens, are near; replies begin alike, and end with the
+/// same token.
+#[test]
+fn smollm2_talks_as_in_llama_cpp() {
+    let golden: Golden = files::read_json("tests/data/golden/smollm2-chat.json");
+    let file = files::read(files::fetched().join("SmolLM2-135M-Instruct.Q4_1.gguf"));
+    let image = convert(&file, &Options::default()).unwrap().image;
+    let model = Model::new_checked(image.as_slice()).unwrap();
+    let (template, tokenizer) = (model.chat().unwrap(), model.tokenizer().unwrap());
+    let options = PlanOptions { context: 256, ..PlanOptions::new(&model.config()) };
+    let plan = MemoryPlan::new(&model.config(), &options).unwrap();
+    let mut arena = Arena::new(plan.bytes());
+    let mut distances = Vec::new();
+    for case in &golden.cases {
+        let role = |turn: &Turn| match turn.role.as_str() {
+            "system" => Role::System,
+            "user" => Role::User,
+            _ => Role::Assistant,
+        };
+        let message = |turn| Message { role: role(turn), content: turn.content.as_bytes() };
+        let messages: Vec<_> = case.messages.iter().map(message).collect();
+        let pieces: Vec<Piece<'_>> = template.render(None, &messages, Ending::Reply).unwrap().collect();
+        case.check_rendering(&pieces, &tokenizer);
+
+        let backend = Host::select(None).unwrap().backend;
+        let pool = Pool::new(physical_cores()).unwrap();
+        let cpu = Cpu::new(&model, &plan, arena.lines(), backend, &pool, InPlace).unwrap();
+        let mut session = Session::new(&model, &plan, cpu).unwrap();
+        session.prefill(&case.ids, true).unwrap();
+        let mut ours = logprobs(session.logits().unwrap());
+        for step in &case.steps {
+            distances.extend(step.top.iter().map(|&(id, theirs)| (ours[id as usize] - theirs).abs()));
+            ours = logprobs(session.decode(step.id).unwrap());
+        }
+        if let Some(stop) = case.stop {
+            let best = (0..).zip(&ours).max_by(|a, b| a.1.total_cmp(b.1)).map(|(id, _)| id);
+            assert!(best == Some(stop) && tokenizer.is_end(stop), "{}: {best:?}", case.reply);
+        }
+
+        let cpu = Cpu::new(&model, &plan, arena.lines(), backend, &pool, InPlace).unwrap();
+        let config = GenerationConfig { temperature: 0.0, ..GenerationConfig::default() };
+        let mut generator = Generator::new(&model, &plan, cpu, config).unwrap();
+        generator.pieces(pieces.into_iter(), false, u32::MAX, &mut || {}).unwrap();
+        let certain = case.certain();
+        for step in certain {
+            let Event::Token { id, .. } = generator.step(u32::MAX).unwrap() else { panic!("{}", case.reply) };
+            assert_eq!(id, step.id, "{}", case.reply);
+        }
+        println!("{} of {} tokens alike for certain: {:?}", certain.len(), case.steps.len(), case.reply);
+    }
+    distances.sort_by(f64::total_cmp);
+    let (median, most) = (distances[distances.len() / 2], distances[distances.len() - 1]);
+    println!(
+        "log-probabilities of SmolLM2 Q4_1 and of llama.cpp: distances {median:.3} (median), {most:.3} (largest)"
+    );
+    assert!(most < LOGPROBS, "{most}");
 }

@@ -228,6 +228,33 @@ impl<'m, B: Backend> Generator<'m, B> {
         })
     }
 
+    /// Goes on with another configuration: from the next token.
+    ///
+    /// # Errors
+    /// [`Error::PlanOption`] for a temperature that is negative or not finite; nothing is changed then.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Event, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, StopReason,
+    /// #     include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::default())?;
+    /// generator.configure(GenerationConfig { max_tokens: 0, ..GenerationConfig::default() })?;
+    /// generator.prompt("once upon a time")?;
+    /// assert_eq!(generator.step(u32::MAX)?, Event::Done(StopReason::MaxTokens));
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub fn configure(&mut self, config: GenerationConfig) -> Result<(), Error> {
+        check(&config)?;
+        self.config = config;
+        Ok(())
+    }
+
     /// The session.
     ///
     /// ```
@@ -342,7 +369,7 @@ impl<'m, B: Backend> Generator<'m, B> {
     pub fn given(&mut self, tokens: u32) -> Option<&[u32]> {
         let plan = self.session.plan();
         let [ids, _] = self.session.backend_mut().words([plan.tokens, plan.text])?;
-        ids.get(..tokens as usize).map(|ids| &*ids)
+        ids.get(..tokens as usize)
     }
 
     /// Gives text to the model, with the token that begins a text before it where the vocabulary asks for one.
@@ -652,4 +679,11 @@ impl<'m, B: Backend> Generator<'m, B> {
         };
         Ok(Event::Token { id, bytes })
     }
+}
+
+fn check(config: &GenerationConfig) -> Result<(), Error> {
+    if !config.temperature.is_finite() || config.temperature < 0.0 {
+        return Err(Error::PlanOption("temperature must be finite and not negative"));
+    }
+    Ok(())
 }

@@ -23,11 +23,16 @@ const NO_STDOUT: &str = "cannot write to stdout";
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    output: report::OutputArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Convert a GGUF file into a flash image (.bpk)
+    #[command(
+        after_help = "Examples:\n  bitnet-pack convert model.gguf\n  bitnet-pack convert model.gguf --embedding-type q8_0 -o small.bpk"
+    )]
     Convert {
         /// The GGUF file
         model: PathBuf,
@@ -38,16 +43,21 @@ enum Command {
         import: ImportArgs,
     },
     /// Show metadata, tensors and sizes, and what would be assumed on import
+    #[command(after_help = "Examples:\n  bitnet-pack inspect model.gguf")]
     Inspect {
         /// A GGUF file or a flash image
         model: PathBuf,
     },
     /// Check every checksum and every bound of a flash image
+    #[command(after_help = "Examples:\n  bitnet-pack verify model.bpk")]
     Verify {
         /// The flash image
         image: PathBuf,
     },
     /// Show the memory plan: each buffer, its bytes, its lifetime; and whether the model fits a board
+    #[command(
+        after_help = "Examples:\n  bitnet-pack plan model.bpk --context 1024 --kv int8\n  bitnet-pack plan model.bpk --flash 4M --ram 512K"
+    )]
     Plan {
         /// A flash image or a GGUF file
         model: PathBuf,

@@ -12,6 +12,7 @@ pub mod gguf;
 pub mod inspect;
 pub mod output;
 pub mod plan;
+pub mod progress;
 pub mod report;
 pub mod source;
 pub mod text;

@@ -1,34 +1,89 @@
 //! How the programs speak: results on stdout, all else on stderr, one line an error.
 
+use std::ffi::OsString;
 use std::fmt::{self, Display};
-use std::io::{self, Write, stderr};
+use std::io::{self, Write};
 use std::process::{ExitCode, exit};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use anstream::{ColorChoice, stderr};
 use anyhow::{Error, Result};
 use bitnet_edge_core::Error as CoreError;
 use bitnet_edge_core::text::Error as TextError;
 use bitnet_edge_kernels::Error as KernelError;
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, Parser, ValueEnum};
 
 /// Exit code of a command line that cannot be understood; what is understood and fails exits with 1.
-const USAGE: i32 = 2;
+pub const USAGE: u8 = 2;
+/// Exit code of what Ctrl-C ended, as shells know it.
+pub const INTERRUPTED: u8 = 130;
+
+/// How a program speaks: options of every command.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct OutputArgs {
+    /// When to use colours; auto is on a terminal, unless NO_COLOR is in the environment
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    color: Color,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What `--color` says, if the command line, which may be wrong elsewhere, has it.
+fn color(words: &[OsString]) -> Option<ColorChoice> {
+    let words = words.iter().take_while(|word| *word != "--");
+    let mut found = None;
+    let mut is_next = false;
+    for word in words.filter_map(|word| word.to_str()) {
+        let value = if is_next { Some(word) } else { word.strip_prefix("--color=") };
+        found = value.and_then(|value| Color::from_str(value, false).ok()).or(found);
+        is_next = word == "--color";
+    }
+    found.map(|color| match color {
+        Color::Auto => ColorChoice::Auto,
+        Color::Always => ColorChoice::Always,
+        Color::Never => ColorChoice::Never,
+    })
+}
 
 /// The command line. Prints help where that is asked for; a mistake is one line and ends the program.
 #[must_use]
 pub fn parse<P: Parser>() -> P {
-    P::try_parse().unwrap_or_else(|error| {
+    parse_with_matches().0
+}
+
+/// As [`parse`], with the matches that tell what was given and what is a default.
+#[must_use]
+pub fn parse_with_matches<P: Parser>() -> (P, ArgMatches) {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(color) = color(&words) {
+        color.write_global();
+    }
+    let mut command = P::command();
+    let matches = command.try_get_matches_from_mut(words);
+    let parsed = matches.and_then(|matches| {
+        let parsed = P::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        Ok((parsed, matches))
+    });
+    parsed.unwrap_or_else(|error| {
         use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
         if let DisplayHelp | DisplayVersion | DisplayHelpOnMissingArgumentOrSubcommand = error.kind() {
             error.exit();
         }
-        say(usage_line(&error.render().to_string()));
-        exit(USAGE)
+        complain(usage_line(&error.render().to_string()));
+        exit(USAGE.into())
     })
 }
 
 /// What clap says about a mistake, without its list of options, in one line.
-fn usage_line(text: &str) -> String {
+#[must_use]
+pub fn usage_line(text: &str) -> String {
     let end = ["\n\nUsage:", "\n\nFor more information"].iter().filter_map(|part| text.find(part)).min();
     format!("{} (--help lists the options)", one_line(&text[..end.unwrap_or(text.len())]))
 }
@@ -44,8 +99,20 @@ pub struct Failure {
 impl Failure {
     /// An error that exits with `code`.
     #[must_use]
-    pub fn new(code: u8, error: impl Into<Error>) -> Error {
+    pub fn error(code: u8, error: impl Into<Error>) -> Error {
         Self { code, error: Some(error.into()) }.into()
+    }
+
+    /// Exits with `code` and prints nothing.
+    #[must_use]
+    pub fn silent(code: u8) -> Error {
+        Self { code, error: None }.into()
+    }
+
+    /// A mistake on the command line that the parser cannot see.
+    #[must_use]
+    pub fn usage(text: &str) -> Error {
+        Self::new(USAGE, anyhow::anyhow!("{text} (--help lists the options)"))
     }
 }
 
@@ -64,8 +131,11 @@ pub fn finish(result: Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            say(one_line(&format!("error: {error:#}")));
-            error.downcast_ref::<Failure>().map_or(ExitCode::FAILURE, |failure| failure.code.into())
+            let failure = error.downcast_ref::<Failure>();
+            if failure.is_none_or(|failure| failure.error.is_some()) {
+                complain_of(&error);
+            }
+            failure.map_or(ExitCode::FAILURE, |failure| failure.code.into())
         }
     }
 }
@@ -75,9 +145,36 @@ fn is_broken_pipe(error: &Error) -> bool {
     causes.any(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Prints a line on stderr. Where stderr cannot be written to, nobody is left to be told.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From here on only errors are printed on stderr, and no progress is shown.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+    crate::progress::hide();
+}
+
+/// Prints a line on stderr, unless the user wants it quiet. Where stderr cannot be written to, nobody is left to be told.
 pub fn say(line: impl Display) {
-    let _ = writeln!(stderr().lock(), "{line}");
+    if !QUIET.load(Ordering::Relaxed) {
+        complain(line);
+    }
+}
+
+/// Prints an error on stderr, in one line.
+pub fn complain_of(error: &Error) {
+    complain(one_line(&format!("error: {error:#}")));
+}
+
+/// Prints a line on stderr. Its first word, as that of a note, is coloured where stderr has colours.
+fn complain(line: impl Display) {
+    let line = line.to_string();
+    let styles = clap::builder::Styles::styled();
+    let kinds = [("error:", *styles.get_error()), ("note:", *styles.get_valid())];
+    let mut out = stderr().lock();
+    let _ = match kinds.iter().find_map(|(kind, style)| Some((kind, style, line.strip_prefix(kind)?))) {
+        Some((kind, style, rest)) => writeln!(out, "{style}{kind}{style:#}{rest}"),
+        None => writeln!(out, "{line}"),
+    };
 }
 
 /// Several lines as one, and no control character of a file's name or content for the terminal to obey.
@@ -137,6 +234,15 @@ mod tests {
         let line =
             "error: the following required arguments were not provided: <PROMPT> (--help lists the options)";
         assert_eq!(usage_line(text), line);
+    }
+
+    #[test]
+    fn colours_are_chosen_before_the_command_line_is_understood() {
+        let choice = |words: &[&str]| color(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(choice(&["bitnet", "run", "a"]), None);
+        assert_eq!(choice(&["bitnet", "run", "--color", "never", "--wrong"]), Some(ColorChoice::Never));
+        assert_eq!(choice(&["bitnet", "--color=always", "run"]), Some(ColorChoice::Always));
+        assert_eq!(choice(&["bitnet", "--color=red", "--", "--color=always"]), None);
     }
 
     #[test]

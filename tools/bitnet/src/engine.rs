@@ -1,5 +1,6 @@
 //! What a model runs on: backend, threads, memory.
 
+use std::cell::OnceCell;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -45,7 +46,7 @@ pub(crate) struct Engine {
     pool: Pool,
     /// What the kernels did, in all sessions.
     counts: Counts,
-    self_test: Option<SelfTest>,
+    self_test: OnceCell<SelfTest>,
 }
 
 impl Engine {
@@ -53,7 +54,7 @@ impl Engine {
     pub(crate) fn new(selection: &Selection, threads: Option<usize>) -> Result<Self> {
         let pool = Pool::new(threads.unwrap_or_else(physical_cores))?;
         let Selection { backend, asked, why } = selection.clone();
-        Ok(Self { backend, asked, why, pool, counts: Counts::new(), self_test: None })
+        Ok(Self { backend, asked, why, pool, counts: Counts::new(), self_test: OnceCell::new() })
     }
 
     /// The backend of a session.
@@ -68,8 +69,9 @@ impl Engine {
     }
 
     /// Refuses what is a fallback for this model, or not right on this machine: `--strict`.
-    pub(crate) fn strict(&mut self, model: &Model<'_>, plan: &MemoryPlan) -> Result<()> {
-        self.self_test = Some(crate::receipt::strict(self.backend, model, plan)?);
+    pub(crate) fn strict(&self, model: &Model<'_>, plan: &MemoryPlan) -> Result<()> {
+        let test = crate::receipt::strict(self.backend, model, plan)?;
+        self.self_test.get_or_init(|| test);
         Ok(())
     }
 
@@ -84,8 +86,8 @@ impl Engine {
     }
 
     /// The kernels against their definition, if they were compared.
-    pub(crate) const fn self_test(&self) -> Option<SelfTest> {
-        self.self_test
+    pub(crate) fn self_test(&self) -> Option<SelfTest> {
+        self.self_test.get().copied()
     }
 
     /// What was asked for.

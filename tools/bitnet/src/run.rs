@@ -1,36 +1,37 @@
 //! `bitnet run`: a prompt in, text out.
 
 use std::io::{Write, stdout};
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::mem::take;
 
 use anyhow::{Context, Result, bail};
-use bitnet_edge_core::text::{Ending, Message, Piece, Role, Utf8Stream};
-use bitnet_edge_core::{Backend, Event, Generator, StopReason};
-use bitnet_pack::cli::{HOST_BATCH, ImportArgs, PlanArgs};
+use bitnet_edge_core::text::{Ending, Message, Piece, Role};
+use bitnet_edge_core::{Generator, MemoryPlan, Model, StopReason};
 use bitnet_pack::convert::hex;
-use bitnet_pack::report::{advised, say};
-use bitnet_pack::source;
-use bitnet_pack::verify;
+use bitnet_pack::report::{Failure, INTERRUPTED, advised, be_quiet, say};
 use clap::Args;
 
-use crate::engine::{self, BackendArgs, Engine};
-use crate::model::open;
-use crate::receipt::{Facts, Program, ReceiptArgs};
+use crate::generation::{Ended, Outcome, Token, generate};
+use crate::prompt::PromptArgs;
+use crate::receipt::{Facts, Pending, ReceiptArgs};
 use crate::sampling::SamplingArgs;
-use crate::stats::Stats;
+use crate::session::{ModelArgs, Opened};
+use crate::{engine, interrupt, json};
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  bitnet run \"once upon a time\"
+  bitnet run --model model.bpk \"Explain gravity in one sentence.\"
+  bitnet run --model model.bpk --system \"Answer in French.\" --file question.txt
+  git diff | bitnet run --model model.bpk --quiet - > summary.txt
+  bitnet run --json --temperature 0 \"once upon a time\" | tail -n 1
+
+The text is on stdout, all else on stderr. Exit codes: 0; 1 for an error; 2 for a command line that cannot be understood; 9 if --strict refuses; 130 if \
+Ctrl-C ended the text, of which what was there is printed. docs/command-line.md has the JSON lines.";
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The prompt
-    #[arg(value_name = "PROMPT", conflicts_with = "prompt", required_unless_present = "prompt")]
-    text: Option<String>,
-    /// The prompt, as an option
-    #[arg(short, long)]
-    prompt: Option<String>,
-    /// A flash image (.bpk), or a GGUF file, which is converted in memory
-    #[arg(short, long)]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    prompt: PromptArgs,
     /// A system message, for models with a chat template
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
@@ -40,6 +41,15 @@ pub(crate) struct RunArgs {
     /// Print only what is generated, not the prompt that it continues
     #[arg(long)]
     no_echo: bool,
+    /// Print JSON, one object a line: each token, then what came of it all
+    #[arg(long)]
+    json: bool,
+    /// Print the text and errors, nothing else
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Print how the model was read, what it runs on, the plan by buffer, and what each phase took
+    #[arg(short, long)]
+    verbose: bool,
     #[command(flatten)]
     sampling: SamplingArgs,
     #[command(flatten)]
@@ -47,133 +57,143 @@ pub(crate) struct RunArgs {
     /// Refuse to run what is a fallback, or kernels that are not right on this machine (exit code 9)
     #[arg(long)]
     strict: bool,
-    /// Check every checksum of the image first
-    #[arg(long)]
-    verify: bool,
-    /// Threads that compute [default: one a physical core]
-    #[arg(long, value_name = "N", value_parser = engine::threads)]
-    threads: Option<usize>,
     #[command(flatten)]
-    backend: BackendArgs,
-    #[command(flatten)]
-    plan: PlanArgs,
-    #[command(flatten)]
-    import: ImportArgs,
+    model: ModelArgs,
+}
+
+/// A prompt as the model gets it.
+struct Given<'p> {
+    pieces: Vec<Piece<'p>>,
+    /// Whether a chat template made the pieces: it has the marks of beginning and end.
+    is_chat: bool,
+    /// What the text begins with.
+    echo: &'p [u8],
 }
 
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
-    let begin = Instant::now();
-    let pending = args.receipt.begin(args.model.as_deref())?;
-    let program = pending.is_some().then(Program::begin);
-    let mut engine = Engine::new(&args.backend.select()?, args.threads)?;
-    let source = open(args.model.as_deref(), &args.import, args.backend.huge_pages)?;
-    let name = args.model.as_deref().unwrap_or(Path::new("the story model"));
-    let model = source::model(source.bytes(), name)?;
-    if args.verify {
-        verify::image(source.bytes()).map_err(advised).with_context(|| name.display().to_string())?;
+    if args.quiet {
+        be_quiet();
     }
-    if model.tokenizer().is_none() {
-        bail!("{} has no tokenizer, which a prompt needs; convert a GGUF file that has one", name.display());
+    let prompt = args.prompt.read()?;
+    let opened = args.model.open()?;
+    let pending = args.receipt.begin(&opened.name)?;
+    let model = opened.model()?;
+    let messages = conversation(args, &prompt);
+    let given = given(args, &model, &prompt, &messages)?;
+    let bytes = given.pieces.iter().map(|p| if let Piece::Text(t) = p { t.len() } else { 0 }).sum();
+    let plan = args.model.plan(&model, bytes)?;
+    if args.verbose {
+        opened.describe(&model, &plan)?;
     }
-    let prompt = args.text.as_deref().or(args.prompt.as_deref()).unwrap_or_default();
-    let messages = conversation(args, prompt);
-    let template = model.chat().filter(|_| !args.raw);
-    if template.is_none() && args.system.is_some() {
-        bail!("--system needs a model with a chat template, and this one has none (or --raw leaves it out)");
-    }
-    let pieces: Vec<Piece<'_>> = match &template {
-        Some(template) => {
-            let refused =
-                "the model's chat template has no place for these messages; leave out --system, or --raw";
-            template.render(None, &messages, Ending::Reply).context(refused)?.collect()
-        }
-        None => vec![Piece::from(prompt)],
-    };
-    let bytes = pieces.iter().map(|p| if let Piece::Text(t) = p { t.len() } else { 0 }).sum();
-    let plan = args.plan.plan(&model, bytes, HOST_BATCH)?;
     if args.strict {
-        engine.strict(&model, &plan)?;
+        opened.engine.strict(&model, &plan)?;
     }
-    let mut arena = engine::arena(&plan)?;
-    let cpu = engine.cpu(&model, &plan, &mut arena)?;
+    let outcome = answer(args, &opened, &model, &plan, &given, pending)?;
+    report(args, &opened, &plan, &outcome);
+    if outcome.ended == Ended::Interrupted { Err(Failure::silent(INTERRUPTED)) } else { Ok(()) }
+}
+
+fn conversation<'a>(args: &'a RunArgs, prompt: &'a [u8]) -> Vec<Message<'a>> {
+    let system = args.system.as_deref();
+    let system = system.map(|text| Message { role: Role::System, content: text.as_bytes() });
+    system.into_iter().chain([Message { role: Role::User, content: prompt }]).collect()
+}
+
+fn given<'p>(
+    args: &RunArgs,
+    model: &Model<'p>,
+    prompt: &'p [u8],
+    messages: &'p [Message<'p>],
+) -> Result<Given<'p>> {
+    let Some(template) = model.chat().filter(|_| !args.raw) else {
+        if args.system.is_some() {
+            bail!(
+                "--system needs a model with a chat template, and this one has none (or --raw leaves it out)"
+            );
+        }
+        // The model goes on with the prompt, so the text begins with it.
+        let echo = if args.no_echo { &[] } else { prompt };
+        return Ok(Given { pieces: vec![Piece::Text(prompt)], is_chat: false, echo });
+    };
+    let refused = "the model's chat template has no place for these messages; leave out --system, or --raw";
+    let pieces = template.render(None, messages, Ending::Reply).context(refused)?.collect();
+    Ok(Given { pieces, is_chat: true, echo: &[] })
+}
+
+/// Generates, and streams to stdout.
+fn answer(
+    args: &RunArgs,
+    opened: &Opened,
+    model: &Model<'_>,
+    plan: &MemoryPlan,
+    given: &Given<'_>,
+    pending: Option<Pending>,
+) -> Result<Outcome> {
+    let mut arena = engine::arena(plan)?;
+    let cpu = opened.engine.cpu(model, plan, &mut arena)?;
     let mut config = args.sampling.config(model.config().vocab)?;
     config.digest |= pending.is_some();
-    let mut generator = Generator::new(&model, &plan, cpu, config.clone())?;
+    let mut generator = Generator::new(model, plan, cpu, config.clone())?;
     let tokens = generator
-        .pieces(pieces.into_iter(), template.is_none(), u32::MAX, &mut || {})
+        .pieces(given.pieces.iter().copied(), !given.is_chat, u32::MAX, &mut || {})
         .map_err(advised)
         .context("the prompt cannot be given to the model")?;
-    let given = generator.given(tokens).map(<[u32]>::to_vec).context("the prompt is not in memory")?;
-    let load = begin.elapsed();
-    let mut stats = Stats::start(tokens);
-    // A model without a chat template goes on with the prompt, so the text begins with it.
-    let echo = if template.is_none() && !args.no_echo { prompt } else { "" };
-    let (stop, answer) = generate(&mut generator, &mut stats, echo)?;
-    if stop == StopReason::ContextFull {
-        let context = plan.options().context;
-        say(format_args!(
-            "note: the text ends because the context of {context} positions is full (--context)"
-        ));
-    }
-    if let (Some(pending), Some(program), Some(logits)) = (pending, program, generator.digest()) {
-        let (prefill, decode) = stats.times();
-        let facts = Facts {
-            engine: &engine,
-            model: &model,
-            plan: &plan,
+    interrupt::watch()?;
+    let prompt = generator.given(tokens).map(<[u32]>::to_vec).context("the prompt is not in memory")?;
+    let outcome = if args.json {
+        let outcome = generate(&mut generator, tokens, &mut |token| print(&[&json::token(&token)?]))?;
+        print(&[&json::end(opened, model, plan, &config, &outcome)?])?;
+        outcome
+    } else {
+        // What comes before the text waits for it, so that an error stands alone.
+        let mut echo = given.echo;
+        let mut tell = |token: Token<'_>| print(&[take(&mut echo), token.text.as_bytes()]);
+        let outcome = generate(&mut generator, tokens, &mut tell)?;
+        print(&[echo, &outcome.text.as_bytes()[outcome.told..], b"\n"])?;
+        outcome
+    };
+    if let Some(pending) = pending {
+        let sampled = generator.sampled();
+        pending.write(&Facts {
+            opened,
+            model,
+            plan,
             config: &config,
-            prompt: &given,
-            answer: &answer,
-            sampled: generator.sampled(),
-            stop: Some(stop),
-            logits,
-            load,
-            prefill,
-            decode,
-        };
-        pending.write(facts.receipt(program))?;
+            prompt: &prompt,
+            outcome: &outcome,
+            sampled,
+        })?;
     }
-    if let Some(digest) = generator.digest().filter(|_| args.sampling.digest) {
+    Ok(outcome)
+}
+
+fn print(parts: &[&[u8]]) -> Result<()> {
+    let mut out = stdout().lock();
+    let written = parts.iter().try_for_each(|part| out.write_all(part)).and_then(|()| out.flush());
+    written.context("cannot write to stdout")
+}
+
+/// What is said behind the text.
+fn report(args: &RunArgs, opened: &Opened, plan: &MemoryPlan, outcome: &Outcome) {
+    match outcome.ended {
+        Ended::Stop(StopReason::ContextFull) => {
+            let context = plan.options().context;
+            say(format_args!(
+                "note: the text ends because the context of {context} positions is full (--context)"
+            ));
+        }
+        Ended::Interrupted => say("note: interrupted"),
+        Ended::Stop(reason) if args.verbose => say(format_args!("ended: {reason}")),
+        Ended::Stop(_) => {}
+    }
+    if let Some(digest) = outcome.digest.filter(|_| args.sampling.digest) {
         say(format_args!("logit digest {}", hex(&digest)));
     }
-    say(stats.line(plan.bytes(), &engine.describe(), args.sampling.seed));
-    Ok(())
-}
-
-fn conversation<'a>(args: &'a RunArgs, prompt: &'a str) -> Vec<Message<'a>> {
-    let message = |role, content: &'a str| Message { role, content: content.as_bytes() };
-    let system = args.system.as_deref().map(|content| message(Role::System, content));
-    system.into_iter().chain([message(Role::User, prompt)]).collect()
-}
-
-/// Streams the text to stdout, whole characters only.
-fn generate<B: Backend>(
-    generator: &mut Generator<'_, B>,
-    stats: &mut Stats,
-    echo: &str,
-) -> Result<(StopReason, Vec<u32>)> {
-    let mut out = stdout().lock();
-    let mut print = |text: &str| {
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to stdout")
-    };
-    let mut stream = Utf8Stream::new();
-    let mut ids = Vec::new();
-    print(echo)?;
-    let reason = loop {
-        match generator.step(u32::MAX).map_err(advised)? {
-            Event::Working => {}
-            Event::Token { id, bytes } => {
-                stats.token();
-                ids.push(id);
-                let mut text = String::new();
-                stream.feed(bytes, |part| text.push_str(part));
-                print(&text)?;
-            }
-            Event::Done(reason) => break reason,
-        }
-    };
-    let mut text = String::new();
-    stream.finish(|part| text.push_str(part));
-    print(&(text + "\n"))?;
-    Ok((reason, ids))
+    let statistics = &outcome.statistics;
+    if args.verbose {
+        let [open, prefill, decode] =
+            [opened.took, statistics.prefill, statistics.decode].map(|t| t.as_secs_f64());
+        say(format_args!("phases: open {open:.3} s, prefill {prefill:.3} s, decode {decode:.3} s"));
+    }
+    say(statistics.line(plan.bytes(), &opened.engine.describe(), args.sampling.seed));
 }

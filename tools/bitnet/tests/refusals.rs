@@ -177,7 +177,10 @@ fn prompts_that_cannot_be() {
 #[test]
 fn options_that_cannot_be() {
     for (args, part) in [
-        (&[][..], "required arguments were not provided: <PROMPT>"),
+        (&[][..], "a prompt is needed: as an argument, with --file FILE, or on stdin"),
+        (&["a", "--file", "b"], "cannot be used with"),
+        (&["a", "--quiet", "--verbose"], "cannot be used with"),
+        (&["a", "--color", "red"], "invalid value 'red'"),
         (&["a", "b"], "unexpected argument 'b'"),
         (&["a", "--prompt", "b"], "cannot be used with"),
         (&["a", "--temperatur", "1"], "unexpected argument '--temperatur'"),

@@ -229,11 +229,7 @@ const BARE: [Bare; 4] = [
         packages: &["-p", "bitnet-edge-board-cortex-m"],
         folders: &["boards/mps2-an505", "boards/mps3-an547", "boards/pico2"],
     },
-    Bare {
-        target: "riscv32imac-unknown-none-elf",
-        packages: &[],
-        folders: &["boards/virt-riscv32"],
-    },
+    Bare { target: "riscv32imac-unknown-none-elf", packages: &[], folders: &["boards/virt-riscv32"] },
 ];
 
 const DENY: [&str; 3] = ["--", "-D", "warnings"];

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::gguf::{Gguf, Tensor, TensorType};
 use crate::output::Destination;
+use crate::progress::{Progress, Unit};
 use crate::text::{Packed, TokenizerOptions, Vocab, pack_chat_template, pack_tokenizer};
 use image::Section;
 use import::{Release, Source};
@@ -63,7 +64,16 @@ pub fn convert(file: &[u8], options: &Options) -> Result<Converted> {
 
 /// Converts a mapped GGUF file in memory: as [`convert`] does, but the image is all that is in memory of the two.
 pub fn convert_mapped(file: &MappedFile, options: &Options) -> Result<Converted> {
-    convert_releasing(file, options, &|bytes| file.release(bytes))
+    let progress = progress(file);
+    convert_releasing(file, options, &|bytes| {
+        file.release(bytes);
+        progress.add(bytes.len() as u64);
+    })
+}
+
+/// The progress of a conversion, in which every byte of `file` is read twice: for its digest, and for the image.
+fn progress(file: &[u8]) -> Progress {
+    Progress::new("convert", Unit::Bytes, 2 * file.len() as u64)
 }
 
 fn convert_releasing(file: &[u8], options: &Options, release: Release<'_>) -> Result<Converted> {
@@ -81,8 +91,13 @@ fn convert_releasing(file: &[u8], options: &Options, release: Release<'_>) -> Re
 /// notes and the bytes written.
 pub fn convert_to(file: &MappedFile, options: &Options, to: &Destination) -> Result<(Vec<String>, u64)> {
     let mut partial = to.begin()?;
-    let release = |bytes: &[u8]| file.release(bytes);
+    let progress = progress(file);
+    let release = |bytes: &[u8]| {
+        file.release(bytes);
+        progress.add(bytes.len() as u64);
+    };
     let notes = convert_into(file, options, Store::File(&mut partial), &release)?;
+    drop(progress);
     let bytes = partial.len();
     let path = partial.path()?;
     let written = MappedFile::open(path).with_context(|| format!("cannot open {}", path.display()))?;

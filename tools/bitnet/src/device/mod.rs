@@ -8,7 +8,7 @@ mod qemu;
 mod receipt;
 
 use std::io::{Write, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -102,7 +102,7 @@ pub(crate) fn run(args: &DeviceArgs) -> Result<()> {
         }
     })
     .context("Ctrl-C cannot be caught")?;
-    let pending = args.receipt.begin(args.model.as_deref())?;
+    let pending = args.receipt.begin(args.model.as_deref().unwrap_or(Path::new("")))?;
     let timeout = Duration::from_secs(args.timeout);
     let mut link = Link::new(args.connection.open(timeout)?, timeout);
     let message = link.hello()?;
@@ -120,7 +120,7 @@ pub(crate) fn run(args: &DeviceArgs) -> Result<()> {
         bail!("--system needs a model with a chat template, and this one has none (or --raw leaves it out)");
     }
     if args.check { check::run(args, &mut link, &board) } else { answer::run(args, &mut link, &board) }?;
-    pending.map_or(Ok(()), |pending| pending.write(receipt::receipt(&mut link)?))
+    pending.map_or(Ok(()), |pending| pending.write_as_it_is(receipt::receipt(&mut link)?))
 }
 
 fn description(board: &Description<'_>) -> String {

@@ -5,16 +5,18 @@ use std::io::Read;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use bitnet_edge_core::receipt::{
     BackendFacts, Digest, KernelRun, ModelFacts, Phase, Phases, PlanFacts, Receipt, SCHEMA_VERSION,
     Transcript, Versions, WeightFacts, fallbacks, runs, weights,
 };
-use bitnet_edge_core::{GenerationConfig, MemoryPlan, Model, StopReason};
+use bitnet_edge_core::{GenerationConfig, MemoryPlan, Model};
 use bitnet_edge_kernels::ARITHMETIC_VERSION;
 use sha2::{Digest as _, Sha256};
 
 use super::form::OwnedReceipt;
-use crate::engine::Engine;
+use crate::generation::{Ended, Outcome};
+use crate::session::Opened;
 
 /// The digest of this program, which takes longer than all else: it is computed beside the run.
 pub(crate) struct Program(Option<JoinHandle<Option<Digest>>>);
@@ -47,33 +49,33 @@ fn digest() -> Option<Digest> {
 
 /// What is known of a run when it has ended.
 pub(crate) struct Facts<'r> {
-    pub(crate) engine: &'r Engine,
+    pub(crate) opened: &'r Opened,
     pub(crate) model: &'r Model<'r>,
     pub(crate) plan: &'r MemoryPlan,
     pub(crate) config: &'r GenerationConfig,
-    /// The prompt and the answer, as tokens.
+    /// The prompt, as tokens.
     pub(crate) prompt: &'r [u32],
-    pub(crate) answer: &'r [u32],
+    pub(crate) outcome: &'r Outcome,
     /// Steps that were sampled.
     pub(crate) sampled: u64,
-    /// Why it ended by itself.
-    pub(crate) stop: Option<StopReason>,
-    pub(crate) logits: [u8; 32],
-    pub(crate) load: Duration,
-    pub(crate) prefill: Duration,
-    pub(crate) decode: Duration,
 }
 
 impl Facts<'_> {
     /// The receipt.
-    pub(crate) fn receipt(&self, program: Program) -> OwnedReceipt {
-        let Self { engine, model, plan, config, .. } = *self;
+    pub(crate) fn receipt(&self, program: Program) -> Result<OwnedReceipt> {
+        let Self { opened, model, plan, config, outcome, .. } = *self;
+        let engine = &opened.engine;
+        let logits = Digest(outcome.digest.context("a receipt needs the logit digest")?);
+        let stop = match outcome.ended {
+            Ended::Stop(reason) => Some(reason),
+            Ended::Interrupted => None,
+        };
         let mut transcript = Transcript::new(self.prompt);
-        self.answer.iter().for_each(|&id| transcript.token(id));
+        outcome.ids.iter().for_each(|&id| transcript.token(id));
         let (counts, own) = (engine.counts(), engine.own());
         let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let prompt = self.prompt.len() as u32;
-        Receipt {
+        Ok(Receipt {
             schema: SCHEMA_VERSION,
             arithmetic: ARITHMETIC_VERSION,
             versions: Versions {
@@ -86,8 +88,8 @@ impl Facts<'_> {
             plan: PlanFacts::of(plan, plan.bytes()),
             config: config.clone(),
             prompt: transcript.prompt(self.prompt.to_vec()),
-            output: transcript.output(self.sampled, self.stop),
-            logits: Digest(self.logits),
+            output: transcript.output(self.sampled, stop),
+            logits,
             backend: BackendFacts {
                 asked: engine.asked().map(str::to_owned),
                 chosen: engine.backend().to_owned(),
@@ -99,11 +101,14 @@ impl Facts<'_> {
             kernels: runs(counts, engine.backend(), own).iter().map(owned_run).collect(),
             fallbacks: fallbacks(counts, own).iter().map(|name| (*name).to_owned()).collect(),
             phases: Phases {
-                load_us: us(self.load),
-                prefill: Phase::new(us(self.prefill), prompt),
-                decode: Phase::new(us(self.decode), (self.answer.len() as u32).saturating_sub(1)),
+                load_us: us(opened.took),
+                prefill: Phase::new(us(outcome.statistics.prefill), prompt),
+                decode: Phase::new(
+                    us(outcome.statistics.decode),
+                    (outcome.ids.len() as u32).saturating_sub(1),
+                ),
             },
-        }
+        })
     }
 }
 

@@ -15,7 +15,8 @@ use anyhow::{Context, Result};
 use bitnet_pack::output::Destination;
 use clap::{Args, Subcommand};
 
-pub(crate) use build::{Facts, Program};
+pub(crate) use build::Facts;
+use build::Program;
 pub(crate) use form::OwnedReceipt;
 pub(crate) use strict::check as strict;
 
@@ -84,6 +85,7 @@ pub(crate) struct ReceiptArgs {
 pub(crate) struct Pending {
     to: Destination,
     key: Option<SigningKey>,
+    program: Program,
 }
 
 impl ReceiptArgs {
@@ -92,17 +94,22 @@ impl ReceiptArgs {
         self.receipt.is_some()
     }
     /// Checks what can be checked before anything runs: place and key.
-    pub(crate) fn begin(&self, model: Option<&Path>) -> Result<Option<Pending>> {
+    pub(crate) fn begin(&self, model: &Path) -> Result<Option<Pending>> {
         let Some(path) = &self.receipt else { return Ok(None) };
-        let to = Destination::new(path, model.unwrap_or(Path::new(""))).context("--receipt")?;
+        let to = Destination::new(path, model).context("--receipt")?;
         let key = self.sign.as_deref().map(SigningKey::read).transpose().context("--sign")?;
-        Ok(Some(Pending { to, key }))
+        Ok(Some(Pending { to, key, program: Program::begin() }))
     }
 }
 
 impl Pending {
-    /// Writes it.
-    pub(crate) fn write(&self, receipt: OwnedReceipt) -> Result<()> {
+    /// Writes that of a run on this machine.
+    pub(crate) fn write(self, facts: &Facts<'_>) -> Result<()> {
+        File::new(facts.receipt(self.program)?, self.key.as_ref()).write(&self.to)
+    }
+
+    /// Writes that of a run elsewhere.
+    pub(crate) fn write_as_it_is(self, receipt: OwnedReceipt) -> Result<()> {
         File::new(receipt, self.key.as_ref()).write(&self.to)
     }
 }

@@ -1,4 +1,5 @@
 //! A board behind a TCP port: the program of real boards in a thread, with a socket for its serial line.
+#![allow(dead_code)] // each file of tests uses a part of it
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};

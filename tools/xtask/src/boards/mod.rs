@@ -14,6 +14,7 @@ mod riscv;
 mod rpi;
 mod sections;
 pub(crate) mod size;
+mod stack;
 mod uf2;
 mod uf2_reader;
 
@@ -219,7 +220,8 @@ impl Board {
         machine.cores = machine.cores.map(|_| setup.cores);
         if self.model == Carries::Either {
             // The image is copied to memory, behind the first 128 MiB; the arena is what is left.
-            let bytes = setup.model.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |file| file.len());
+            let bytes =
+                setup.model.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |file| file.len());
             machine.megabytes = machine.megabytes.map(|megabytes| megabytes + 2 * (bytes >> 20));
         }
         if setup.cpu == "max" {

@@ -1,0 +1,117 @@
+//! What `bitnet run --json` prints: one object a line, `"type"` first.
+
+use anyhow::Result;
+use bitnet_edge_core::{GenerationConfig, MemoryPlan, Model, StopReason};
+use bitnet_pack::convert::hex;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::generation::{Ended, Outcome, Token};
+use crate::session::Opened;
+use crate::stats::rate;
+
+/// A line.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Line<'l> {
+    Token { id: u32, text: &'l str },
+    End(Box<End<'l>>),
+}
+
+/// The last line.
+#[derive(Serialize)]
+struct End<'l> {
+    /// Why the text ended: `stop_token`, `max_tokens`, `context_full` or `interrupted`.
+    stop: &'static str,
+    stop_token: Option<u32>,
+    /// The text, whole.
+    text: &'l str,
+    token_ids: &'l [u32],
+    prompt_tokens: u32,
+    generated_tokens: u32,
+    /// In seconds.
+    open_seconds: f64,
+    prefill_seconds: f64,
+    decode_seconds: f64,
+    prefill_tokens_per_second: Option<f64>,
+    decode_tokens_per_second: Option<f64>,
+    arena_bytes: usize,
+    backend: &'static str,
+    backend_reason: &'l str,
+    threads: usize,
+    logit_digest: Option<String>,
+    config: Value,
+    model: Value,
+    version: &'static str,
+}
+
+/// The line of a token.
+pub(crate) fn token(token: &Token<'_>) -> Result<Vec<u8>> {
+    line(&Line::Token { id: token.id, text: token.text })
+}
+
+/// The line behind the last token.
+pub(crate) fn end(
+    opened: &Opened,
+    model: &Model<'_>,
+    plan: &MemoryPlan,
+    config: &GenerationConfig,
+    outcome: &Outcome,
+) -> Result<Vec<u8>> {
+    let s = &outcome.statistics;
+    let (stop, stop_token) = match outcome.ended {
+        Ended::Stop(StopReason::Stop(id)) => ("stop_token", Some(id)),
+        Ended::Stop(StopReason::MaxTokens) => ("max_tokens", None),
+        Ended::Stop(StopReason::ContextFull) => ("context_full", None),
+        Ended::Stop(_) => ("other", None),
+        Ended::Interrupted => ("interrupted", None),
+    };
+    line(&Line::End(Box::new(End {
+        stop,
+        stop_token,
+        text: &outcome.text,
+        token_ids: &outcome.ids,
+        prompt_tokens: s.prompt,
+        generated_tokens: s.generated,
+        open_seconds: opened.took.as_secs_f64(),
+        prefill_seconds: s.prefill.as_secs_f64(),
+        decode_seconds: s.decode.as_secs_f64(),
+        prefill_tokens_per_second: rate(s.prompt, s.prefill),
+        decode_tokens_per_second: rate(s.generated.saturating_sub(1), s.decode),
+        arena_bytes: plan.bytes(),
+        backend: opened.engine.backend(),
+        backend_reason: opened.engine.why(),
+        threads: opened.engine.threads(),
+        logit_digest: outcome.digest.map(|digest| hex(&digest)),
+        config: configuration(config),
+        model: json!({
+            "name": opened.name.display().to_string(),
+            "bytes": opened.source.bytes().len(),
+            "digest": hex(&model.image().digest()),
+            "context": plan.options().context,
+            "kv_cache": plan.options().kv.name(),
+            "batch": plan.options().batch,
+        }),
+        version: env!("CARGO_PKG_VERSION"),
+    })))
+}
+
+/// The configuration, by name.
+fn configuration(config: &GenerationConfig) -> Value {
+    json!({
+        "max_tokens": config.max_tokens,
+        "temperature": config.temperature,
+        "top_k": config.top_k,
+        "seed": config.seed,
+        "stop_tokens": config.stop_tokens.as_slice(),
+        "ignore_eos": config.ignore_eos,
+        "lossy": config.lossy,
+        "digest": config.digest,
+    })
+}
+
+fn line(line: &Line<'_>) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec(line)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
