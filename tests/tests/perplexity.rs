@@ -21,7 +21,7 @@ fn perplexities(model: &Model<'_>, text: &[u8], context: u32, count: usize, kv: 
     let mut session = Session::new(model, &plan, cpu).unwrap();
     let mut perplexity = Perplexity::default();
     let running = windows.iter().take(count).map(|window| {
-        score(&mut session, &window, |logits, next| perplexity.add(logits, next)).unwrap();
+        score(&mut session, &window, |logits, next| perplexity.add(logits, next), |_| {}).unwrap();
         perplexity.value()
     });
     running.collect()

@@ -369,7 +369,7 @@ impl<'m, B: Backend> Generator<'m, B> {
     pub fn given(&mut self, tokens: u32) -> Option<&[u32]> {
         let plan = self.session.plan();
         let [ids, _] = self.session.backend_mut().words([plan.tokens, plan.text])?;
-        ids.get(..tokens as usize).map(|ids| &*ids)
+        ids.get(..tokens as usize)
     }
 
     /// Gives text to the model, with the token that begins a text before it where the vocabulary asks for one.

@@ -16,6 +16,8 @@ const TESTS: Tests<'_> = &[
     ("perplexity", &["perplexity.rs"]),
     ("receipt", &["receipt.rs"]),
     ("tokenize", &["tokens.rs"]),
+    ("doctor", &["doctor.rs"]),
+    ("pull", &["pull.rs"]),
 ];
 
 #[test]

@@ -146,23 +146,23 @@ fn an_image_has_the_statistics_of_its_source() {
 
 #[test]
 fn ternary_tensors_that_cannot_be_right_are_named() {
-    let name = "blk.1.ffn_up.weight";
-    let wrong = |change: Box<dyn FnOnce(&mut [u8])>| {
+    fn wrong(change: impl FnOnce(&mut [u8])) -> (String, String, String) {
+        let name = "blk.1.ffn_up.weight";
         let [tensor, what, found, allowed] = one(&doctored(STORY, name, change));
         assert_eq!(tensor, name);
         (what, found, allowed)
-    };
+    }
     let is = |what: &str, found: &str, allowed: &str| (what.to_owned(), found.to_owned(), allowed.to_owned());
     let scales = "1.000e-5 to 100";
-    assert_eq!(wrong(Box::new(scale(f32::NAN))), is("scale", "NaN", scales));
-    assert_eq!(wrong(Box::new(scale(f32::INFINITY))), is("scale", "inf", scales));
-    assert_eq!(wrong(Box::new(scale(0.0))), is("scale", "0", scales));
-    assert_eq!(wrong(Box::new(scale(-0.1))), is("scale", "-0.1", scales));
-    assert_eq!(wrong(Box::new(scale(1e30))), is("scale", "1.000e30", scales));
+    assert_eq!(wrong(scale(f32::NAN)), is("scale", "NaN", scales));
+    assert_eq!(wrong(scale(f32::INFINITY)), is("scale", "inf", scales));
+    assert_eq!(wrong(scale(0.0)), is("scale", "0", scales));
+    assert_eq!(wrong(scale(-0.1)), is("scale", "-0.1", scales));
+    assert_eq!(wrong(scale(1e30)), is("scale", "1.000e30", scales));
     // All zeros, none, and a code that no weight has.
-    assert_eq!(wrong(Box::new(codes(0x55))), is("zeros", "1", "0.15 to 0.65"));
-    assert_eq!(wrong(Box::new(codes(0xaa))), is("zeros", "0", "0.15 to 0.65"));
-    let (what, found, _) = wrong(Box::new(codes(0xff)));
+    assert_eq!(wrong(codes(0x55)), is("zeros", "1", "0.15 to 0.65"));
+    assert_eq!(wrong(codes(0xaa)), is("zeros", "0", "0.15 to 0.65"));
+    let (what, found, _) = wrong(codes(0xff));
     assert_eq!((what.as_str(), found.starts_with("it contains the code 3")), ("data", true));
 }
 
@@ -193,6 +193,90 @@ fn float_matrices_that_cannot_be_right_are_named() {
     }
 }
 
+/// The numbers of types.
+const F32: u32 = 0;
+const Q8_0: u32 = 8;
+const I2_S: u32 = 36;
+
+/// A small model whose projections have type `ty`; the weights of the tensor `broken` are all 0.
+fn small(architecture: &str, ty: u32, broken: &str) -> Vec<u8> {
+    let weights = |ty: u32, count: usize| match ty {
+        // A scale of 1/16 as f16, and codes of 16.
+        Q8_0 => [&[0x00, 0x2c][..], &[16; 32]].concat().repeat(count / 32),
+        I2_S => [&[0b10_01_00_01; 1].repeat(count / 4)[..], &0.5_f32.to_le_bytes(), &[0; 28]].concat(),
+        _ => 0.5_f32.to_le_bytes().repeat(count),
+    };
+    let mut file = Builder::default()
+        .str("general.architecture", architecture)
+        .u32(&format!("{architecture}.block_count"), 1);
+    for (name, ty, rows) in [
+        ("token_embd.weight", F32, 8),
+        ("blk.0.attn_norm.weight", F32, 1),
+        ("blk.0.attn_q.weight", ty, 32),
+        ("blk.0.ffn_norm.weight", F32, 1),
+        ("blk.0.ffn_down.weight", ty, 32),
+        ("output_norm.weight", F32, 1),
+        ("output.weight", F32, 8),
+    ] {
+        let mut bytes = weights(ty, 32 * rows);
+        if name == broken {
+            bytes.fill(0);
+        }
+        let dims = [32, rows as u64];
+        file = file.tensor(name, if rows == 1 { &dims[..1] } else { &dims }, ty, &bytes);
+    }
+    file.build()
+}
+
+#[test]
+fn every_set_of_rules_finds_what_is_broken() {
+    for (architecture, ty, set) in [
+        ("bitnet-25", I2_S, "bitnet-ternary"),
+        ("bitnet", F32, "bitnet-float"),
+        ("llama", I2_S, "ternary"),
+        ("llama", Q8_0, "block"),
+        ("llama", F32, "float"),
+        // Not an architecture that the runtime knows.
+        ("qwen9", F32, "float"),
+    ] {
+        let (code, report) = gate(&small(architecture, ty, ""));
+        assert_eq!(
+            (code, report["gate"]["set"].as_str(), &report["gate"]["unchecked"]),
+            (Some(0), Some(set), &0.into())
+        );
+        for broken in [
+            "token_embd.weight",
+            "blk.0.attn_norm.weight",
+            "blk.0.attn_q.weight",
+            "blk.0.ffn_norm.weight",
+            "blk.0.ffn_down.weight",
+            "output_norm.weight",
+            "output.weight",
+        ] {
+            let found = violations(&small(architecture, ty, broken));
+            assert!(
+                !found.is_empty() && found.iter().all(|violation| violation[0] == broken),
+                "{set}: {broken}: {found:?}"
+            );
+        }
+    }
+    // A file without projections, and one whose projections have a type that cannot be read.
+    let of = |weight: f32, ty: u32| {
+        let norm = weight.to_le_bytes().repeat(32);
+        let file = Builder::default().str("general.architecture", "llama").tensor(
+            "output_norm.weight",
+            &[32],
+            F32,
+            &norm,
+        );
+        file.tensor("blk.0.attn_q.weight", &[32], ty, &norm).build()
+    };
+    assert_eq!(gate(&of(1.0, F32)).1["gate"]["set"], "any");
+    assert_eq!(one(&of(1.0, 999))[..2], ["blk.0.attn_q.weight", "data"]);
+    assert_eq!(one(&of(1e-6, F32))[..2], ["output_norm.weight", "rms"]);
+    assert_eq!(violations(&of(f32::NAN, F32)).len(), 2);
+}
+
 #[test]
 fn an_image_is_checked_as_a_gguf_file_is() {
     let image = bitnet_edge_std::Bytes::copy_of(&story_image());
@@ -206,15 +290,14 @@ fn an_image_is_checked_as_a_gguf_file_is() {
 
 #[test]
 fn a_quantized_norm_is_an_error_of_its_writer() {
-    // 32 weights of Q8_0: a scale of 1/16 as f16, and codes of 16.
-    let mut norm = vec![0x00, 0x2c];
-    norm.extend([16; 32]);
+    // A scale of 1/16 as f16, and codes of 16.
+    let norm = [&[0x00, 0x2c][..], &[16; 32]].concat();
     let ternary = [[0b10_01_00_01; 32 * 32 / 4].as_slice(), &0.5_f32.to_le_bytes(), &[0; 28]].concat();
     let file = Builder::default()
         .str("general.architecture", "bitnet-b1.58")
         .u32("bitnet-b1.58.block_count", 1)
-        .tensor("blk.0.attn_norm.weight", &[32], 8, &norm)
-        .tensor("blk.0.attn_q.weight", &[32, 32], 36, &ternary)
+        .tensor("blk.0.attn_norm.weight", &[32], Q8_0, &norm)
+        .tensor("blk.0.attn_q.weight", &[32, 32], I2_S, &ternary)
         .build();
     let [tensor, what, found, allowed] = one(&file);
     assert_eq!(

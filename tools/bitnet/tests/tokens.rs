@@ -111,6 +111,10 @@ fn places_of_dropped_and_changed_bytes() {
     let found = places(&["h\u{e9}llo", "--model", llama.to_str().unwrap()]);
     assert_eq!((found.first().unwrap().0, found.last().unwrap().1), (0, 6));
     assert!(found.is_sorted());
+    // In lower case U+0130 is shorter by a byte, the others are as long.
+    let found = places(&["\u{130}\u{c9}A", "--lowercase", "--model", llama.to_str().unwrap()]);
+    assert_eq!((found.first().unwrap().0, found.last().unwrap()), (0, &(4, 5)));
+    assert!(found.iter().any(|place| place.1 == 2) && found.iter().any(|place| place.0 == 2), "{found:?}");
 }
 
 #[test]

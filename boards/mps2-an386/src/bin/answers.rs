@@ -56,8 +56,9 @@ extern "C" fn program() -> ! {
     static mut MEMORY: [MaybeUninit<u8>; HEAP_BYTES] = [MaybeUninit::uninit(); HEAP_BYTES];
     // SAFETY: Called once, before anything is allocated; nobody else has this memory.
     unsafe { HEAP.init((&raw mut MEMORY) as usize, HEAP_BYTES) };
+    let arena = &raw mut ARENA;
     // SAFETY: This function, of which there is one call, is all that sees it.
-    let arena = unsafe { &mut *(&raw mut ARENA) };
+    let arena = unsafe { &mut *arena };
     let mut past: Vec<String> = Vec::new();
     for prompt in PROMPTS {
         let before = HEAP.used();

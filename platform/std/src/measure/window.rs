@@ -90,7 +90,8 @@ fn passes(len: usize, batch: usize) -> impl Iterator<Item = Pass> {
 }
 
 /// Runs a window through `session`, whose context is emptied first, and calls `each` with the logits `[vocab]` behind a
-/// token and the id of the token that follows it, for all that are scored.
+/// token and the id of the token that follows it, for all that are scored; and `passed` now and then with the number of tokens
+/// that are done since.
 ///
 /// # Errors
 /// Those of the session.
@@ -98,6 +99,7 @@ pub fn score<B: Backend>(
     session: &mut Session<'_, B>,
     window: &[u32],
     mut each: impl FnMut(&[f32], u32),
+    mut passed: impl FnMut(usize),
 ) -> Result<(), Error> {
     session.rewind(0);
     for Pass { tokens, rows } in passes(window.len(), session.batch()) {
@@ -105,6 +107,7 @@ pub fn score<B: Backend>(
         for row in rows {
             each(session.logits_of(row as u32)?, window[tokens.start + row + 1]);
         }
+        passed(tokens.len());
     }
     Ok(())
 }
@@ -118,6 +121,7 @@ pub fn score_pair<A: Backend, B: Backend>(
     other: &mut Session<'_, B>,
     window: &[u32],
     mut each: impl FnMut(&[f32], &[f32], u32),
+    mut passed: impl FnMut(usize),
 ) -> Result<(), Error> {
     one.rewind(0);
     other.rewind(0);
@@ -128,6 +132,7 @@ pub fn score_pair<A: Backend, B: Backend>(
             let next = window[tokens.start + row + 1];
             each(one.logits_of(row as u32)?, other.logits_of(row as u32)?, next);
         }
+        passed(tokens.len());
     }
     Ok(())
 }

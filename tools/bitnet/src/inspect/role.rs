@@ -47,9 +47,10 @@ impl Place {
         Self { stage: u32::MAX - 1, within: 1, name: "head".to_owned() }
     }
 
-    /// Behind all others.
-    pub(super) fn other(name: &str) -> Self {
-        Self { stage: u32::MAX, within: 0, name: name.to_owned() }
+    /// Behind all others, in the order of the file.
+    pub(super) fn other(index: usize, name: &str) -> Self {
+        let within = u32::try_from(index).unwrap_or(u32::MAX);
+        Self { stage: u32::MAX, within, name: name.to_owned() }
     }
 
     /// What the tensor is for; one without a role is known by its name and shape.
@@ -59,6 +60,8 @@ impl Place {
         match last {
             "embedding" if known => Kind::Embedding,
             "head" if known => Kind::Head,
+            "token_embd" if !known => Kind::Embedding,
+            "output" if !known => Kind::Head,
             name if name.ends_with("norm") => Kind::Norm,
             name if name.ends_with("bias") => Kind::Bias,
             _ if known => Kind::Projection,
@@ -81,20 +84,24 @@ mod tests {
             Place::of_layer(10, Role::AttnNorm),
             Place::final_norm(),
             Place::head(),
-            Place::other("rope_freqs.weight"),
+            Place::other(3, "rope_freqs.weight"),
+            Place::other(4, "a"),
         ];
         assert!(places.is_sorted());
         let kinds = places.map(|place| place.kind(true));
         use Kind::{Embedding, Head, Norm, Other, Projection};
-        assert_eq!(kinds, [Embedding, Norm, Projection, Norm, Norm, Head, Other]);
+        assert_eq!(kinds, [Embedding, Norm, Projection, Norm, Norm, Head, Other, Other]);
     }
 
     #[test]
     fn tensors_without_a_role_are_known_by_their_names() {
-        assert_eq!(Place::other("blk.3.attn_q_norm.weight").kind(false), Kind::Norm);
-        assert_eq!(Place::other("blk.3.attn_q.bias").kind(false), Kind::Bias);
-        assert_eq!(Place::other("blk.3.ssm_in.weight").kind(true), Kind::Projection);
-        assert_eq!(Place::other("blk.3.ssm_d").kind(false), Kind::Other);
+        let kind = |name| Place::other(0, name).kind(false);
+        assert_eq!(kind("blk.3.attn_q_norm.weight"), Kind::Norm);
+        assert_eq!(kind("blk.3.attn_q.bias"), Kind::Bias);
+        assert_eq!(kind("blk.3.ssm_d"), Kind::Other);
+        assert_eq!([kind("token_embd.weight"), kind("output.weight")], [Kind::Embedding, Kind::Head]);
+        assert_eq!(kind("output_norm.weight"), Kind::Norm);
+        assert_eq!(Place::other(0, "blk.3.ssm_in.weight").kind(true), Kind::Projection);
         assert_eq!(Place::of_layer(1, Role::QBias).kind(false), Kind::Bias);
     }
 }

@@ -74,8 +74,8 @@ impl<'a> Subject<'a> {
         let layers = layers.min(u32::try_from(names.len()).unwrap_or(u32::MAX));
         let places =
             Manifest::built_in(&architecture, &names).map_or_else(|_| HashMap::new(), |m| places(&m, layers));
-        let items = gguf.tensors().iter().map(|tensor| Item {
-            place: places.get(tensor.name()).cloned().unwrap_or_else(|| Place::other(tensor.name())),
+        let items = gguf.tensors().iter().enumerate().map(|(index, tensor)| Item {
+            place: places.get(tensor.name()).cloned().unwrap_or_else(|| Place::other(index, tensor.name())),
             name: tensor.name().to_owned(),
             ty: tensor.ty().to_string(),
             class: Class::of_gguf(tensor.ty()),
@@ -178,7 +178,7 @@ fn place_of(id: TensorId) -> Place {
             let within = number.saturating_sub(GLOBAL_ROLES);
             let role = Role::ALL.get((within % LAYER_ROLES) as usize);
             role.map_or_else(
-                || Place::other(&id.to_string()),
+                || Place::other(number as usize, &id.to_string()),
                 |&role| Place::of_layer(within / LAYER_ROLES, role),
             )
         }

@@ -13,6 +13,7 @@ use bitnet_edge_std::measure::{
     Distribution, Divergence, Perplexity, Windows, score, score_pair, text_tokens,
 };
 use bitnet_pack::cli::{HOST_BATCH, ImportArgs, kv_type};
+use bitnet_pack::progress::{Progress, Unit};
 use bitnet_pack::report::{advised, say};
 use bitnet_pack::source;
 use clap::Args;
@@ -191,8 +192,11 @@ impl Work<'_> {
 
     fn plain(&self, session: &mut Session<'_, HostCpu<'_>>, report: &mut Report) -> Result<()> {
         let mut perplexity = Perplexity::default();
-        for window in self.windows.iter().take(self.count) {
-            score(session, &window, |logits, next| perplexity.add(logits, next)).map_err(advised)?;
+        for (index, window) in self.windows.iter().take(self.count).enumerate() {
+            let bar = self.bar(index);
+            let each = |logits: &[f32], next| perplexity.add(logits, next);
+            score(session, &window, each, |tokens| bar.add(tokens as u64)).map_err(advised)?;
+            drop(bar);
             self.show(report.push(Window::of(&perplexity, None)))?;
         }
         Ok(())
@@ -205,17 +209,25 @@ impl Work<'_> {
         report: &mut Report,
     ) -> Result<()> {
         let (mut perplexity, mut divergence) = (Perplexity::default(), Divergence::default());
-        for window in self.windows.iter().take(self.count) {
-            let scored = score_pair(session, base, &window, |here, there, next| {
+        for (index, window) in self.windows.iter().take(self.count).enumerate() {
+            let bar = self.bar(index);
+            let each = |here: &[f32], there: &[f32], next| {
                 let (here, there) = (Distribution::new(here), Distribution::new(there));
                 perplexity.add_nll(-here.log_probability(next));
                 divergence.add(&there, &here, next);
-            });
-            scored.map_err(advised)?;
+            };
+            score_pair(session, base, &window, each, |tokens| bar.add(tokens as u64)).map_err(advised)?;
+            drop(bar);
             self.show(report.push(Window::of(&perplexity, divergence.summary().as_ref())))?;
         }
         report.divergence(&divergence);
         Ok(())
+    }
+
+    /// The progress of a window; dropped before its line is printed.
+    fn bar(&self, index: usize) -> Progress {
+        let title = format!("window {} of {}", index + 1, self.count);
+        Progress::new(title, Unit::Tokens, self.windows.context() as u64)
     }
 
     /// Prints the line of a window as soon as it is scored; with JSON on stdout, on stderr.

@@ -43,7 +43,7 @@ impl Normalized {
             let lower = std::str::from_utf8(whole).ok().filter(|_| tokenizer.lowercases()).and_then(lower);
             match lower {
                 _ if tokenizer.model() == Model::Spm && whole == "\u{2581}".as_bytes() => {
-                    made.push(b" ", range)
+                    made.push(b" ", range);
                 }
                 Some(lower) => made.push(lower.encode_utf8(&mut [0; 4]).as_bytes(), range),
                 None => made.push(whole, range),

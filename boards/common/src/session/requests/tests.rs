@@ -304,3 +304,20 @@ fn a_frame_that_falls_silent_is_given_up_and_keys_are_heard_again() {
     assert_eq!((tag, response), (0, Ok(Response::Error(Error::Truncated { bytes: 2 }))));
     assert!(text.ends_with("> /quit\r\n"), "{text}");
 }
+
+/// The receipt of the last answer is there until what it says of it is not: the prompt's ids, and the configuration.
+#[test]
+fn a_receipt_is_there_as_long_as_its_answer() {
+    let (ask, prompt) = (Request::Receipt { at: 0 }, || Request::Prompt(chunk(b"hi")));
+    let last = |requests: &[Request<'_>]| answers(requests).pop().unwrap().1;
+    assert_eq!(last(&[ask.clone()]), "Error(NoAnswer)");
+    let first = last(&[prompt(), ask.clone()]);
+    assert!(first.starts_with("Receipt { at: 0, total: "), "{first}");
+    assert_eq!(last(&[prompt(), Request::Settings(settings()), ask.clone()]), "Error(NoAnswer)");
+    let refused = [prompt(), Request::Prompt(chunk(b"\x01")), ask.clone()];
+    assert_eq!(last(&refused), "Error(NoAnswer)", "its ids may be gone");
+    let without = Request::Settings(Settings { digest: false, ..settings() });
+    assert_eq!(last(&[without, prompt(), ask]), "Error(NoAnswer)", "it has no logit digest");
+    let beyond = last(&[prompt(), Request::Receipt { at: 1 << 20 }]);
+    assert!(beyond.ends_with("bytes: [] }"), "{beyond}");
+}
