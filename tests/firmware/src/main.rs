@@ -29,6 +29,7 @@ pub extern "C" fn _start() -> ! {
         text::area_chat();
         text::area_decode();
         generate::area_generate();
+        generate::area_sampler();
         generate::area_session();
         generate::area_errors();
         protocol::area_protocol();

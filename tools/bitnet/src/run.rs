@@ -10,10 +10,10 @@ use bitnet_pack::convert::hex;
 use bitnet_pack::report::{Failure, INTERRUPTED, advised, be_quiet, say};
 use clap::Args;
 
-use crate::generation::{Ended, Outcome, Token, generate};
+use crate::generation::{Ended, Outcome, Part, generate};
 use crate::prompt::PromptArgs;
 use crate::receipt::{Facts, Pending, ReceiptArgs};
-use crate::sampling::SamplingArgs;
+use crate::sampling::{SamplingArgs, logprobs_line};
 use crate::session::{ModelArgs, Opened};
 use crate::{engine, interrupt, json};
 
@@ -139,15 +139,23 @@ fn answer(
         .map_err(advised)
         .context("the prompt cannot be given to the model")?;
     interrupt::watch()?;
+    let tokenizer = model.tokenizer().context("a prompt needs a tokenizer")?;
     let prompt = generator.given(tokens).map(<[u32]>::to_vec).context("the prompt is not in memory")?;
     let outcome = if args.json {
-        let outcome = generate(&mut generator, tokens, &mut |token| print(&[&json::token(&token)?]))?;
+        let outcome =
+            generate(&mut generator, tokens, &mut |part| print(&[&json::part(&part, &tokenizer)?]))?;
         print(&[&json::end(opened, model, plan, &config, &outcome)?])?;
         outcome
     } else {
         // What comes before the text waits for it, so that an error stands alone.
         let mut echo = given.echo;
-        let mut tell = |token: Token<'_>| print(&[take(&mut echo), token.text.as_bytes()]);
+        let mut tell = |part: Part<'_>| {
+            print(&[take(&mut echo), part.text.as_bytes()])?;
+            if let Some(logprobs) = part.logprobs {
+                say(logprobs_line(Some(&tokenizer), logprobs));
+            }
+            Ok(())
+        };
         let outcome = generate(&mut generator, tokens, &mut tell)?;
         print(&[echo, &outcome.text.as_bytes()[outcome.told..], b"\n"])?;
         outcome

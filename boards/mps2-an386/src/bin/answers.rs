@@ -89,7 +89,7 @@ fn answer(prompt: &str, arena: &mut [Line]) -> Result<String, Error> {
     loop {
         match generator.step(u32::MAX)? {
             Event::Working => {}
-            Event::Token { bytes: token, .. } => bytes.extend_from_slice(token),
+            Event::Text(text) | Event::Token { bytes: text, .. } => bytes.extend_from_slice(text),
             Event::Done(_) => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
         }
     }
