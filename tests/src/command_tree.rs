@@ -47,7 +47,10 @@ pub fn missing(program: Command, transcripts: &Path, sources: &Path, tests: Test
 /// The commands that do something, with what is typed for them: those below a command instead of it.
 fn leaves<'c>(before: &str, command: &'c Command) -> Vec<(String, &'c Command)> {
     let called = format!("{before} {}", command.get_name());
-    let mut below = command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help").peekable();
+    let mut below = command
+        .get_subcommands()
+        .filter(|below| !below.is_hide_set() && below.get_name() != "help")
+        .peekable();
     if below.peek().is_none() {
         return vec![(called, command)];
     }

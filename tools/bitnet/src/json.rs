@@ -1,12 +1,13 @@
 //! What `bitnet run --json` prints: one object a line, `"type"` first.
 
 use anyhow::Result;
+use bitnet_edge_core::text::Tokenizer;
 use bitnet_edge_core::{GenerationConfig, MemoryPlan, Model, StopReason};
 use bitnet_pack::convert::hex;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::generation::{Ended, Outcome, Token};
+use crate::generation::{Ended, Outcome, Part};
 use crate::session::Opened;
 use crate::stats::rate;
 
@@ -18,16 +19,20 @@ enum Line<'l> {
         id: u32,
         text: &'l str,
         #[serde(flatten)]
-        logprobs: Option<Likelihood<'l>>,
+        logprobs: Option<Likely>,
+    },
+    /// Text of earlier tokens, which was held back.
+    Text {
+        text: &'l str,
     },
     End(Box<End<'l>>),
 }
 
-/// How likely the token was, and which others were.
+/// How likely a token was, and the likeliest ones.
 #[derive(Serialize)]
-struct Likelihood<'l> {
+struct Likely {
     logprob: f32,
-    top_logprobs: &'l [(u32, f32)],
+    top_logprobs: Vec<Value>,
 }
 
 /// The last line.
@@ -36,6 +41,7 @@ struct End<'l> {
     /// Why the text ended: `stop_token`, `stop_string`, `max_tokens`, `context_full` or `interrupted`.
     stop: &'static str,
     stop_token: Option<u32>,
+    stop_string: Option<&'l str>,
     /// The text, whole.
     text: &'l str,
     token_ids: &'l [u32],
@@ -57,10 +63,20 @@ struct End<'l> {
     version: &'static str,
 }
 
-/// The line of a token.
-pub(crate) fn token(token: &Token<'_>) -> Result<Vec<u8>> {
-    let logprobs = token.logprobs.map(|l| Likelihood { logprob: l.logprob, top_logprobs: &l.top });
-    line(&Line::Token { id: token.id, text: token.text, logprobs })
+/// The line of a token, or of text that was held back.
+pub(crate) fn part(part: &Part<'_>, tokenizer: &Tokenizer<'_>) -> Result<Vec<u8>> {
+    let text = part.text;
+    let Some(id) = part.id else { return line(&Line::Text { text }) };
+    let name = |id| String::from_utf8_lossy(tokenizer.token_bytes(id)).into_owned();
+    let logprobs = part.logprobs.map(|likely| Likely {
+        logprob: likely.logprob,
+        top_logprobs: likely
+            .top
+            .iter()
+            .map(|&(id, p)| json!({"id": id, "text": name(id), "logprob": p}))
+            .collect(),
+    });
+    line(&Line::Token { id, text, logprobs })
 }
 
 /// The line behind the last token.
@@ -74,15 +90,22 @@ pub(crate) fn end(
     let s = &outcome.statistics;
     let (stop, stop_token) = match outcome.ended {
         Ended::Stop(StopReason::Stop(id)) => ("stop_token", Some(id)),
-        Ended::Stop(StopReason::StopString(_)) => ("stop_string", None),
         Ended::Stop(StopReason::MaxTokens) => ("max_tokens", None),
         Ended::Stop(StopReason::ContextFull) => ("context_full", None),
+        Ended::Stop(StopReason::StopString(_)) => ("stop_string", None),
         Ended::Stop(_) => ("other", None),
         Ended::Interrupted => ("interrupted", None),
+    };
+    let stop_string = match outcome.ended {
+        Ended::Stop(StopReason::StopString(index)) => {
+            config.stop_strings.get(index).map(|text| text.as_str())
+        }
+        _ => None,
     };
     line(&Line::End(Box::new(End {
         stop,
         stop_token,
+        stop_string,
         text: &outcome.text,
         token_ids: &outcome.ids,
         prompt_tokens: s.prompt,

@@ -10,7 +10,7 @@ use bitnet_pack::convert::hex;
 use bitnet_pack::report::{Failure, INTERRUPTED, advised, be_quiet, say};
 use clap::Args;
 
-use crate::generation::{Ended, Outcome, Token, generate};
+use crate::generation::{Ended, Outcome, Part, generate};
 use crate::prompt::PromptArgs;
 use crate::receipt::{Facts, Pending, ReceiptArgs};
 use crate::sampling::{SamplingArgs, logprobs_line};
@@ -139,19 +139,20 @@ fn answer(
         .map_err(advised)
         .context("the prompt cannot be given to the model")?;
     interrupt::watch()?;
+    let tokenizer = model.tokenizer().context("a prompt needs a tokenizer")?;
     let prompt = generator.given(tokens).map(<[u32]>::to_vec).context("the prompt is not in memory")?;
     let outcome = if args.json {
-        let outcome = generate(&mut generator, tokens, &mut |token| print(&[&json::token(&token)?]))?;
+        let outcome =
+            generate(&mut generator, tokens, &mut |part| print(&[&json::part(&part, &tokenizer)?]))?;
         print(&[&json::end(opened, model, plan, &config, &outcome)?])?;
         outcome
     } else {
         // What comes before the text waits for it, so that an error stands alone.
         let mut echo = given.echo;
-        let tokenizer = model.tokenizer();
-        let mut tell = |token: Token<'_>| {
-            print(&[take(&mut echo), token.text.as_bytes()])?;
-            if let Some(logprobs) = token.logprobs {
-                say(logprobs_line(tokenizer.as_ref(), logprobs));
+        let mut tell = |part: Part<'_>| {
+            print(&[take(&mut echo), part.text.as_bytes()])?;
+            if let Some(logprobs) = part.logprobs {
+                say(logprobs_line(Some(&tokenizer), logprobs));
             }
             Ok(())
         };

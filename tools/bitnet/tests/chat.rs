@@ -65,7 +65,7 @@ fn lines_are_edited() {
     let mut chat = Chat::new(state.path(), &[]);
     chat.asks(QUESTION, ANSWER);
     // Backspace twice, the arrow, the beginning of the line.
-    chat.asks(&format!("/clearxx\u{7f}\u{7f}"), "begins anew");
+    chat.asks("/clearxx\u{7f}\u{7f}", "begins anew");
     chat.asks(&format!("ho is thre?{LEFT}{LEFT}{LEFT}e\u{1}w"), ANSWER);
     // A command is completed.
     chat.asks("/st\t", "context: ");
