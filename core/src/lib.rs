@@ -42,7 +42,7 @@
 //!         // It returns after at most so many multiply-accumulates.
 //!         match generator.step(100_000)? {
 //!             Event::Working => watchdog(),
-//!             Event::Token { bytes, .. } => uart(bytes),
+//!             Event::Text(bytes) | Event::Token { bytes, .. } => uart(bytes),
 //!             Event::Done(reason) => return Ok(reason),
 //!         }
 //!     }

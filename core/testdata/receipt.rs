@@ -26,7 +26,7 @@ pub fn receipt(model: &Model<'_>, tokens: u32) -> Result<r::Receipt<r::Borrowed<
     let mut transcript = r::Transcript::new(&ids);
     let stop = loop {
         match generator.step(u32::MAX)? {
-            Event::Working => {}
+            Event::Working | Event::Text(_) => {}
             Event::Token { id, .. } => transcript.token(id),
             Event::Done(reason) => break reason,
         }

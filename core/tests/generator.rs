@@ -23,7 +23,7 @@ fn finish<B: bitnet_edge_core::Backend>(generator: &mut Generator<'_, B>) -> (Ve
     let mut ids = Vec::new();
     loop {
         match generator.step(1000).unwrap() {
-            Event::Working => {}
+            Event::Working | Event::Text(_) => {}
             Event::Token { id, .. } => ids.push(id),
             Event::Done(reason) => return (ids, reason),
         }

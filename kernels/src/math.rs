@@ -1,6 +1,6 @@
-//! `exp`, sine and cosine: polynomials whose constants are bit patterns of the contract.
+//! `exp`, `ln`, sine and cosine: polynomials whose constants are bit patterns of the contract.
 //!
-//! The coefficients are those of the Cephes library's `expf`, `sinf` and `cosf` (S. L. Moshier, 1989), evaluated by
+//! The coefficients are those of the Cephes library's `expf`, `logf`, `sinf` and `cosf` (S. L. Moshier, 1989), evaluated by
 //! Horner's rule with every product and sum rounded on its own.
 
 use crate::simd::{F32x16, Scalar16};
@@ -57,6 +57,44 @@ pub fn exp1(x: f32) -> f32 {
     let mut lanes = [0.0; 16];
     exp(Scalar16::splat(x)).store(&mut lanes);
     lanes[0]
+}
+
+const SQRT_HALF: f32 = f32::from_bits(0x3f35_04f3); // 0.707106781186547524
+const LN: [f32; 9] = [
+    f32::from_bits(0x3d90_21bb), // 7.0376836292e-2
+    f32::from_bits(0xbdeb_d1b8), // -1.1514610310e-1
+    f32::from_bits(0x3def_251a), // 1.1676998740e-1
+    f32::from_bits(0xbdfe_5d4f), // -1.2420140846e-1
+    f32::from_bits(0x3e11_e9bf), // 1.4249322787e-1
+    f32::from_bits(0xbe2a_ae50), // -1.6668057665e-1
+    f32::from_bits(0x3e4c_ceac), // 2.0000714765e-1
+    f32::from_bits(0xbe7f_fffc), // -2.4999993993e-1
+    f32::from_bits(0x3eaa_aaaa), // 3.3333331174e-1
+];
+
+/// Natural logarithm of a normal positive number; error below 1.5e-7 of the result, or 1e-7 where that is more.
+///
+/// What is not a normal positive number counts as the smallest one, 2^-126, and infinity as its bits say, 2^128: callers
+/// have checked.
+///
+/// ```
+/// assert_eq!(bitnet_edge_kernels::math::ln1(1.0), 0.0);
+/// assert_eq!(bitnet_edge_kernels::math::ln1(0.5), -core::f32::consts::LN_2);
+/// ```
+pub fn ln1(x: f32) -> f32 {
+    let bits = if x >= f32::MIN_POSITIVE { x.to_bits() } else { f32::MIN_POSITIVE.to_bits() };
+    // x = m * 2^e with m from the root of a half to that of two.
+    let m = f32::from_bits((bits & 0x007f_ffff) | 0x3f00_0000);
+    let e = (bits >> 23) as i32 - 126;
+    let (m, e) = if m < SQRT_HALF { (m + m, e - 1) } else { (m, e) };
+    let (r, e) = (m - 1.0, e as f32);
+    let z = r * r;
+    let mut p = LN[0];
+    for c in [LN[1], LN[2], LN[3], LN[4], LN[5], LN[6], LN[7], LN[8]] {
+        p = p * r + c;
+    }
+    let y = (p * r) * z + e * LN2_LO - 0.5 * z;
+    (r + y) + e * LN2_HI
 }
 
 const TURN: f32 = f32::from_bits(0x30c9_0fdb); // 2 pi / 2^32
@@ -128,6 +166,21 @@ mod tests {
     }
 
     #[test]
+    fn ln_is_close_to_the_true_value_over_its_range() {
+        // All mantissas around 1, and every 997th float of the whole range.
+        let near = 0x3f00_0000..0x4000_0000u32;
+        let all = (0x0080_0000..0x7f80_0000u32).step_by(997);
+        let worst = near.step_by(3).chain(all).map(f32::from_bits).map(|x| {
+            let want = f64::from(x).ln();
+            (f64::from(ln1(x)) - want).abs() / want.abs().max(2.0 / 3.0)
+        });
+        let worst = worst.fold(0.0, f64::max);
+        assert!(worst < 1.5e-7, "worst error {worst:e}");
+        assert_eq!((ln1(1.0), ln1(0.0), ln1(-1.0)), (0.0, ln1(f32::MIN_POSITIVE), ln1(f32::MIN_POSITIVE)));
+        assert_eq!(ln1(f32::NAN), ln1(0.0));
+    }
+
+    #[test]
     fn sine_and_cosine_are_close_over_the_circle() {
         let worst = (0..100_000u64)
             .map(|i| {
@@ -159,11 +212,22 @@ mod tests {
             "-2.12194440e-4",
             "1.44269504088896341",
             "1.4629180792671596e-9",
+            "0.707106781186547524",
+            "7.0376836292e-2",
+            "-1.1514610310e-1",
+            "1.1676998740e-1",
+            "-1.2420140846e-1",
+            "1.4249322787e-1",
+            "-1.6668057665e-1",
+            "2.0000714765e-1",
+            "-2.4999993993e-1",
+            "3.3333331174e-1",
         ]
         .iter()
         .map(|s| s.parse().unwrap())
         .collect();
-        let bits: Vec<f32> = [&EXP[..], &SIN[..], &COS[..], &[LN2_HI, LN2_LO, LOG2_E, TURN][..]].concat();
+        let bits: Vec<f32> =
+            [&EXP[..], &SIN[..], &COS[..], &[LN2_HI, LN2_LO, LOG2_E, TURN, SQRT_HALF], &LN[..]].concat();
         assert_eq!(bits, decimal);
     }
 }

@@ -18,23 +18,23 @@ pub fn missing(program: Command, transcripts: &Path, sources: &Path, tests: Test
     let mut missing = Vec::new();
     let mut used = Vec::new();
     for command in program.get_subcommands().filter(|command| !command.is_hide_set()) {
-        let called = format!("{name} {}", command.get_name());
-        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-        if !help.lines().any(|line| line.starts_with("  ") && line.contains(&called)) {
-            missing.push(format!("{called}: its help has no example"));
-        }
-        let words = words_of(&called, &transcripts.join(format!("{}.md", command.get_name())), &mut missing);
+        let file = transcripts.join(format!("{}.md", command.get_name()));
         let named = tests.iter().filter(|(of, _)| *of == command.get_name()).flat_map(|(_, files)| *files);
         let literals: Vec<String> = named.flat_map(|file| literals_of(&sources.join(file))).collect();
-        for option in command.get_arguments().filter(|option| is_own(option)) {
-            if !spellings(option)
-                .iter()
-                .any(|spelling| is_used(spelling, &words) || is_used(spelling, &literals))
-            {
-                missing.push(format!("{called}: no test case has {}", spellings(option).join(" or ")));
+        for (called, command) in leaves(&name, command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            if !help.lines().any(|line| line.starts_with("  ") && line.contains(&called)) {
+                missing.push(format!("{called}: its help has no example"));
             }
+            let words = words_of(&called, &file, &mut missing);
+            for option in command.get_arguments().filter(|option| is_own(option)) {
+                let spelled = spellings(option);
+                if !spelled.iter().any(|spelling| is_used(spelling, &words) || is_used(spelling, &literals)) {
+                    missing.push(format!("{called}: no test case has {}", spelled.join(" or ")));
+                }
+            }
+            used.extend(words);
         }
-        used.extend(words);
     }
     for option in program.get_arguments().filter(|option| option.is_global_set()) {
         if !spellings(option).iter().any(|spelling| is_used(spelling, &used)) {
@@ -42,6 +42,16 @@ pub fn missing(program: Command, transcripts: &Path, sources: &Path, tests: Test
         }
     }
     missing
+}
+
+/// The commands that do something, with what is typed for them: those below a command instead of it.
+fn leaves<'c>(before: &str, command: &'c Command) -> Vec<(String, &'c Command)> {
+    let called = format!("{before} {}", command.get_name());
+    let mut below = command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help").peekable();
+    if below.peek().is_none() {
+        return vec![(called, command)];
+    }
+    below.flat_map(|below| leaves(&called, below)).collect()
 }
 
 /// Whether it is an option of this command: not a name, not one of every command.

@@ -52,4 +52,7 @@ impl<B: Backend> Backend for Noisy<B> {
     fn words(&mut self, slots: [Slot<u32>; 2]) -> Option<[&mut [u32]; 2]> {
         self.inner.words(slots)
     }
+    fn draw(&mut self, logits: Slot<f32>, tokens: Slot<u32>) -> Result<(&mut [f32], &[u32]), Error> {
+        self.inner.draw(logits, tokens)
+    }
 }

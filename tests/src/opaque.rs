@@ -134,4 +134,11 @@ impl Backend for Opaque<'_> {
     fn words(&mut self, slots: [Slot<u32>; 2]) -> Option<[&mut [u32]; 2]> {
         (slots == [self.plan.tokens, self.plan.text]).then(|| self.host.each_mut().map(Vec::as_mut_slice))
     }
+
+    fn draw(&mut self, logits: Slot<f32>, tokens: Slot<u32>) -> Result<(&mut [f32], &[u32]), Error> {
+        assert_eq!(tokens, self.plan.tokens);
+        let bytes = self.device.buffer(&logits.bytes()).as_mut_slice();
+        let logits = <[f32]>::mut_from_bytes(bytes).expect("a buffer is aligned and whole");
+        Ok((logits, &self.host[0]))
+    }
 }

@@ -50,7 +50,7 @@ fn a_generation_allocates_nothing() {
             match generator.step(u32::MAX).unwrap() {
                 Event::Done(_) => break,
                 Event::Token { .. } => counts.push(ALLOCATIONS.load(Ordering::SeqCst)),
-                Event::Working => {}
+                Event::Working | Event::Text(_) => {}
             }
         }
         assert_eq!(counts.len(), 60);

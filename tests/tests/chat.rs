@@ -32,7 +32,9 @@ fn smollm2_answers_the_readmes_question() {
     let reason = loop {
         match generator.step(u32::MAX).unwrap() {
             Event::Working => {}
-            Event::Token { bytes, .. } => stream.feed(bytes, |text| answer.push_str(text)),
+            Event::Text(bytes) | Event::Token { bytes, .. } => {
+                stream.feed(bytes, |text| answer.push_str(text))
+            }
             Event::Done(reason) => break reason,
         }
     };

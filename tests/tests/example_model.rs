@@ -54,7 +54,7 @@ fn generated(
     loop {
         match generator.step(u32::MAX).unwrap() {
             Event::Working => {}
-            Event::Token { bytes, .. } => text.extend(bytes),
+            Event::Text(bytes) | Event::Token { bytes, .. } => text.extend(bytes),
             Event::Done(reason) => return (String::from_utf8(text).unwrap(), reason),
         }
     }

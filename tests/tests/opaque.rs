@@ -86,6 +86,14 @@ fn a_story_has_the_digest_of_the_scalar_backend() {
         let scalar = Cpu::scalar(&model, &plan, arena.lines()).unwrap();
         let expected = story(&model, &plan, scalar, u32::MAX);
         assert_eq!(story(&model, &plan, Opaque::new(&model, &plan), 50_000), expected, "{kv:?}");
+        // With options that look at the context and change logits.
+        let mut arena = Arena::new(plan.bytes());
+        let scalar = Cpu::scalar(&model, &plan, arena.lines()).unwrap();
+        let options = GenerationConfig::creative().with_typical_p(0.95).with_presence_penalty(0.2);
+        let options = options.with_logprobs(Some(2)).with_logit_bias(&[(5, 0.5)]).unwrap();
+        let changed = story_of(&model, &plan, scalar, u32::MAX, options.clone());
+        let opaque = story_of(&model, &plan, Opaque::new(&model, &plan), 50_000, options);
+        assert_eq!(opaque, changed, "{kv:?}");
         println!("KV cache {}: {:?}", kv.name(), String::from_utf8_lossy(&expected.0));
     }
 }
@@ -96,14 +104,24 @@ fn story<B: Backend>(
     backend: B,
     budget: u32,
 ) -> (Vec<u8>, Option<[u8; 32]>) {
-    let config = GenerationConfig { max_tokens: 30, digest: true, ..GenerationConfig::default() };
+    story_of(model, plan, backend, budget, GenerationConfig::default())
+}
+
+fn story_of<B: Backend>(
+    model: &Model<'_>,
+    plan: &MemoryPlan,
+    backend: B,
+    budget: u32,
+    config: GenerationConfig,
+) -> (Vec<u8>, Option<[u8; 32]>) {
+    let config = config.with_max_tokens(30).with_digest(true);
     let mut generator = Generator::new(model, plan, backend, config).unwrap();
     generator.prompt("once upon a time").unwrap();
     let mut text = Vec::new();
     loop {
         match generator.step(budget).unwrap() {
             Event::Working => {}
-            Event::Token { bytes, .. } => text.extend(bytes),
+            Event::Text(bytes) | Event::Token { bytes, .. } => text.extend(bytes),
             Event::Done(_) => return (text, generator.digest()),
         }
     }

@@ -98,6 +98,57 @@ fn llama2_spm() {
     check(&packed, &vectors("vocab/ggml-vocab-llama-spm.gguf"));
 }
 
+/// The vectors of one vocabulary, whose text needs no other rules.
+fn check_vectors(name: &str) {
+    let path = format!("vocab/ggml-vocab-{name}.gguf");
+    check(&pack(&path), &vectors(&path));
+}
+
+#[test]
+fn command_r() {
+    check_vectors("command-r");
+}
+
+#[test]
+fn deepseek_coder() {
+    check_vectors("deepseek-coder");
+}
+
+#[test]
+fn deepseek_llm() {
+    check_vectors("deepseek-llm");
+}
+
+#[test]
+fn falcon() {
+    check_vectors("falcon");
+}
+
+#[test]
+fn mpt() {
+    check_vectors("mpt");
+}
+
+#[test]
+fn phi_3() {
+    check_vectors("phi-3");
+}
+
+#[test]
+fn qwen35() {
+    check_vectors("qwen35");
+}
+
+#[test]
+fn refact() {
+    check_vectors("refact");
+}
+
+#[test]
+fn starcoder() {
+    check_vectors("starcoder");
+}
+
 #[test]
 fn smollm2() {
     check(&pack("SmolLM2-135M-Instruct.Q4_1.gguf"), &golden("smollm2"));

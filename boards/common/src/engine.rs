@@ -1,5 +1,6 @@
 //! From a prompt to the last token of its answer, whoever listens.
 
+use bitnet_edge_core::generate::Logprobs;
 use bitnet_edge_core::model::{InPlace, Split};
 use bitnet_edge_core::receipt::{Output, Prompt as Given, Transcript};
 use bitnet_edge_core::text::{Ending, Message, Piece, Role};
@@ -44,6 +45,10 @@ pub(crate) trait Listener {
     fn begin(&mut self, continues: bool);
     /// A token of the answer.
     fn token(&mut self, id: u32, bytes: &[u8]);
+    /// Text of earlier tokens, which was held back because it could have begun a stop string.
+    fn text(&mut self, bytes: &[u8]);
+    /// How likely the token was that came before, where the configuration asks for it.
+    fn logprobs(&mut self, logprobs: &Logprobs);
     /// Asked between two steps: whether the answer shall end here.
     fn cancelled(&mut self) -> bool;
     /// The board's clock.
@@ -123,14 +128,19 @@ fn generate<C: Backend>(
         stats.step(now);
         match event {
             Event::Working => {}
+            Event::Text(bytes) => listener.text(bytes),
             Event::Token { id, bytes } => {
                 stats.token(now);
                 transcript.token(id);
                 listener.token(id, bytes);
+                if let Some(logprobs) = generator.logprobs() {
+                    listener.logprobs(logprobs);
+                }
             }
             Event::Done(reason) => return Ok((Some(reason), stats)),
         }
         if listener.cancelled() {
+            listener.text(generator.held());
             return Ok((None, stats));
         }
     }
@@ -139,7 +149,7 @@ fn generate<C: Backend>(
 /// The reason in the log.
 const fn in_words(stop: Stop) -> &'static str {
     match stop {
-        Stop::Token(_) => "the text ends",
+        Stop::Token(_) | Stop::String(_) => "the text ends",
         Stop::ContextFull => "the context is full",
         Stop::Cancelled => "cancelled",
         _ => "as many as were asked for",
@@ -151,6 +161,7 @@ const fn stop(reason: Option<StopReason>) -> Stop {
         None => Stop::Cancelled,
         Some(StopReason::Stop(id)) => Stop::Token(id),
         Some(StopReason::ContextFull) => Stop::ContextFull,
+        Some(StopReason::StopString(index)) => Stop::String(index as u32),
         // The runtime may learn of further reasons; this one needs no explanation.
         _ => Stop::MaxTokens,
     }

@@ -40,8 +40,9 @@ fn main() -> ! {
 
 extern "C" fn program() -> ! {
     static mut ARENA: [Line; LINES] = [Line::ZERO; LINES];
+    let arena = &raw mut ARENA;
     // SAFETY: This function, of which there is one call, is all that sees it.
-    let arena = unsafe { &mut *(&raw mut ARENA) };
+    let arena = unsafe { &mut *arena };
     let (mut board, team) = match start() {
         Ok(started) => started,
         Err(error) => panic!("{error}"),

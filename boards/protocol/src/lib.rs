@@ -40,7 +40,8 @@ mod message;
 pub use error::Error;
 pub use frame::{FRAME_BYTES, MESSAGE_BYTES, Received, Receiver, decode, encode, version_of};
 pub use message::{
-    Chunk, Description, KvCache, MAX_STOP_TOKENS, Message, Request, Response, Settings, Statistics, Stop,
+    Chunk, Description, KvCache, MAX_BIASES, MAX_LOGPROBS, MAX_STOP_TOKENS, Message, Request, Response,
+    Sampling, Settings, Statistics, Stop,
 };
 
 /// Version of the protocol: another number is another protocol. Messages and fields that are added at the end do not change it.

@@ -5,8 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// Stop tokens in [`Settings`] at most.
+/// Stop tokens in [`Settings`], or in one [`Request::StopTokens`], at most.
 pub const MAX_STOP_TOKENS: usize = 16;
+
+/// Biases in one [`Request::LogitBias`] at most.
+pub const MAX_BIASES: usize = 16;
+
+/// Alternatives of a token in one [`Response::Logprobs`] at most.
+pub const MAX_LOGPROBS: usize = 20;
 
 /// A body that a frame can have.
 pub trait Message {
@@ -21,7 +27,7 @@ pub trait Message {
 pub enum Request<'a> {
     /// Who are you? [`Response::Description`].
     Describe,
-    /// What holds for the answers behind it. [`Response::Accepted`].
+    /// What holds for the answers behind it; what the next four say begins anew. [`Response::Accepted`].
     Settings(Settings),
     /// A part of a prompt. [`Response::Accepted`], but for the last: the answer.
     #[serde(borrow)]
@@ -39,10 +45,33 @@ pub enum Request<'a> {
         /// Bytes before those that are wanted: 0 for the first.
         at: u32,
     },
+    /// More of what holds for the answers behind it. [`Response::Accepted`].
+    Sampling(Sampling),
+    /// Further tokens that end the answer. [`Response::Accepted`].
+    StopTokens {
+        /// How many there are before these, with those of [`Settings`]; what lay there is replaced.
+        at: u32,
+        /// Their ids.
+        ids: Vec<u32, MAX_STOP_TOKENS>,
+    },
+    /// Text that ends the answer. [`Response::Accepted`].
+    StopString {
+        /// How many there are before this one; what lay there is replaced.
+        at: u32,
+        /// The text, at most 64 bytes.
+        text: &'a str,
+    },
+    /// What is added to the logits of tokens. [`Response::Accepted`].
+    LogitBias {
+        /// How many there are before these; what lay there is replaced.
+        at: u32,
+        /// Ids, and what is added.
+        bias: Vec<(u32, f32), MAX_BIASES>,
+    },
 }
 
 impl Message for Request<'_> {
-    const KINDS: u8 = 8;
+    const KINDS: u8 = 12;
 }
 
 /// What a board says.
@@ -100,10 +129,22 @@ pub enum Response<'a> {
         /// At most [`CHUNK_BYTES`](crate::CHUNK_BYTES).
         bytes: &'a [u8],
     },
+    /// Text of earlier tokens of the answer, at most [`CHUNK_BYTES`](crate::CHUNK_BYTES) bytes, which could have been the beginning
+    /// of a stop string and is not.
+    Text(&'a [u8]),
+    /// How likely the token was that came before, where [`Sampling::logprobs`] asks for it.
+    Logprobs {
+        /// Which token of the answer, from 0.
+        index: u32,
+        /// The natural logarithm of its probability.
+        logprob: f32,
+        /// The likeliest tokens and theirs, the likeliest first.
+        top: Vec<(u32, f32), MAX_LOGPROBS>,
+    },
 }
 
 impl Message for Response<'_> {
-    const KINDS: u8 = 10;
+    const KINDS: u8 = 12;
 }
 
 /// Who a board is. The version is first, so that any version of a host can read it.
@@ -157,7 +198,7 @@ pub enum KvCache {
     Int8,
 }
 
-/// How an answer is generated; `GenerationConfig` of the runtime has the same fields.
+/// How an answer is generated; `GenerationConfig` of the runtime has the same fields, and those of [`Sampling`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Tokens to generate at most.
@@ -176,6 +217,31 @@ pub struct Settings {
     pub digest: bool,
     /// Tokens that end the answer besides the vocabulary's own.
     pub stop_tokens: Vec<u32, MAX_STOP_TOKENS>,
+}
+
+/// More of how an answer is generated, as `GenerationConfig` of the runtime has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// 1 for no limit.
+    pub top_p: f32,
+    /// 0 for no limit.
+    pub min_p: f32,
+    /// 1 for no limit.
+    pub typical_p: f32,
+    /// 1 for no change.
+    pub repetition_penalty: f32,
+    /// 0 for no change.
+    pub frequency_penalty: f32,
+    /// 0 for no change.
+    pub presence_penalty: f32,
+    /// Tokens that the penalties look at.
+    pub penalty_window: u32,
+    /// Whether control tokens are no part of the text.
+    pub skip_special_tokens: bool,
+    /// Whether the tokens that the vocabulary wants around a text are added.
+    pub add_bos: bool,
+    /// How many of the likeliest tokens come with each token; none for no log-probabilities at all.
+    pub logprobs: Option<u8>,
 }
 
 /// A part of a prompt: of the system message, which comes first where there is one, or of the user's.
@@ -205,6 +271,8 @@ pub enum Stop {
     ContextFull,
     /// [`Request::Cancel`], or Ctrl-C.
     Cancelled,
+    /// This [`Request::StopString`] came, counted from 0.
+    String(u32),
 }
 
 /// Counts and times of an answer, by the board's clock.

@@ -48,8 +48,9 @@ fn main() -> ! {
     // SAFETY: Nothing else runs yet, and the stack below this function is unused.
     let stack = unsafe { stack() };
     trap::guard_stack();
+    let arena = &raw mut ARENA;
     // SAFETY: Nothing else refers to the arena, and this function runs once.
-    let arena = unsafe { &mut *(&raw mut ARENA) };
+    let arena = unsafe { &mut *arena };
     let mut board = Virt::new();
     let result = tell(&mut board, arena);
     // The line takes all text.

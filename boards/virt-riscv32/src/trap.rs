@@ -32,6 +32,7 @@ global_asm!(
 const TRAP_STACK_BYTES: usize = 1536;
 
 #[repr(align(16))]
+#[expect(dead_code, reason = "the assembly above names the static, and nothing reads its bytes")]
 struct TrapStack([u8; TRAP_STACK_BYTES]);
 
 static mut TRAP_STACK: TrapStack = TrapStack([0; TRAP_STACK_BYTES]);

@@ -3,6 +3,7 @@
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 
+use super::penalty::MAX_KEPT_WINDOW;
 use crate::Error;
 
 /// Whether this build samples with more than temperature and top-k, and knows stop strings: the feature `full`.
@@ -216,6 +217,12 @@ impl GenerationConfig {
             (self.logit_bias.iter().all(|(_, b)| bias(*b)), "a logit bias must be from -1000000 to 1000000"),
             (!self.stop_strings.iter().any(|s| s.is_empty()), "a stop string must not be empty"),
             (self.logprobs.is_none_or(|n| usize::from(n) <= MAX_LOGPROBS), "at most 20 log-probabilities"),
+            (
+                self.logprobs.is_none()
+                    || !self.penalizes()
+                    || self.penalty_window as usize <= MAX_KEPT_WINDOW,
+                "log-probabilities need a window of the penalties of at most 256 tokens",
+            ),
         ] {
             if !right {
                 return Err(Error::PlanOption(what));
@@ -376,7 +383,7 @@ mod tests {
             repetition_penalty: 1.3,
             frequency_penalty: -0.7,
             presence_penalty: 0.3,
-            penalty_window: u32::MAX,
+            penalty_window: 255,
             logit_bias: Vec::from_slice(&[(3, 1.1), (u32::MAX, -MAX_BIAS)]).unwrap(),
             seed: u64::MAX,
             stop_tokens: Vec::from_slice(&[1; MAX_STOP_TOKENS]).unwrap(),
@@ -449,6 +456,7 @@ mod tests {
             default().with_repetition_penalty(0.0),
             default().with_stop_strings(&["a", ""]).unwrap(),
             default().with_logprobs(Some(21)),
+            default().with_logprobs(Some(0)).with_presence_penalty(0.1).with_penalty_window(257),
         ]);
         for config in wrong {
             assert!(matches!(config.validate(), Err(Error::PlanOption(_))), "{config:?}");

@@ -7,8 +7,10 @@ pub use chooser::Chooser;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::config::GenerationConfig;
+use super::config::{GenerationConfig, MAX_LOGIT_BIAS};
+use super::penalty::{MAX_KEPT_WINDOW, changes, penalize_keeping};
 use super::sampler::draw;
+use super::{Logprobs, StopSet, StopState, StopStrings};
 use crate::Error;
 use crate::image::Model;
 use crate::memory::MemoryPlan;
@@ -49,6 +51,9 @@ pub enum StopReason {
     MaxTokens,
     /// The last token does not fit the context.
     ContextFull,
+    /// The text of [`GenerationConfig::stop_strings`] with this index came. It is no part of the output; its tokens are
+    /// part of the context.
+    StopString(usize),
 }
 
 impl core::fmt::Display for StopReason {
@@ -57,6 +62,7 @@ impl core::fmt::Display for StopReason {
             Self::Stop(id) => write!(f, "stop token {id}"),
             Self::MaxTokens => f.write_str("the token limit was reached"),
             Self::ContextFull => f.write_str("the context is full"),
+            Self::StopString(index) => write!(f, "stop string {index}"),
         }
     }
 }
@@ -78,7 +84,7 @@ impl core::fmt::Display for StopReason {
 /// loop {
 ///     match generator.step(10_000)? {
 ///         Event::Working => {} // a watchdog is fed here
-///         Event::Token { bytes, .. } => text.extend_from_slice(bytes),
+///         Event::Text(bytes) | Event::Token { bytes, .. } => text.extend_from_slice(bytes),
 ///         Event::Done(_) => break,
 ///     }
 /// }
@@ -86,15 +92,19 @@ impl core::fmt::Display for StopReason {
 /// # Ok::<(), bitnet_edge_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event<'m> {
+pub enum Event<'g> {
     /// The budget is spent; call again.
     Working,
+    /// Text of earlier tokens, which was held back because it could have been the beginning of a stop string, and is not. The
+    /// text of the answer is that of these events and of the tokens, in the order in which they come.
+    Text(&'g [u8]),
     /// A token was generated.
     Token {
         /// Its id.
         id: u32,
-        /// Its bytes, not always whole characters: [`Utf8Stream`](crate::text::Utf8Stream) makes those.
-        bytes: &'m [u8],
+        /// Its bytes, not always whole characters: [`Utf8Stream`](crate::text::Utf8Stream) makes those. Without those
+        /// that are held back, or are part of a stop string.
+        bytes: &'g [u8],
     },
     /// The generation has ended. A further prompt continues the context.
     Done(StopReason),
@@ -142,6 +152,16 @@ impl LogitDigest {
     }
 }
 
+/// An [`Event`] that borrows nothing of the generator.
+#[derive(Clone, Copy, Debug)]
+enum Outcome<'m> {
+    Working,
+    /// So many bytes of what is held back in this state.
+    Text(StopState, usize),
+    Token(u32, &'m [u8]),
+    Done(StopReason),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Nothing to do: a prompt is needed.
@@ -152,6 +172,8 @@ enum State {
     Decode,
     /// The token to feed before anything else.
     Pending(u32),
+    /// The same, behind a stop string.
+    Stopped(u32, usize),
 }
 
 /// Generates text from prompts. See the [crate](crate) for a whole example.
@@ -171,7 +193,7 @@ enum State {
 /// loop {
 ///     match generator.step(u32::MAX)? {
 ///         Event::Working => {}
-///         Event::Token { bytes, .. } => text.push_str(&String::from_utf8_lossy(bytes)),
+///         Event::Text(bytes) | Event::Token { bytes, .. } => text.push_str(&String::from_utf8_lossy(bytes)),
 ///         Event::Done(_) => break,
 ///     }
 /// }
@@ -188,13 +210,23 @@ pub struct Generator<'m, B> {
     sampled: u64,
     generated: u32,
     digest: LogitDigest,
+    /// Where the prompt that was given last begins.
+    given: u32,
+    stop_tokens: StopSet,
+    stop_strings: StopStrings,
+    /// Where the search for stop strings stands: what is held back.
+    stop_state: StopState,
+    /// What comes behind the text that was held back.
+    next: Option<Outcome<'m>>,
+    logprobs: Option<Logprobs>,
 }
 
 impl<'m, B: Backend> Generator<'m, B> {
     /// A generator with an empty context.
     ///
     /// # Errors
-    /// As [`Session::new`] and [`GenerationConfig::validate`].
+    /// As [`Session::new`] and [`GenerationConfig::validate`]; [`Error::TokenOutOfRange`] for a bias or a stop token that the
+    /// vocabulary does not have.
     ///
     /// ```
     /// # use bitnet_edge_core::{
@@ -215,23 +247,30 @@ impl<'m, B: Backend> Generator<'m, B> {
         backend: B,
         config: GenerationConfig,
     ) -> Result<Self, Error> {
-        config.validate()?;
+        let tokenizer = model.tokenizer();
+        check(&config, tokenizer.map_or(model.config().vocab, |t| t.token_count()))?;
         Ok(Self {
             session: Session::new(model, plan, backend)?,
-            tokenizer: model.tokenizer(),
+            tokenizer,
+            stop_tokens: StopSet::new(&config.stop_tokens)?,
+            stop_strings: StopStrings::new(&config.stop_strings)?,
             config,
             decoder: Decoder::at_start(),
             state: State::Idle,
             sampled: 0,
             generated: 0,
             digest: LogitDigest::default(),
+            given: 0,
+            stop_state: StopState::default(),
+            next: None,
+            logprobs: None,
         })
     }
 
-    /// Goes on with another configuration: from the next token.
+    /// Goes on with another configuration: from the next prompt. What was held back for a stop string of the old one is dropped.
     ///
     /// # Errors
-    /// [`Error::PlanOption`] for a temperature that is negative or not finite; nothing is changed then.
+    /// As [`new`](Self::new); nothing is changed then.
     ///
     /// ```
     /// # use bitnet_edge_core::{
@@ -250,7 +289,11 @@ impl<'m, B: Backend> Generator<'m, B> {
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
     pub fn configure(&mut self, config: GenerationConfig) -> Result<(), Error> {
-        check(&config)?;
+        let vocab = self.session.model().config().vocab;
+        check(&config, self.tokenizer.map_or(vocab, |t| t.token_count()))?;
+        self.stop_tokens = StopSet::new(&config.stop_tokens)?;
+        self.stop_strings = StopStrings::new(&config.stop_strings)?;
+        self.stop_state = StopState::default();
         self.config = config;
         Ok(())
     }
@@ -297,6 +340,68 @@ impl<'m, B: Backend> Generator<'m, B> {
     pub fn rewind(&mut self, position: u32) {
         self.session.rewind(position);
         self.state = State::Idle;
+        self.forget_text();
+    }
+
+    fn forget_text(&mut self) {
+        self.stop_state = StopState::default();
+        self.next = None;
+    }
+
+    /// Text that is held back, because it may be the beginning of a stop string. It comes as [`Event::Text`] if it is not; who
+    /// cancels a generation and shows what there is of it takes it before.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Event, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # #[cfg(feature = "full")] {
+    /// let config = GenerationConfig::default().with_stop_strings(&["lived two"])?;
+    /// let mut generator = Generator::new(&model, &plan, cpu, config)?;
+    /// generator.prompt("once upon a time")?;
+    /// let mut text = Vec::new();
+    /// while generator.held().is_empty() {
+    ///     if let Event::Text(bytes) | Event::Token { bytes, .. } = generator.step(u32::MAX)? {
+    ///         text.extend_from_slice(bytes);
+    ///     }
+    /// }
+    /// assert_eq!((&text[..], generator.held()), (&b", there "[..], &b"lived"[..]));
+    /// # }
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub fn held(&self) -> &[u8] {
+        self.stop_strings.held(self.stop_state)
+    }
+
+    /// The log-probabilities of the token that was drawn last, if the configuration asks for them.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Event, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # #[cfg(feature = "full")] {
+    /// let config = GenerationConfig::greedy().with_logprobs(Some(2));
+    /// let mut generator = Generator::new(&model, &plan, cpu, config)?;
+    /// generator.prompt("once upon a time")?;
+    /// let Event::Token { id, .. } = generator.step(u32::MAX)? else { panic!("a token") };
+    /// let logprobs = generator.logprobs().expect("the configuration asks for them");
+    /// assert_eq!((logprobs.id, logprobs.top[0]), (id, (id, logprobs.logprob)));
+    /// assert!(logprobs.logprob <= 0.0 && logprobs.top[1].1 < logprobs.logprob);
+    /// # }
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub const fn logprobs(&self) -> Option<&Logprobs> {
+        self.logprobs.as_ref()
     }
 
     /// The digest of the logits sampled so far, if the configuration asks for it.
@@ -369,7 +474,7 @@ impl<'m, B: Backend> Generator<'m, B> {
     pub fn given(&mut self, tokens: u32) -> Option<&[u32]> {
         let plan = self.session.plan();
         let [ids, _] = self.session.backend_mut().words([plan.tokens, plan.text])?;
-        ids.get(..tokens as usize).map(|ids| &*ids)
+        ids.get(self.given as usize..)?.get(..tokens as usize)
     }
 
     /// Gives text to the model, with the token that begins a text before it where the vocabulary asks for one.
@@ -431,7 +536,7 @@ impl<'m, B: Backend> Generator<'m, B> {
     /// loop {
     ///     match generator.step(u32::MAX)? {
     ///         Event::Working => {}
-    ///         Event::Token { bytes, .. } => answer.extend_from_slice(bytes),
+    ///         Event::Text(bytes) | Event::Token { bytes, .. } => answer.extend_from_slice(bytes),
     ///         Event::Done(_) => break,
     ///     }
     /// }
@@ -456,12 +561,14 @@ impl<'m, B: Backend> Generator<'m, B> {
             .backend_mut()
             .words([plan.tokens, plan.text])
             .ok_or(Error::Order("the backend has no memory for the tokens of a prompt"))?;
-        let ids = ids.get_mut(..room as usize).ok_or(full(0))?;
+        // Each token of the context lies at its position.
+        let ids = ids.get_mut(position as usize..).and_then(|ids| ids.get_mut(..room as usize));
+        let ids = ids.ok_or(full(0))?;
         let (head, ids) = ids.split_at_mut_checked(pending.iter().len()).ok_or(full(1))?;
         if let (Some(slot), Some(id)) = (head.first_mut(), pending) {
             *slot = id;
         }
-        let options = EncodeOptions { mark_ends: begin, lossy: self.config.lossy };
+        let options = EncodeOptions { mark_ends: begin && self.config.add_bos, lossy: self.config.lossy };
         let mut encoder = Encoder::new(&tokenizer, pieces, scratch, ids, options);
         let tokens = loop {
             match encoder.step(budget) {
@@ -513,9 +620,9 @@ impl<'m, B: Backend> Generator<'m, B> {
         if need > self.session.room() as usize {
             return Err(full);
         }
-        let plan = self.session.plan();
+        let (plan, position) = (self.session.plan(), self.session.position() as usize);
         let [ids, _] = self.session.backend_mut().words([plan.tokens, plan.text]).ok_or(full)?;
-        for (to, id) in ids.iter_mut().zip(pending.into_iter().chain(given.iter().copied())) {
+        for (to, id) in ids.iter_mut().skip(position).zip(pending.into_iter().chain(given.iter().copied())) {
             *to = id;
         }
         self.start(need as u32);
@@ -526,7 +633,7 @@ impl<'m, B: Backend> Generator<'m, B> {
     fn begin(&self) -> Result<Option<u32>, Error> {
         let pending = match self.state {
             State::Idle => None,
-            State::Pending(id) => Some(id),
+            State::Pending(id) | State::Stopped(id, _) => Some(id),
             State::Prompt { .. } | State::Decode => return Err(Error::Order("a generation is under way")),
         };
         Ok(pending)
@@ -534,8 +641,12 @@ impl<'m, B: Backend> Generator<'m, B> {
 
     /// A prompt of `end` tokens, the pending one included, is in place. A prompt that was refused changes nothing.
     fn start(&mut self, end: u32) {
-        self.generated = 0;
+        (self.generated, self.given) = (0, self.session.position());
+        self.forget_text();
         self.decoder = if self.session.position() == 0 { Decoder::at_start() } else { Decoder::continuing() };
+        if !self.config.skip_special_tokens {
+            self.decoder = self.decoder.with_special();
+        }
         self.state = State::Prompt { next: 0, end };
     }
 
@@ -588,27 +699,38 @@ impl<'m, B: Backend> Generator<'m, B> {
     /// assert!(working > 0); // the first token took several steps
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
-    pub fn step(&mut self, budget: u32) -> Result<Event<'m>, Error> {
-        let result = self.advance(budget);
-        if result.is_err() {
-            self.cancel();
+    pub fn step(&mut self, budget: u32) -> Result<Event<'_>, Error> {
+        match self.advance(budget) {
+            Ok(Outcome::Working) => Ok(Event::Working),
+            Ok(Outcome::Text(state, length)) => {
+                let held = self.stop_strings.held(state);
+                Ok(Event::Text(held.get(..length).unwrap_or(held)))
+            }
+            Ok(Outcome::Token(id, bytes)) => Ok(Event::Token { id, bytes }),
+            Ok(Outcome::Done(reason)) => Ok(Event::Done(reason)),
+            Err(error) => {
+                self.cancel();
+                Err(error)
+            }
         }
-        result
     }
 
-    fn advance(&mut self, budget: u32) -> Result<Event<'m>, Error> {
+    fn advance(&mut self, budget: u32) -> Result<Outcome<'m>, Error> {
+        if let Some(outcome) = self.next.take() {
+            return Ok(outcome);
+        }
         if !self.session.is_busy()
             && let Some(reason) = self.start_pass()?
         {
-            return Ok(Event::Done(reason));
+            return Ok(self.end(reason));
         }
         if self.session.step(budget)? == Progress::Working {
-            return Ok(Event::Working);
+            return Ok(Outcome::Working);
         }
         if let State::Prompt { next, end } = self.state
             && next < end
         {
-            return Ok(Event::Working);
+            return Ok(Outcome::Working);
         }
         self.emit()
     }
@@ -618,11 +740,12 @@ impl<'m, B: Backend> Generator<'m, B> {
         match self.state {
             State::Prompt { next, end } => {
                 let n = end.saturating_sub(next).min(self.session.batch() as u32);
-                self.stage_prompt(next as usize, n as usize)?;
+                self.stage_prompt(n as usize)?;
                 self.session.launch(n as usize, next + n == end)?;
                 self.state = State::Prompt { next: next + n, end };
                 Ok(None)
             }
+            State::Stopped(_, index) => Ok(Some(StopReason::StopString(index))),
             State::Pending(_) if self.generated >= self.config.max_tokens => Ok(Some(StopReason::MaxTokens)),
             State::Pending(_) if self.session.room() == 0 => Ok(Some(StopReason::ContextFull)),
             State::Pending(id) => {
@@ -634,10 +757,10 @@ impl<'m, B: Backend> Generator<'m, B> {
         }
     }
 
-    /// Places `n` tokens of the prompt for a pass, a few at a time: they lie in memory of the backend.
-    fn stage_prompt(&mut self, from: usize, n: usize) -> Result<(), Error> {
+    /// Places the next `n` tokens of the prompt for a pass, a few at a time: they lie in memory of the backend.
+    fn stage_prompt(&mut self, n: usize) -> Result<(), Error> {
         const PIECE: usize = 32;
-        let plan = self.session.plan();
+        let (plan, from) = (self.session.plan(), self.session.position() as usize);
         for at in (0..n).step_by(PIECE) {
             let len = PIECE.min(n.saturating_sub(at));
             let mut piece = [0; PIECE];
@@ -652,10 +775,10 @@ impl<'m, B: Backend> Generator<'m, B> {
     }
 
     /// Samples from the logits of the pass that has just ended.
-    fn emit(&mut self) -> Result<Event<'m>, Error> {
+    fn emit(&mut self) -> Result<Outcome<'m>, Error> {
         if self.config.max_tokens == 0 {
             self.state = State::Idle;
-            return Ok(Event::Done(StopReason::MaxTokens));
+            return Ok(Outcome::Done(StopReason::MaxTokens));
         }
         let logits = self.session.logits()?;
         if self.config.digest {
@@ -663,27 +786,102 @@ impl<'m, B: Backend> Generator<'m, B> {
         }
         // An embedding may have more rows than the vocabulary has tokens: those stand for nothing.
         let known = self.tokenizer.map_or(logits.len(), |t| t.token_count() as usize);
-        let id = draw(logits.get(..known).unwrap_or(logits), &self.config, self.sampled);
+        let id = if cfg!(feature = "full") && (changes(&self.config) || self.config.logprobs.is_some()) {
+            self.draw_changed(known)?
+        } else {
+            draw(logits.get(..known).unwrap_or(logits), &self.config, self.sampled)
+        };
         self.sampled = self.sampled.saturating_add(1);
         self.generated = self.generated.saturating_add(1);
         let end = self.tokenizer.is_some_and(|t| t.is_end(id)) && !self.config.ignore_eos;
-        if end || self.config.stop_tokens.contains(&id) {
+        if self.stop_tokens.contains(id) || end {
             // It is not fed: what follows a turn in a chat template begins with the token that ends it.
             self.state = State::Idle;
-            return Ok(Event::Done(StopReason::Stop(id)));
+            return Ok(self.end(StopReason::Stop(id)));
         }
         self.state = State::Pending(id);
         let bytes = match &self.tokenizer {
             Some(tokenizer) => self.decoder.bytes(tokenizer, id),
             None => &[],
         };
-        Ok(Event::Token { id, bytes })
+        if cfg!(feature = "full") {
+            self.remember(id);
+            return Ok(self.release(id, bytes));
+        }
+        Ok(Outcome::Token(id, bytes))
+    }
+
+    /// The token that is drawn from the first `known` logits once they are changed, and the log-probabilities, which are of
+    /// the logits as they were.
+    fn draw_changed(&mut self, known: usize) -> Result<u32, Error> {
+        let (plan, position) = (self.session.plan(), self.session.position() as usize);
+        let (all, tokens) = self.session.backend_mut().draw(plan.logits, plan.tokens)?;
+        let logits = all.get_mut(..known).ok_or(Error::Order("the logits are fewer than the tokens"))?;
+        let mut kept = heapless::Vec::<_, { MAX_LOGIT_BIAS + MAX_KEPT_WINDOW }>::new();
+        let mut keep = |id: u32, logit: f32| {
+            let _ = kept.push((id, logit)); // one change a bias and a token of the window, or nobody needs it
+        };
+        if changes(&self.config) {
+            penalize_keeping(logits, tokens.get(..position).unwrap_or(tokens), &self.config, &mut keep)?;
+        }
+        let id = draw(logits, &self.config, self.sampled);
+        if let Some(n) = self.config.logprobs {
+            for (id, logit) in kept.into_iter().rev() {
+                if let Some(place) = logits.get_mut(id as usize) {
+                    *place = logit;
+                }
+            }
+            self.logprobs = Some(Logprobs::of(logits, id, n)?);
+        }
+        Ok(id)
+    }
+
+    /// Keeps a token at the position that it will have in the context.
+    fn remember(&mut self, id: u32) {
+        let (plan, position) = (self.session.plan(), self.session.position() as usize);
+        let memory = self.session.backend_mut().words([plan.tokens, plan.text]);
+        if let Some(place) = memory.and_then(|[ids, _]| ids.get_mut(position)) {
+            *place = id;
+        }
+    }
+
+    /// The bytes of a token that are no part of a stop string, and what was held back before it.
+    fn release(&mut self, id: u32, bytes: &'m [u8]) -> Outcome<'m> {
+        let before = self.stop_state;
+        let fed = self.stop_strings.feed(&mut self.stop_state, bytes);
+        let (held, released, stop) = (fed.held.len(), fed.bytes.len(), fed.stop);
+        if let Some(stop) = stop {
+            self.state = State::Stopped(id, stop.index);
+        }
+        let token = Outcome::Token(id, bytes.get(..released).unwrap_or(bytes));
+        self.behind(before, held, token)
+    }
+
+    /// The end of a generation, behind what is held back.
+    fn end(&mut self, reason: StopReason) -> Outcome<'m> {
+        let held = self.held().len();
+        let state = core::mem::take(&mut self.stop_state);
+        self.behind(state, held, Outcome::Done(reason))
+    }
+
+    /// An outcome, behind so many bytes of what is held back in a state.
+    fn behind(&mut self, state: StopState, held: usize, outcome: Outcome<'m>) -> Outcome<'m> {
+        if held == 0 {
+            return outcome;
+        }
+        self.next = Some(outcome);
+        Outcome::Text(state, held)
     }
 }
 
-fn check(config: &GenerationConfig) -> Result<(), Error> {
-    if !config.temperature.is_finite() || config.temperature < 0.0 {
-        return Err(Error::PlanOption("temperature must be finite and not negative"));
+/// Whether a configuration is in its bounds, for a vocabulary of `vocab` tokens.
+fn check(config: &GenerationConfig, vocab: u32) -> Result<(), Error> {
+    config.validate()?;
+    if cfg!(feature = "full") {
+        let ids = config.stop_tokens.iter().chain(config.logit_bias.iter().map(|(id, _)| id));
+        if let Some(&id) = ids.into_iter().find(|&&id| id >= vocab) {
+            return Err(Error::TokenOutOfRange { id, vocab });
+        }
     }
     Ok(())
 }

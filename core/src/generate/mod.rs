@@ -15,7 +15,11 @@
 
 mod choose;
 mod config;
+#[cfg(feature = "full")]
+mod filter;
 mod generator;
+mod logprobs;
+mod penalty;
 mod sampler;
 mod stop;
 mod stop_strings;
@@ -26,6 +30,8 @@ pub use config::{
     MAX_STOP_TOKENS,
 };
 pub use generator::{Chooser, Event, Generator, LogitDigest, StopReason};
+pub use logprobs::Logprobs;
+pub use penalty::penalize;
 pub use sampler::{random, sample};
 pub use stop::StopSet;
 pub use stop_strings::{Fed, StopMatch, StopState, StopStrings};

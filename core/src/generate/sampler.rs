@@ -1,9 +1,14 @@
 //! One draw from the logits. The order of operations is part of the arithmetic contract.
 
+use core::ops::ControlFlow;
+
 use bitnet_edge_kernels::attention::order;
-use bitnet_edge_kernels::math::exp1;
+use bitnet_edge_kernels::math::exp;
+use bitnet_edge_kernels::simd::{F32x16, Scalar16};
 
 use super::config::GenerationConfig;
+#[cfg(feature = "full")]
+use super::filter::Filter;
 use crate::Error;
 
 /// The `n`-th number of the generator with this seed: `SplitMix64` (Steele, Lea, Flood 2014), by counter.
@@ -21,16 +26,27 @@ pub const fn random(seed: u64, n: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Chooses a token. `logits`: `[vocab]`; `n`: how many tokens were sampled before.
+/// Chooses a token. `logits`: `[vocab]`; `n`: how many tokens were sampled before. Biases and penalties come before it:
+/// [`penalize`](super::penalize).
+///
+/// The order is that of llama.cpp's default chain of samplers: top-k, typical, top-p, min-p, temperature.
+///
+/// 1. With temperature 0, or a `top_k` of 1: the largest logit, the lowest id of equals.
+/// 2. Candidates are the `top_k` largest logits, of equals the lowest ids; all if `top_k` is 0.
+/// 3. With any of `typical_p`, `top_p` and `min_p` a candidate has the distance `far = floor((best - logit) * 2^24)` from the
+///    largest logit, and the weight `exp(logit - best) * 2^32`, truncated to an integer; only weights of at least 1 stay.
+///    Probabilities are relative to the sum of the weights that are left at each stage, and sums are exact:
+///    - `typical_p`: by `|far - mean|`, where the mean is by weight, and then by id, up to the first that
+///      brings the running sum of weights to `typical_p` of all. (What that distance is of, the information less the
+///      entropy, is the same: the logarithm of the sum is in both.)
+///    - `top_p`: by `far` and then by id, up to the first that brings the running sum to `top_p` of all.
+///    - `min_p`: weights of at least `min_p` of the largest.
+/// 4. A candidate's weight is now `exp((logit - largest) / temperature) * 2^32`, truncated to an integer: their sum is
+///    exact in any order.
+/// 5. `r = random(seed, n) * sum / 2^64`; the token is the first in id order whose running sum exceeds `r`.
 ///
 /// # Errors
 /// [`Error::Kernel`] for a logit that is NaN or infinite, or no logits.
-///
-/// 1. With temperature 0: the largest logit, the lowest id of equals.
-/// 2. Candidates are the `top_k` largest logits, of equals the lowest ids; all if `top_k` is 0.
-/// 3. A candidate's weight is `exp((logit - largest) / temperature) * 2^32`, truncated to an integer: their sum is exact
-///    in any order.
-/// 4. `r = random(seed, n) * sum / 2^64`; the token is the first in id order whose running sum exceeds `r`.
 ///
 /// ```
 /// use bitnet_edge_core::{GenerationConfig, generate::sample};
@@ -53,22 +69,73 @@ pub(super) fn draw(logits: &[f32], config: &GenerationConfig, n: u64) -> u32 {
         return best;
     }
     let candidates = Candidates::new(&blocks, config.top_k);
-    let weight = |l: f32| match (l - largest) / config.temperature {
-        // exp(-23) * 2^32 is below 1.
-        ..-23.0 => 0,
-        x => (exp1(x) * 4_294_967_296.0) as u64,
-    };
-    let total: u64 = candidates.iter(&blocks).fold(0, |sum, (_, l)| sum.saturating_add(weight(l)));
-    let r = ((u128::from(random(config.seed, n)) * u128::from(total)) >> 64) as u64;
-    let mut sum = 0u64;
-    for (id, l) in candidates.iter(&blocks) {
-        sum = sum.saturating_add(weight(l));
-        if sum > r {
-            return id;
-        }
+    let r = random(config.seed, n);
+    #[cfg(feature = "full")]
+    if Filter::is_in(config) {
+        let near = candidates.above(largest - 24.0);
+        let filter = Filter::new(config, near.iter(&blocks), largest);
+        let near = near.above(filter.least_logit());
+        let kept = near.iter(&blocks).filter(|&(id, l)| filter.keeps(id, l));
+        return pick(kept, filter.largest, config.temperature, r).unwrap_or(best);
     }
-    best
+    pick(candidates.iter(&blocks), largest, config.temperature, r).unwrap_or(best)
 }
+
+/// One of the candidates, ids and logits in the order of the ids, at random: `r` is uniform over all numbers.
+fn pick(
+    candidates: impl Iterator<Item = (u32, f32)> + Clone,
+    largest: f32,
+    temperature: f32,
+    r: u64,
+) -> Option<u32> {
+    let x = |l: f32| (l - largest) / temperature;
+    let mut total = 0u64;
+    let _ = weigh(candidates.clone(), x, |_, _, w| {
+        total = total.saturating_add(w);
+        ControlFlow::<()>::Continue(())
+    });
+    let r = ((u128::from(r) * u128::from(total)) >> 64) as u64;
+    let mut sum = 0u64;
+    weigh(candidates, x, |id, _, w| {
+        sum = sum.saturating_add(w);
+        if sum > r { ControlFlow::Break(id) } else { ControlFlow::Continue(()) }
+    })
+    .break_value()
+}
+
+/// Calls `each` with the id, the logit and the weight of each candidate, in their order: `exp(x) * 2^32`, truncated to an
+/// integer, where `x` is below 0 but for rounding. Exponentials come for sixteen at a time.
+pub(super) fn weigh<B>(
+    mut candidates: impl Iterator<Item = (u32, f32)>,
+    x: impl Fn(f32) -> f32,
+    mut each: impl FnMut(u32, f32, u64) -> ControlFlow<B>,
+) -> ControlFlow<B> {
+    let (mut some, mut xs, mut count) = ([(0u32, 0.0f32); LANES], [0.0; LANES], 0usize);
+    let mut flush = |some: &[(u32, f32); LANES], xs: &[f32; LANES], count: usize| {
+        let mut exps = [0.0; LANES];
+        exp(Scalar16::load(xs)).store(&mut exps);
+        for ((&(id, l), &x), exp) in some.iter().zip(xs).zip(exps).take(count) {
+            // exp(-23) * 2^32 is below 1. What is not is at most 2^32, which an i64 holds.
+            let w = if x < -23.0 { 0 } else { (exp * 4_294_967_296.0) as i64 as u64 };
+            each(id, l, w)?;
+        }
+        ControlFlow::Continue(())
+    };
+    candidates.try_for_each(|(id, l)| {
+        if let (Some(place), Some(of)) = (some.get_mut(count), xs.get_mut(count)) {
+            (*place, *of) = ((id, l), x(l));
+        }
+        count = count.saturating_add(1);
+        if count < LANES {
+            return ControlFlow::Continue(());
+        }
+        count = 0;
+        flush(&some, &xs, LANES)
+    })?;
+    flush(&some, &xs, count)
+}
+
+const LANES: usize = 16;
 
 /// Most blocks that logits are cut into.
 const BLOCKS: usize = 256;
@@ -76,7 +143,7 @@ const BLOCKS: usize = 256;
 const LEAST_BLOCK: usize = 16;
 
 /// The logits in blocks of which the largest is known: a few of 128,000 are found without looking at the others again.
-struct Blocks<'l> {
+pub(super) struct Blocks<'l> {
     logits: &'l [f32],
     /// Logits of a block.
     size: usize,
@@ -85,7 +152,7 @@ struct Blocks<'l> {
 }
 
 impl<'l> Blocks<'l> {
-    fn new(logits: &'l [f32]) -> Self {
+    pub(super) fn new(logits: &'l [f32]) -> Self {
         let size = logits.len().div_ceil(BLOCKS).next_multiple_of(LEAST_BLOCK).max(LEAST_BLOCK);
         let mut largest = [f32::NEG_INFINITY; BLOCKS];
         for (largest, block) in largest.iter_mut().zip(logits.chunks(size)) {
@@ -95,7 +162,7 @@ impl<'l> Blocks<'l> {
     }
 
     /// The largest logit, and the lowest id that has it.
-    fn first_largest(&self) -> (u32, f32) {
+    pub(super) fn first_largest(&self) -> (u32, f32) {
         self.from(largest_of(&self.largest)).next().unwrap_or((0, f32::NEG_INFINITY))
     }
 
@@ -124,13 +191,13 @@ fn largest_of(logits: &[f32]) -> f32 {
 }
 
 /// The `k` largest logits: all above `threshold`, and the first `ties` that equal it.
-struct Candidates {
+pub(super) struct Candidates {
     threshold: f32,
     ties: u32,
 }
 
 impl Candidates {
-    fn new(blocks: &Blocks<'_>, k: u32) -> Self {
+    pub(super) fn new(blocks: &Blocks<'_>, k: u32) -> Self {
         if k == 0 || k as usize >= blocks.logits.len() {
             return Self { threshold: f32::NEG_INFINITY, ties: u32::MAX };
         }
@@ -141,7 +208,14 @@ impl Candidates {
         Self { threshold, ties }
     }
 
-    fn iter(&self, blocks: &Blocks<'_>) -> impl Iterator<Item = (u32, f32)> {
+    /// These candidates, without those below `least`.
+    #[cfg(feature = "full")]
+    fn above(&self, least: f32) -> Self {
+        if least > self.threshold { Self { threshold: least, ties: u32::MAX } } else { Self { ..*self } }
+    }
+
+    /// Ids and logits, in the order of the ids.
+    pub(super) fn iter(&self, blocks: &Blocks<'_>) -> impl Iterator<Item = (u32, f32)> + Clone {
         let (threshold, mut ties) = (self.threshold, self.ties);
         blocks.from(threshold).filter(move |&(_, l)| {
             if l > threshold {

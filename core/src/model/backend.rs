@@ -33,6 +33,9 @@ use crate::memory::Slot;
 ///     fn words(&mut self, slots: [Slot<u32>; 2]) -> Option<[&mut [u32]; 2]> {
 ///         self.0.words(slots)
 ///     }
+///     fn draw(&mut self, logits: Slot<f32>, tokens: Slot<u32>) -> Result<(&mut [f32], &[u32]), Error> {
+///         self.0.draw(logits, tokens)
+///     }
 /// }
 /// ```
 pub trait Backend {
@@ -61,4 +64,11 @@ pub trait Backend {
     ///
     /// A backend whose memory the host cannot reach keeps them elsewhere. `None` if a slot lies outside.
     fn words(&mut self, slots: [Slot<u32>; 2]) -> Option<[&mut [u32]; 2]>;
+
+    /// What a draw needs at once: the logits as [`read`](Self::read) gives them, to be changed until the next pass
+    /// overwrites them, and the tokens of the context as [`words`](Self::words) gives them.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`] if a slot lies outside the backend's memory.
+    fn draw(&mut self, logits: Slot<f32>, tokens: Slot<u32>) -> Result<(&mut [f32], &[u32]), Error>;
 }

@@ -196,6 +196,11 @@ impl<K: Kernels, S: Split, W: Weights> Backend for Cpu<'_, K, S, W> {
         let [a, b] = disjoint(self.arena, slots.map(|s| s.bytes())).ok()?;
         Some([typed(a).ok()?, typed(b).ok()?])
     }
+
+    fn draw(&mut self, logits: Slot<f32>, tokens: Slot<u32>) -> Result<(&mut [f32], &[u32]), Error> {
+        let [logits, tokens] = disjoint(self.arena, [logits.bytes(), tokens.bytes()])?;
+        Ok((typed(logits)?, typed(tokens)?))
+    }
 }
 
 /// Padded columns and groups of int8 activations.

@@ -18,7 +18,7 @@ pub enum Model {
     Spm,
 }
 
-/// How byte-level BPE cuts a text into words before it merges.
+/// How byte-level BPE cuts a text into words before it merges. A build without the feature `full` has the first five.
 ///
 /// ```
 /// # use bitnet_edge_core::text::{PreTokenizer, Tokenizer};
@@ -38,6 +38,18 @@ pub enum PreTokenizer {
     Llama3,
     /// Qwen 2's: Llama 3's with every digit a word.
     Qwen2,
+    /// Qwen 3.5's: Qwen 2's with marks as letters.
+    #[cfg(feature = "full")]
+    Qwen35,
+    /// Falcon's: GPT-2's between runs of punctuation, with three digits a word.
+    #[cfg(feature = "full")]
+    Falcon,
+    /// `DeepSeek` LLM's: letters that have case, punctuation, and Chinese, Japanese and Korean apart.
+    #[cfg(feature = "full")]
+    DeepSeekLlm,
+    /// `DeepSeek` Coder's: the same with all letters and every digit a word.
+    #[cfg(feature = "full")]
+    DeepSeekCoder,
 }
 
 /// What a token stands for.
@@ -79,6 +91,14 @@ pub(super) fn pre_tokenizer(value: u8) -> Result<PreTokenizer, Error> {
         2 => Ok(PreTokenizer::SmolLm),
         3 => Ok(PreTokenizer::Llama3),
         4 => Ok(PreTokenizer::Qwen2),
+        #[cfg(feature = "full")]
+        5 => Ok(PreTokenizer::Qwen35),
+        #[cfg(feature = "full")]
+        6 => Ok(PreTokenizer::Falcon),
+        #[cfg(feature = "full")]
+        7 => Ok(PreTokenizer::DeepSeekLlm),
+        #[cfg(feature = "full")]
+        8 => Ok(PreTokenizer::DeepSeekCoder),
         _ => Err(Error::Unsupported { field: "pre-tokenizer", value: value.into() }),
     }
 }

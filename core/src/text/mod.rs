@@ -36,6 +36,8 @@ mod stream;
 mod tables;
 mod unicode;
 mod unicode_data;
+#[cfg(feature = "full")]
+mod unicode_more;
 mod vocabulary;
 mod words;
 

@@ -1,6 +1,8 @@
 //! The classes of characters that pre-tokenizers tell apart.
 
 use super::unicode_data::{BLOCKS, EDGES, LETTERS, NUMBERS, PAGES};
+#[cfg(feature = "full")]
+use super::unicode_more as more;
 
 /// The class of a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,17 +81,41 @@ fn is_space(code: u32) -> bool {
     )
 }
 
+/// General category P.
+#[cfg(feature = "full")]
+pub(crate) fn is_punctuation(code: u32) -> bool {
+    contains_in(more::BLOCKS, more::PAGES, more::EDGES, more::PUNCTUATION, code)
+}
+
+/// General category M.
+#[cfg(feature = "full")]
+pub(crate) fn is_mark(code: u32) -> bool {
+    contains_in(more::BLOCKS, more::PAGES, more::EDGES, more::MARKS, code)
+}
+
+/// The letters that the pre-tokenizer of `DeepSeek` LLM lists: those of scripts with upper and lower case.
+#[cfg(feature = "full")]
+pub(crate) fn is_cased(code: u32) -> bool {
+    contains_in(more::BLOCKS, more::PAGES, more::EDGES, more::CASED, code)
+}
+
+/// Whether a class has a code point, by the tables that every build has.
+fn contains(blocks: &[u8], code: u32) -> bool {
+    contains_in(BLOCKS, PAGES, EDGES, blocks, code)
+}
+
 /// Whether a class has a code point. A page of 256 code points is the list of those in it where membership changes; equal pages
 /// are shared, and so are equal blocks of eight. A bitmap would take three times the flash.
-fn contains(blocks: &[u8], code: u32) -> bool {
+#[inline(always)]
+fn contains_in(known: &[[u8; 8]], pages: &[u16], edges: &[u8], blocks: &[u8], code: u32) -> bool {
     let block = usize::from(blocks.get((code >> 11) as usize).copied().unwrap_or(0));
-    let page = BLOCKS.get(block).and_then(|pages| pages.get((code >> 8 & 7) as usize)).copied().unwrap_or(0);
-    let [from, to] = [0, 1].map(|next| PAGES.get(usize::from(page) + next).map_or(0, |&at| at.into()));
-    let edges: &[u8] = EDGES.get(from..to).unwrap_or_default();
+    let page = known.get(block).and_then(|pages| pages.get((code >> 8 & 7) as usize)).copied().unwrap_or(0);
+    let [from, to] = [0, 1].map(|next| pages.get(usize::from(page) + next).map_or(0, |&at| at.into()));
+    let edges: &[u8] = edges.get(from..to).unwrap_or_default();
     edges.partition_point(|&edge| u32::from(edge) <= code & 0xff) % 2 != 0
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "full"))]
 mod tests {
     use regex_syntax::hir::{Class as Set, HirKind};
     use std::fmt::Write;
@@ -132,17 +158,15 @@ mod tests {
         found
     }
 
-    /// The text of `unicode_data.rs`.
-    fn generate() -> String {
+    /// The text of a file of tables of these classes: their names, what they are, and an expression for each.
+    fn generate(classes: &[[&str; 3]]) -> String {
         let (mut pages, mut known) = (std::vec![Vec::new()], std::vec![std::vec![0; 8]]);
         let mut out = String::from("// Made by the test `text::unicode::tests::the_tables_are_current`.\n");
         let mut table = |doc: &str, name: &str, kind: &str, entries: &dyn std::fmt::Debug| {
             writeln!(out, "\n/// {doc}.\n#[rustfmt::skip]").unwrap();
             writeln!(out, "pub(super) static {name}: &[{kind}] = &{entries:?};").unwrap();
         };
-        for (name, doc, class) in
-            [("LETTERS", "letters, category L", r"\p{L}"), ("NUMBERS", "numbers, category N", r"\p{N}")]
-        {
+        for [name, doc, class] in classes {
             let blocks = blocks(&members(class), &mut pages, &mut known);
             table(&std::format!("The block of every 2048 code points: {doc}"), name, "u8", &blocks);
         }
@@ -165,12 +189,31 @@ mod tests {
     /// `BLESS=1` writes the file anew.
     #[test]
     fn the_tables_are_current() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/text/unicode_data.rs");
-        let generated = generate();
-        if std::env::var_os("BLESS").is_some() {
-            std::fs::write(path, &generated).unwrap();
+        let always =
+            [["LETTERS", "letters, category L", r"\p{L}"], ["NUMBERS", "numbers, category N", r"\p{N}"]];
+        let more = [
+            ["PUNCTUATION", "punctuation, category P", r"\p{P}"],
+            ["MARKS", "marks, category M", r"\p{M}"],
+            ["CASED", "the letters that `DeepSeek` LLM's expression lists", crate::text::words::CASED],
+        ];
+        for (name, classes) in [("unicode_data", &always[..]), ("unicode_more", &more)] {
+            let path = std::format!("{}/src/text/{name}.rs", env!("CARGO_MANIFEST_DIR"));
+            let generated = generate(classes);
+            if std::env::var_os("BLESS").is_some() {
+                std::fs::write(&path, &generated).unwrap();
+            }
+            assert!(std::fs::read_to_string(path).unwrap() == generated, "run this test with BLESS=1");
         }
-        assert!(std::fs::read_to_string(path).unwrap() == generated, "run this test with BLESS=1");
+    }
+
+    #[test]
+    fn more_classes_agree_with_regex_syntax() {
+        let [punctuation, marks, cased] = [r"\p{P}", r"\p{M}", crate::text::words::CASED].map(members);
+        for code in 0..0x11_0000 {
+            let found = [is_punctuation(code), is_mark(code), is_cased(code)];
+            let at = code as usize;
+            assert_eq!(found, [punctuation[at], marks[at], cased[at]], "U+{code:04X}");
+        }
     }
 
     #[test]

@@ -221,11 +221,21 @@ impl<'r> Check<'r> {
 
     /// Compares an output; reports the first difference.
     pub(super) fn output<T: Bits>(&mut self, output: &'static str, expected: &[T], found: &[T]) {
-        for (at, (&e, &f)) in expected.iter().zip(found).enumerate() {
-            if e.bits() != f.bits() && !(e.is_nan() && f.is_nan()) {
-                self.fail(Difference::Bits { output, at, expected: e.bits(), found: f.bits() });
-                return;
-            }
+        self.element(output, first_difference(expected, found));
+    }
+
+    /// Reports an element that is different: where, what it must be, what it is.
+    pub(super) fn element<T: Bits>(&mut self, output: &'static str, different: Option<(usize, T, T)>) {
+        if let Some((at, expected, found)) = different {
+            self.fail(Difference::Bits { output, at, expected: expected.bits(), found: found.bits() });
         }
     }
+}
+
+/// The first element that is different. NaNs are not, whatever their payload.
+pub(super) fn first_difference<T: Bits>(expected: &[T], found: &[T]) -> Option<(usize, T, T)> {
+    let mut pairs = expected.iter().zip(found).enumerate();
+    let (at, (&expected, &found)) =
+        pairs.find(|(_, (e, f))| e.bits() != f.bits() && !(e.is_nan() && f.is_nan()))?;
+    Some((at, expected, found))
 }

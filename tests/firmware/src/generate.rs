@@ -5,6 +5,7 @@ use bitnet_edge_core::{
     Cpu, Error, Event, GenerationConfig, Generator, KvType, Line, MemoryPlan, Model, ModelConfig,
     PlanOptions, Session,
 };
+use bitnet_edge_core::generate::{Logprobs, penalize, sample};
 use core::fmt::{self, Write};
 
 /// A whole generation, as the crate's documentation shows it.
@@ -26,8 +27,9 @@ fn generated(arena: &mut [Line]) -> Result<(), Error> {
         ignore_eos: number() == 1,
         lossy: number() == 2,
         digest: number() == 3,
-        ..GenerationConfig::default()
+        ..preset()
     };
+    let config = chosen(config)?;
     let mut generator = Generator::new(&model, &plan, cpu, config)?;
     generator.prompt(text())?;
     loop {
@@ -38,7 +40,49 @@ fn generated(arena: &mut [Line]) -> Result<(), Error> {
             }
             event => keep(event),
         }
+        keep((generator.held().len(), generator.logprobs().cloned()));
     }
+}
+
+fn preset() -> GenerationConfig {
+    match number() {
+        0 => GenerationConfig::greedy(),
+        1 => GenerationConfig::balanced(),
+        2 => GenerationConfig::creative(),
+        _ => GenerationConfig::default(),
+    }
+}
+
+/// Every further option, by its method.
+fn chosen(config: GenerationConfig) -> Result<GenerationConfig, Error> {
+    config
+        .with_top_p(float())
+        .with_min_p(float())
+        .with_typical_p(float())
+        .with_repetition_penalty(float())
+        .with_frequency_penalty(float())
+        .with_presence_penalty(float())
+        .with_penalty_window(number())
+        .with_skip_special_tokens(number() == 1)
+        .with_add_bos(number() == 1)
+        .with_logprobs(u8::try_from(number()).ok())
+        .with_stop_tokens(&[number(), number()])?
+        .with_stop_strings(&[text(), text()])?
+        .with_logit_bias(&[(number(), float())])
+}
+
+/// The sampler by itself: logits, context and options may be anything.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn area_sampler() {
+    keep(sampled());
+}
+
+fn sampled() -> Result<(u32, Logprobs), Error> {
+    let mut logits = [(); 48].map(|()| float());
+    let config = chosen(preset())?;
+    penalize(&mut logits, &[number(), number(), number()], &config)?;
+    Ok((sample(&logits, &config, number().into())?, Logprobs::of(&logits, number(), number() as u8)?))
 }
 
 fn options(config: &ModelConfig) -> PlanOptions {

@@ -1,4 +1,4 @@
-//! A firmware whose `main` reaches all of core and kernels that a board uses.
+//! A firmware whose `main` reaches all of core, kernels and device protocol that a board uses.
 //!
 //! It is linked as a board would link it and never run: `cargo xtask no-panic` reads its symbol table. One `area_*`
 //! function an area; each takes its input from memory of which the optimizer knows nothing, so that no branch is
@@ -11,6 +11,7 @@ mod generate;
 mod image;
 mod kernels;
 mod opaque;
+mod protocol;
 mod text;
 
 use core::panic::PanicInfo;
@@ -28,8 +29,10 @@ pub extern "C" fn _start() -> ! {
         text::area_chat();
         text::area_decode();
         generate::area_generate();
+        generate::area_sampler();
         generate::area_session();
         generate::area_errors();
+        protocol::area_protocol();
         #[cfg(feature = "planted-unwrap")]
         area_planted();
     }

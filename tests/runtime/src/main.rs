@@ -85,7 +85,7 @@ fn tell(arena: &mut [Line]) -> Result<u32, Error> {
         worst = worst.max(clock.since(before));
         match event {
             Event::Working => {}
-            Event::Token { bytes, .. } => bytes.iter().for_each(|&byte| put(byte)),
+            Event::Text(bytes) | Event::Token { bytes, .. } => bytes.iter().for_each(|&byte| put(byte)),
             Event::Done(_) => break,
         }
     }

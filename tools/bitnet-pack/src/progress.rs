@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use indicatif::style::TemplateError;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// What is not slow needs no bar.
@@ -69,13 +70,8 @@ impl Progress {
     }
 
     fn draw(&self, done: u64) -> ProgressBar {
-        let counts = match self.unit {
-            Unit::Bytes => "{bytes} of {total_bytes}, {bytes_per_sec}",
-            Unit::Tokens => "{pos} of {len} tokens, {per_sec}",
-        };
-        let style = ProgressStyle::with_template(&format!("{{prefix}} [{{bar:30}}] {counts}, {{eta}} left"));
         // The template is right, or a test fails.
-        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
+        let style = style(self.unit).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
         let bar = ProgressBar::with_draw_target(Some(self.total), ProgressDrawTarget::stderr());
         bar.with_style(style)
             .with_prefix(self.title.clone())
@@ -90,5 +86,31 @@ impl Drop for Progress {
         if let Some(bar) = state.bar.take() {
             bar.finish_and_clear();
         }
+    }
+}
+
+fn style(unit: Unit) -> Result<ProgressStyle, TemplateError> {
+    let counts = match unit {
+        Unit::Bytes => "{bytes} of {total_bytes}, {bytes_per_sec}",
+        Unit::Tokens => "{pos} of {len} tokens, {per_sec}",
+    };
+    ProgressStyle::with_template(&format!("{{prefix}} [{{bar:30}}] {counts}, {{eta}} left"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_right() {
+        assert!(style(Unit::Bytes).is_ok() && style(Unit::Tokens).is_ok());
+    }
+
+    #[test]
+    fn work_is_counted_and_not_beyond_its_end() {
+        let progress = Progress::new("work", Unit::Bytes, 10);
+        progress.add(7);
+        progress.add(7);
+        assert_eq!(progress.state.lock().unwrap().done, 10);
     }
 }

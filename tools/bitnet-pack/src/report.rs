@@ -1,4 +1,5 @@
 //! How the programs speak: results on stdout, all else on stderr, one line an error.
+#![allow(clippy::doc_markdown)] // doc comments of options are help texts: backticks would be printed
 
 use std::ffi::OsString;
 use std::fmt::{self, Display};
@@ -22,7 +23,7 @@ pub const INTERRUPTED: u8 = 130;
 /// How a program speaks: options of every command.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct OutputArgs {
-    /// When to use colours; auto is on a terminal, unless NO_COLOR is in the environment
+    /// When to use colours; auto is on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
     color: Color,
 }
@@ -99,7 +100,7 @@ pub struct Failure {
 impl Failure {
     /// An error that exits with `code`.
     #[must_use]
-    pub fn new(code: u8, error: impl Into<Error>) -> Error {
+    pub fn error(code: u8, error: impl Into<Error>) -> Error {
         Self { code, error: Some(error.into()) }.into()
     }
 
@@ -112,7 +113,7 @@ impl Failure {
     /// A mistake on the command line that the parser cannot see.
     #[must_use]
     pub fn usage(text: &str) -> Error {
-        Self::new(USAGE, anyhow::anyhow!("{text} (--help lists the options)"))
+        Self::error(USAGE, anyhow::anyhow!("{text} (--help lists the options)"))
     }
 }
 

@@ -341,7 +341,7 @@ fn what_cannot_be_packed_is_refused_with_the_reason() {
     let bpe: [(Break, &str); 7] = [
         (
             |vocab| vocab.pre = "tekken".into(),
-            "\"tekken\": supported are \"gpt-2\", \"smollm\", \"llama-bpe\"",
+            "\"tekken\": supported are \"gpt-2\", \"smollm\", \"llama-bpe\", \"qwen2\"",
         ),
         (|vocab| vocab.tokens.clear(), "0 tokens"),
         (|vocab| vocab.types = vec![1], "1 token types"),

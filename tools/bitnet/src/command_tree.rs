@@ -7,10 +7,15 @@ use clap::CommandFactory;
 use crate::Cli;
 
 const TESTS: Tests<'_> = &[
-    ("run", &["run.rs", "story.rs"]),
+    ("run", &["receipt.rs", "run.rs", "story.rs"]),
     ("chat", &["chat.rs"]),
     ("bench", &["bench.rs"]),
-    ("device", &["device.rs"]),
+    ("device", &["device.rs", "receipt.rs"]),
+    ("detokenize", &["tokens.rs"]),
+    ("inspect", &["inspect.rs"]),
+    ("perplexity", &["perplexity.rs"]),
+    ("receipt", &["receipt.rs"]),
+    ("tokenize", &["tokens.rs"]),
 ];
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use bitnet_edge_core::generate::Logprobs;
 use bitnet_edge_core::text::Utf8Stream;
 use bitnet_edge_core::{Backend, Event, Generator, StopReason};
 use bitnet_pack::progress::{Progress, Unit};
@@ -27,7 +28,7 @@ pub(crate) struct Outcome {
     pub(crate) ids: Vec<u32>,
     /// The text, whole.
     pub(crate) text: String,
-    /// Bytes of it that were told with tokens; the rest is what ended within a character.
+    /// Bytes of it that were told with tokens; the rest was held back, or is what ended within a character.
     pub(crate) told: usize,
     pub(crate) ended: Ended,
     pub(crate) statistics: Statistics,
@@ -39,8 +40,10 @@ pub(crate) struct Outcome {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Token<'t> {
     pub(crate) id: u32,
-    /// The characters that it completes.
+    /// The characters that it completes, those of earlier tokens that were held back included.
     pub(crate) text: &'t str,
+    /// If the configuration asks for them.
+    pub(crate) logprobs: Option<&'t Logprobs>,
 }
 
 /// Generates behind a prompt of `prompt` tokens that the generator was just given, and hands on what comes. Ctrl-C ends it: in
@@ -56,6 +59,7 @@ pub(crate) fn generate<B: Backend>(
     let begin = generator.session().position();
     let mut bar = Some(Progress::new("prompt", Unit::Tokens, prompt.into()));
     let mut clock = Clock::start();
+    let mut told = 0;
     let ended = loop {
         match generator.step(u32::MAX).map_err(advised)? {
             Event::Working => {
@@ -66,13 +70,15 @@ pub(crate) fn generate<B: Backend>(
                     }
                 }
             }
+            // A token or the end comes behind it.
+            Event::Text(bytes) => stream.feed(bytes, |part| text.push_str(part)),
             Event::Token { id, bytes } => {
                 bar = None;
                 clock.token();
                 ids.push(id);
-                let from = text.len();
                 stream.feed(bytes, |part| text.push_str(part));
-                tell(Token { id, text: &text[from..] })?;
+                tell(Token { id, text: &text[told..], logprobs: generator.logprobs() })?;
+                told = text.len();
                 if interrupt::is_set() {
                     break Ended::Interrupted;
                 }
@@ -80,7 +86,6 @@ pub(crate) fn generate<B: Backend>(
             Event::Done(reason) => break Ended::Stop(reason),
         }
     };
-    let told = text.len();
     stream.finish(|part| text.push_str(part));
     let statistics = clock.stop(prompt, ids.len());
     Ok(Outcome { ids, text, told, ended, statistics, digest: generator.digest() })

@@ -14,14 +14,26 @@ use crate::stats::rate;
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Line<'l> {
-    Token { id: u32, text: &'l str },
+    Token {
+        id: u32,
+        text: &'l str,
+        #[serde(flatten)]
+        logprobs: Option<Likelihood<'l>>,
+    },
     End(Box<End<'l>>),
+}
+
+/// How likely the token was, and which others were.
+#[derive(Serialize)]
+struct Likelihood<'l> {
+    logprob: f32,
+    top_logprobs: &'l [(u32, f32)],
 }
 
 /// The last line.
 #[derive(Serialize)]
 struct End<'l> {
-    /// Why the text ended: `stop_token`, `max_tokens`, `context_full` or `interrupted`.
+    /// Why the text ended: `stop_token`, `stop_string`, `max_tokens`, `context_full` or `interrupted`.
     stop: &'static str,
     stop_token: Option<u32>,
     /// The text, whole.
@@ -47,7 +59,8 @@ struct End<'l> {
 
 /// The line of a token.
 pub(crate) fn token(token: &Token<'_>) -> Result<Vec<u8>> {
-    line(&Line::Token { id: token.id, text: token.text })
+    let logprobs = token.logprobs.map(|l| Likelihood { logprob: l.logprob, top_logprobs: &l.top });
+    line(&Line::Token { id: token.id, text: token.text, logprobs })
 }
 
 /// The line behind the last token.
@@ -61,6 +74,7 @@ pub(crate) fn end(
     let s = &outcome.statistics;
     let (stop, stop_token) = match outcome.ended {
         Ended::Stop(StopReason::Stop(id)) => ("stop_token", Some(id)),
+        Ended::Stop(StopReason::StopString(_)) => ("stop_string", None),
         Ended::Stop(StopReason::MaxTokens) => ("max_tokens", None),
         Ended::Stop(StopReason::ContextFull) => ("context_full", None),
         Ended::Stop(_) => ("other", None),
@@ -83,7 +97,7 @@ pub(crate) fn end(
         backend_reason: opened.engine.why(),
         threads: opened.engine.threads(),
         logit_digest: outcome.digest.map(|digest| hex(&digest)),
-        config: configuration(config),
+        config: serde_json::to_value(config)?,
         model: json!({
             "name": opened.name.display().to_string(),
             "bytes": opened.source.bytes().len(),
@@ -94,20 +108,6 @@ pub(crate) fn end(
         }),
         version: env!("CARGO_PKG_VERSION"),
     })))
-}
-
-/// The configuration, by name.
-fn configuration(config: &GenerationConfig) -> Value {
-    json!({
-        "max_tokens": config.max_tokens,
-        "temperature": config.temperature,
-        "top_k": config.top_k,
-        "seed": config.seed,
-        "stop_tokens": config.stop_tokens.as_slice(),
-        "ignore_eos": config.ignore_eos,
-        "lossy": config.lossy,
-        "digest": config.digest,
-    })
 }
 
 fn line(line: &Line<'_>) -> Result<Vec<u8>> {

@@ -7,16 +7,21 @@ mod chat;
 #[cfg(test)]
 mod command_tree;
 mod device;
+mod doctor;
 mod engine;
 mod generation;
 mod inspect;
 mod interrupt;
 mod jetson;
 mod json;
+mod machine;
 mod model;
+mod models;
 mod pages;
 mod perplexity;
 mod prompt;
+#[cfg(feature = "pull")]
+mod pull;
 mod receipt;
 mod run;
 mod sampling;
@@ -24,6 +29,7 @@ mod session;
 mod stats;
 mod text_input;
 mod tokens;
+mod traffic;
 
 use std::process::ExitCode;
 
@@ -82,6 +88,13 @@ enum Command {
     /// Print the manual pages of bitnet and bitnet-pack, or write them to a folder
     #[command(after_help = pages::MAN_EXAMPLES)]
     Man(pages::ManArgs),
+    /// Say what this machine is, test its kernels, and find what is wrong with the set-up
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::DoctorArgs),
+    /// Download a model from the Hugging Face hub, into the cache that its tools share
+    #[cfg(feature = "pull")]
+    #[command(after_help = pull::EXAMPLES)]
+    Pull(pull::PullArgs),
 }
 
 fn main() -> ExitCode {
@@ -98,5 +111,8 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Completions(args) => pages::completions(&args),
         Command::Man(args) => pages::man(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        #[cfg(feature = "pull")]
+        Command::Pull(args) => pull::run(&args),
     })
 }

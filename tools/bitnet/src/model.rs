@@ -1,6 +1,6 @@
 //! Opens models as the user names them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bitnet_pack::cli::{ImportArgs, print_notes};
@@ -30,6 +30,7 @@ fn open_in_place(model: Option<&Path>, import: &ImportArgs) -> Result<Source> {
         let done = convert(STORY, &options).context("the story model that the program carries")?;
         return Ok(Source::Converted { image: done.image, notes: Vec::new() });
     };
+    let path = &locate(path)?;
     let source = Source::open(path, &import.options()?)?;
     match &source {
         Source::Converted { notes, .. } => {
@@ -46,4 +47,24 @@ fn open_in_place(model: Option<&Path>, import: &ImportArgs) -> Result<Source> {
         Source::Copied(_) => {}
     }
     Ok(source)
+}
+
+/// The file that a user means: a path, or `hf:…` or a known name of what `bitnet pull` brought.
+pub(crate) fn locate(model: &Path) -> Result<PathBuf> {
+    let Some(text) = model.to_str().filter(|text| is_published(text)) else {
+        return Ok(model.to_owned());
+    };
+    #[cfg(feature = "pull")]
+    {
+        crate::pull::cached(text)
+    }
+    #[cfg(not(feature = "pull"))]
+    {
+        bail!("{text} is a model of the hub, and this bitnet was built without `pull`: name a file")
+    }
+}
+
+/// Whether a model is named as `bitnet pull` takes it, and no file has that name.
+fn is_published(model: &str) -> bool {
+    (model.starts_with("hf:") || crate::models::find(model).is_some()) && !Path::new(model).exists()
 }

@@ -13,7 +13,7 @@ use clap::Args;
 use crate::generation::{Ended, Outcome, Token, generate};
 use crate::prompt::PromptArgs;
 use crate::receipt::{Facts, Pending, ReceiptArgs};
-use crate::sampling::SamplingArgs;
+use crate::sampling::{SamplingArgs, logprobs_line};
 use crate::session::{ModelArgs, Opened};
 use crate::{engine, interrupt, json};
 
@@ -147,7 +147,14 @@ fn answer(
     } else {
         // What comes before the text waits for it, so that an error stands alone.
         let mut echo = given.echo;
-        let mut tell = |token: Token<'_>| print(&[take(&mut echo), token.text.as_bytes()]);
+        let tokenizer = model.tokenizer();
+        let mut tell = |token: Token<'_>| {
+            print(&[take(&mut echo), token.text.as_bytes()])?;
+            if let Some(logprobs) = token.logprobs {
+                say(logprobs_line(tokenizer.as_ref(), logprobs));
+            }
+            Ok(())
+        };
         let outcome = generate(&mut generator, tokens, &mut tell)?;
         print(&[echo, &outcome.text.as_bytes()[outcome.told..], b"\n"])?;
         outcome

@@ -1,6 +1,8 @@
 //! Receipts: what they say, what is refused, and that a replay proves them on every backend.
 
 mod common;
+#[path = "common/board.rs"]
+mod fake;
 #[path = "common/receipts.rs"]
 mod receipts;
 #[path = "common/schema.rs"]
@@ -8,6 +10,7 @@ mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bitnet_edge_core::receipt::KernelRun;
 use bitnet_edge_kernels::Kernels;
 use bitnet_edge_std::{Host, Tiers};
 use common::{bitnet, stderr, stdout};
@@ -73,6 +76,37 @@ fn the_work_does_not_depend_on_threads_batch_or_cache_and_is_that_of_the_model()
     assert!(said.contains("agrees     tokens: 0"), "{said}");
 }
 
+/// What a board says it did is proved here, whatever backend this machine has.
+#[test]
+fn a_receipt_of_a_board_is_proved_on_this_machine() {
+    let folder = Folder::new();
+    for (args, tokens) in
+        [(&["who is there?"][..], 3), (&["--raw", "--check", "--model", TINY, "-n", "9", PROMPT], 9)]
+    {
+        let path = folder.path("board.json");
+        let address = fake::board(|_| {});
+        let device =
+            bitnet().args(["device", "--tcp", &address, "--receipt"]).arg(&path).args(args).output().unwrap();
+        assert!(device.status.success(), "{}", stderr(&device));
+        let file = read(&path);
+        let said = folder.good(&file, &["--replay", TINY]);
+        assert!(said.contains("agrees     logit digest: ") && said.contains("agrees     work: "), "{said}");
+        let board = record(&file);
+        assert_eq!((board.machine.as_str(), board.output.tokens), ("a board of the tests", tokens));
+        assert!(board.backend.self_test.is_some_and(|test| test.cases > 100 && test.failures == 0));
+        assert_eq!((board.program, board.backend.budget), (None, 10_000)); // its program cannot be read
+        // The same run on the host does the same work.
+        let options =
+            if args.contains(&"--raw") { &["--raw", "-n", "9", PROMPT][..] } else { &["who is there?"] };
+        let host = record(&folder.run(&[&["--model", TINY, "--backend", "scalar"], options].concat()));
+        let work = |kernels: &[KernelRun<String>]| -> Vec<_> {
+            kernels.iter().map(|run| (run.id.clone(), run.work)).collect()
+        };
+        assert_eq!(work(&host.kernels), work(&board.kernels));
+        assert_eq!((host.logits, host.prompt, host.output), (board.logits, board.prompt, board.output));
+    }
+}
+
 /// Each thing that a receipt states is another where the run is another.
 #[test]
 fn nothing_in_a_receipt_is_a_constant() {
@@ -107,9 +141,18 @@ fn nothing_in_a_receipt_is_a_constant() {
             values.entry(at).or_default().insert(value.to_string());
         });
     }
-    // What is the same in every run of one program on one machine, and what no option of these runs sets.
-    let fixed =
-        ["/schema", "/arithmetic", "/versions/", "/program", "/machine", "/config/", "/backend/budget"];
+    // What is the same in every run of one program on one machine, and what no option of these runs sets: a host backend has every
+    // kernel of its own, so that only boards have fallbacks.
+    let fixed = [
+        "/schema",
+        "/arithmetic",
+        "/versions/",
+        "/program",
+        "/machine",
+        "/config/",
+        "/backend/budget",
+        "/fallbacks",
+    ];
     for (at, seen) in &values {
         let in_a_list = at.rsplit('/').any(|part| part.parse::<u32>().is_ok());
         let is_fixed = fixed.iter().any(|fixed| at.starts_with(fixed));

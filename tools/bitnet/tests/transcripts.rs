@@ -18,7 +18,11 @@ fn check(command: &str) {
             ("TINY", MODEL_FILE.to_owned()),
             ("STORY", common::story().to_str().unwrap().to_owned()),
             ("MANIFEST", manifest.to_str().unwrap().to_owned()),
-            ("BOARD", board(|_| {})),
+            ("BOARD1", board(|_| {})),
+            ("BOARD2", board(|_| {})),
+            ("BOARD3", board(|_| {})),
+            ("BOARD4", board(|_| {})),
+            ("BOARD5", board(|_| {})),
         ],
     };
     shell.check(&files::root().join("tests/transcripts/bitnet").join(format!("{command}.md")));
@@ -41,9 +45,14 @@ transcripts! {
     bench "bench",
     chat "chat",
     completions "completions",
+    detokenize "detokenize",
     device "device",
+    inspect "inspect",
     man "man",
+    perplexity "perplexity",
+    receipt "receipt",
     run "run",
+    tokenize "tokenize",
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use core::fmt::{self, Write};
 
+use bitnet_edge_core::generate::Logprobs;
 use bitnet_edge_core::model::Split;
 use bitnet_edge_core::text::Error as TextError;
 use bitnet_edge_core::{GenerationConfig, KvType};
 use bitnet_edge_kernels::Kernels;
 use bitnet_edge_protocol::{
-    CHUNK_BYTES, Chunk, Description, Error, KvCache, Request, Response, Settings, VERSION, decode,
+    CHUNK_BYTES, Chunk, Description, Error, KvCache, Request, Response, Sampling, Settings, VERSION, decode,
 };
 use heapless::{String, Vec};
 
@@ -30,7 +31,18 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
         let (tag, request) = decode(&message);
         let response = match request {
             Ok(Request::Describe) => return self.describe(tag),
-            Ok(Request::Settings(settings)) => self.set(&settings),
+            Ok(Request::Settings(settings)) => self.change(|config| set(config, &settings)),
+            Ok(Request::Sampling(sampling)) => self.change(|config| set_sampling(config, &sampling)),
+            Ok(Request::StopTokens { at, ids }) => {
+                self.change(|config| place(&mut config.stop_tokens, at, &ids))
+            }
+            Ok(Request::LogitBias { at, bias }) => {
+                self.change(|config| place(&mut config.logit_bias, at, &bias))
+            }
+            Ok(Request::StopString { at, text }) => self.change(|config| {
+                let text = String::try_from(text).map_err(|_| "a stop string is too long")?;
+                place(&mut config.stop_strings, at, &[text])
+            }),
             Ok(Request::Prompt(chunk)) => match self.add(&chunk) {
                 Ok(()) if chunk.last => return self.answer_prompt(tag, chunk.raw),
                 Ok(()) => Response::Accepted,
@@ -80,28 +92,24 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
         self.console.reply(tag, &Response::Description(description));
     }
 
-    fn set(&mut self, settings: &Settings) -> Response<'static> {
-        let config = GenerationConfig {
-            max_tokens: settings.max_tokens,
-            temperature: settings.temperature,
-            top_k: settings.top_k,
-            seed: settings.seed,
-            ignore_eos: settings.ignore_eos,
-            lossy: settings.lossy,
-            digest: settings.digest,
-            stop_tokens: settings.stop_tokens.iter().copied().collect(),
-            ..GenerationConfig::default()
-        };
-        match config.validate() {
+    /// Changes the configuration, if what comes of it is one that the runtime takes.
+    fn change(
+        &mut self,
+        to: impl FnOnce(&mut GenerationConfig) -> Result<(), &'static str>,
+    ) -> Response<'static> {
+        let mut config = self.config.clone();
+        let changed = to(&mut config).and_then(|()| match config.validate() {
+            Ok(()) => Ok(()),
+            Err(CoreError::PlanOption(what) | CoreError::LeftOut(what)) => Err(what),
+            Err(_) => Err("the settings are out of bounds"),
+        });
+        match changed {
             Ok(()) => {
                 self.receipt = false;
                 self.config = config;
                 Response::Accepted
             }
-            Err(CoreError::PlanOption(what) | CoreError::LeftOut(what)) => {
-                Response::Error(Error::Refused(what))
-            }
-            Err(_) => Response::Error(Error::Refused("the settings are out of bounds")),
+            Err(what) => Response::Error(Error::Refused(what)),
         }
     }
 
@@ -173,6 +181,45 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
     }
 }
 
+fn set(config: &mut GenerationConfig, settings: &Settings) -> Result<(), &'static str> {
+    *config = GenerationConfig {
+        max_tokens: settings.max_tokens,
+        temperature: settings.temperature,
+        top_k: settings.top_k,
+        seed: settings.seed,
+        ignore_eos: settings.ignore_eos,
+        lossy: settings.lossy,
+        digest: settings.digest,
+        ..GenerationConfig::default()
+    };
+    place(&mut config.stop_tokens, 0, &settings.stop_tokens)
+}
+
+fn set_sampling(config: &mut GenerationConfig, sampling: &Sampling) -> Result<(), &'static str> {
+    let Sampling { top_p, min_p, typical_p, repetition_penalty, frequency_penalty, .. } = *sampling;
+    let Sampling { presence_penalty, penalty_window, skip_special_tokens, add_bos, logprobs, .. } = *sampling;
+    config.top_p = top_p;
+    config.min_p = min_p;
+    config.typical_p = typical_p;
+    config.repetition_penalty = repetition_penalty;
+    config.frequency_penalty = frequency_penalty;
+    config.presence_penalty = presence_penalty;
+    config.penalty_window = penalty_window;
+    config.skip_special_tokens = skip_special_tokens;
+    config.add_bos = add_bos;
+    config.logprobs = logprobs;
+    Ok(())
+}
+
+/// Puts a part of a list where it belongs; one that comes once more replaces itself.
+fn place<T: Clone, const N: usize>(list: &mut Vec<T, N>, at: u32, part: &[T]) -> Result<(), &'static str> {
+    if at as usize > list.len() {
+        return Err("a part of a list does not belong there");
+    }
+    list.truncate(at as usize);
+    list.extend_from_slice(part).map_err(|_| "a list is too long")
+}
+
 /// What the runtime refuses, with its numbers.
 fn refusal(error: CoreError, words: &mut Words<CHUNK_BYTES>) -> Error<'_> {
     match error {
@@ -223,6 +270,15 @@ impl<B: Board> Listener for Host<'_, '_, B> {
     }
 
     fn begin(&mut self, _: bool) {}
+
+    fn text(&mut self, bytes: &[u8]) {
+        bytes.chunks(CHUNK_BYTES).for_each(|bytes| self.say(&Response::Text(bytes)));
+    }
+
+    fn logprobs(&mut self, logprobs: &Logprobs) {
+        let (index, top) = (self.index.saturating_sub(1), logprobs.top.iter().copied().collect());
+        self.say(&Response::Logprobs { index, logprob: logprobs.logprob, top });
+    }
 
     fn token(&mut self, id: u32, bytes: &[u8]) {
         let index = self.index;

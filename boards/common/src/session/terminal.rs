@@ -1,5 +1,6 @@
 //! The front for a person: a line is a prompt, the answer is text.
 
+use bitnet_edge_core::generate::Logprobs;
 use bitnet_edge_core::model::Split;
 use bitnet_edge_core::text::Utf8Stream;
 use bitnet_edge_kernels::Kernels;
@@ -61,10 +62,17 @@ impl<B: Board> Listener for Terminal<'_, '_, B> {
         }
     }
 
-    fn token(&mut self, _: u32, bytes: &[u8]) {
+    fn text(&mut self, bytes: &[u8]) {
         let Self { console, stream } = self;
         stream.feed(bytes, |text| console.write(text));
     }
+
+    fn token(&mut self, _: u32, bytes: &[u8]) {
+        self.text(bytes);
+    }
+
+    /// Nobody can ask for them here.
+    fn logprobs(&mut self, _: &Logprobs) {}
 
     fn cancelled(&mut self) -> bool {
         self.console.interrupted()

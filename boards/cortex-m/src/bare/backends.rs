@@ -13,8 +13,8 @@ const ALL: usize = 4;
 /// The lanes of every tier here: the floating-point unit widens and narrows f16.
 type Lanes = <Table as Kernels>::Lanes;
 
-/// A tier of this processor, or the scalar definition. The tiers differ in the ternary product, and in how an f16 KV cache is read and
-/// written from the definition; everything else is the definition's.
+/// A tier of this processor, or the scalar definition. The tiers differ in the products of ternary and of int8 weights, and in how an
+/// f16 KV cache is read and written from the definition; everything else is the definition's.
 #[derive(Clone, Copy, Debug)]
 pub enum Backend {
     /// Helium.
@@ -75,6 +75,21 @@ impl Kernels for Backend {
             Self::Table(tier) => tier.matmul_t2r4_i8t(w, tokens, acts, scale, out),
             Self::Dsp(tier) => tier.matmul_t2r4_i8t(w, tokens, acts, scale, out),
             Self::Scalar => Scalar.matmul_t2r4_i8t(w, tokens, acts, scale, out),
+        }
+    }
+
+    fn matmul_q8r4_i8g32<R: Results>(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Mve(tier) => tier.matmul_q8r4_i8g32(w, tokens, acts, out),
+            Self::Table(tier) => tier.matmul_q8r4_i8g32(w, tokens, acts, out),
+            Self::Dsp(tier) => tier.matmul_q8r4_i8g32(w, tokens, acts, out),
+            Self::Scalar => Scalar.matmul_q8r4_i8g32(w, tokens, acts, out),
         }
     }
 

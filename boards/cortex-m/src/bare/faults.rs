@@ -20,7 +20,7 @@ const BFAR_VALID: u32 = 1 << 15;
 const NO_FRAME: u32 = 1 << 4 | 1 << 12;
 /// CFSR, ARMv8-M: the stack pointer would have passed its limit.
 const LIMIT: u32 = 1 << 20;
-/// EXC_RETURN: the program's stack was in use.
+/// `EXC_RETURN`: the program's stack was in use.
 const OF_PROGRAM: u32 = 1 << 2;
 
 /// Reasons, by the bits of CFSR.

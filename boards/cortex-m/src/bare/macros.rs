@@ -57,8 +57,9 @@ macro_rules! board {
         extern "C" fn program() -> ! {
             static mut ARENA: [$crate::Line; $crate::Line::count(PLAN.bytes())] =
                 [$crate::Line::ZERO; $crate::Line::count(PLAN.bytes())];
+            let arena = &raw mut ARENA;
             // SAFETY: This function, of which there is one call, is all that sees it.
-            let arena = unsafe { &mut *(&raw mut ARENA) };
+            let arena = unsafe { &mut *arena };
             let Some(clock) = $crate::Clock::start($clock_hz) else { $crate::exit($crate::status::ERROR) };
             let board = $crate::Serial { uart: $uart, clock, watchdog: $watchdog };
             $crate::start(board, &IMAGE.0, arena, &$title, PLAN.options(), $budget)

@@ -56,8 +56,9 @@ extern "C" fn program() -> ! {
     static mut MEMORY: [MaybeUninit<u8>; HEAP_BYTES] = [MaybeUninit::uninit(); HEAP_BYTES];
     // SAFETY: Called once, before anything is allocated; nobody else has this memory.
     unsafe { HEAP.init((&raw mut MEMORY) as usize, HEAP_BYTES) };
+    let arena = &raw mut ARENA;
     // SAFETY: This function, of which there is one call, is all that sees it.
-    let arena = unsafe { &mut *(&raw mut ARENA) };
+    let arena = unsafe { &mut *arena };
     let mut past: Vec<String> = Vec::new();
     for prompt in PROMPTS {
         let before = HEAP.used();
@@ -88,7 +89,7 @@ fn answer(prompt: &str, arena: &mut [Line]) -> Result<String, Error> {
     loop {
         match generator.step(u32::MAX)? {
             Event::Working => {}
-            Event::Token { bytes: token, .. } => bytes.extend_from_slice(token),
+            Event::Text(text) | Event::Token { bytes: text, .. } => bytes.extend_from_slice(text),
             Event::Done(_) => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
         }
     }

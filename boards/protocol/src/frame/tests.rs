@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Chunk, Request, Response, Settings, Statistics, Stop};
+use crate::{Chunk, Request, Response, Sampling, Settings, Statistics, Stop};
 use std::vec;
 use std::vec::Vec as Bytes;
 
@@ -30,6 +30,21 @@ fn settings() -> Settings {
     }
 }
 
+fn sampling() -> Sampling {
+    Sampling {
+        top_p: 0.9,
+        min_p: 0.05,
+        typical_p: 1.0,
+        repetition_penalty: 1.1,
+        frequency_penalty: 0.0,
+        presence_penalty: 0.0,
+        penalty_window: 64,
+        skip_special_tokens: true,
+        add_bos: true,
+        logprobs: Some(2),
+    }
+}
+
 /// The frames of the specification.
 #[test]
 fn golden_frames_are_those_of_the_specification() {
@@ -44,8 +59,15 @@ fn golden_frames_are_those_of_the_specification() {
     let chunk = Chunk { at: 0, system: false, raw: false, last: true, text: b"once" };
     golden("prompt", &frame_of(3, &Request::Prompt(chunk)));
     golden("cancel", &frame_of(4, &Request::Cancel));
+    golden("sampling", &frame_of(5, &Request::Sampling(sampling())));
+    golden("stop string", &frame_of(6, &Request::StopString { at: 0, text: "\n\n" }));
+    let bias = heapless::Vec::from_slice(&[(300, -1.0)]).unwrap();
+    golden("logit bias", &frame_of(7, &Request::LogitBias { at: 0, bias }));
     golden("token", &frame_of(3, &Response::Token { index: 0, id: 300, bytes: b" upon" }));
     let statistics = Statistics { prompt: 5, generated: 20, prefill_us: 500_000, ..Statistics::default() };
+    golden("text", &frame_of(3, &Response::Text(b"\n")));
+    let top = heapless::Vec::from_slice(&[(300, -0.5)]).unwrap();
+    golden("logprobs", &frame_of(3, &Response::Logprobs { index: 0, logprob: -0.5, top }));
     golden("done", &frame_of(3, &Response::Done { stop: Stop::MaxTokens, statistics, digest: None }));
     golden("receipt", &frame_of(5, &Request::Receipt { at: 200 }));
     golden("part", &frame_of(5, &Response::Receipt { at: 200, total: 202, bytes: &[7, 0] }));
@@ -72,6 +94,10 @@ fn every_message_comes_back() {
         Request::LogitDigest,
         Request::SelfTest,
         Request::Receipt { at: u32::MAX },
+        Request::Sampling(sampling()),
+        Request::StopTokens { at: 48, ids: heapless::Vec::from_slice(&[u32::MAX; 16]).unwrap() },
+        Request::StopString { at: 7, text: &"x".repeat(64) },
+        Request::LogitBias { at: 16, bias: heapless::Vec::from_slice(&[(u32::MAX, -1e6); 16]).unwrap() },
     ] {
         let frame = frame_of(255, &request);
         assert!(frame[1..frame.len() - 1].iter().all(|&byte| byte != 0));
@@ -79,8 +105,11 @@ fn every_message_comes_back() {
         let [Ok(message)] = &all[..] else { panic!("{all:?}") };
         assert_eq!(decode(message), (255, Ok(request)));
     }
+    let top = heapless::Vec::from_slice(&[(u32::MAX, -1.5); 20]).unwrap();
     for response in [
         Response::Token { index: u32::MAX, id: u32::MAX, bytes: &text },
+        Response::Text(&text),
+        Response::Logprobs { index: u32::MAX, logprob: -0.5, top },
         Response::Receipt { at: u32::MAX, total: u32::MAX, bytes: &text },
     ] {
         let frame = frame_of(1, &response);
@@ -91,11 +120,17 @@ fn every_message_comes_back() {
 
 #[test]
 fn the_number_of_kinds_is_that_of_the_last() {
+    assert_eq!(decode::<Request<'_>>(&[1, 6]).1, Ok(Request::SelfTest));
     assert_eq!(decode::<Request<'_>>(&[1, 7, 0]).1, Ok(Request::Receipt { at: 0 }));
-    assert_eq!(decode::<Request<'_>>(&[1, 8]).1, Err(Error::UnknownMessage { kind: 8 }));
+    let bias = Request::LogitBias { at: 0, bias: heapless::Vec::new() };
+    assert_eq!(decode::<Request<'_>>(&[1, 11, 0, 0]).1, Ok(bias));
+    assert_eq!(decode::<Request<'_>>(&[1, 12]).1, Err(Error::UnknownMessage { kind: 12 }));
+    assert_eq!(decode::<Response<'_>>(&[1, 8, 5]).1, Ok(Response::Error(Error::Busy)));
     let receipt = Response::Receipt { at: 1, total: 3, bytes: &[9, 8] };
     assert_eq!(decode::<Response<'_>>(&[1, 9, 1, 3, 2, 9, 8]).1, Ok(receipt));
-    assert_eq!(decode::<Response<'_>>(&[1, 10]).1, Err(Error::UnknownMessage { kind: 10 }));
+    assert_eq!(decode::<Response<'_>>(&[1, 10, 0]).1, Ok(Response::Text(&[])));
+    assert_eq!(decode::<Response<'_>>(&[1, 11]).1, Err(Error::Malformed { kind: 11 }));
+    assert_eq!(decode::<Response<'_>>(&[1, 12]).1, Err(Error::UnknownMessage { kind: 12 }));
 }
 
 #[test]

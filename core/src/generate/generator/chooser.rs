@@ -98,7 +98,7 @@ impl<'m, B: Backend> Generator<'m, B> {
     pub fn choose(&mut self, strings: &[&str]) -> Result<Chooser<'_, 'm, B>, Error> {
         let unfed = match self.state {
             State::Prompt { next, end } if !self.session.is_busy() => end.saturating_sub(next),
-            State::Pending(_) => 1,
+            State::Pending(_) | State::Stopped(..) => 1,
             State::Idle => return Err(Error::Order("give a prompt first")),
             State::Prompt { .. } | State::Decode => return Err(Error::Order("a generation is under way")),
         };
@@ -108,10 +108,10 @@ impl<'m, B: Backend> Generator<'m, B> {
         if need > have {
             return Err(Error::ContextFull { need, have });
         }
-        if let State::Pending(id) = self.state {
-            let plan = self.session.plan();
+        if let State::Pending(id) | State::Stopped(id, _) = self.state {
+            let (plan, position) = (self.session.plan(), self.session.position() as usize);
             let words = self.session.backend_mut().words([plan.tokens, plan.text]);
-            let slot = words.and_then(|[ids, _]| ids.first_mut());
+            let slot = words.and_then(|[ids, _]| ids.get_mut(position));
             *slot.ok_or(Error::Order("the backend has no memory for the tokens of a prompt"))? = id;
             self.state = State::Prompt { next: 0, end: 1 };
         }

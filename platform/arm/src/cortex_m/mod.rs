@@ -8,6 +8,7 @@ mod dsp;
 #[cfg(hard_float)]
 mod lanes;
 mod mve;
+mod q8;
 mod registers;
 mod table;
 mod tier;

@@ -1,12 +1,13 @@
 //! The tiers: what each needs of the processor, and its methods.
 
-use bitnet_edge_kernels::tile::t2r4;
+use bitnet_edge_kernels::conformance::straddles;
+use bitnet_edge_kernels::tile::{q8r4, t2r4};
 use bitnet_edge_simd::names::*;
 use bitnet_edge_simd::words;
 
 #[cfg(hard_float)]
 use super::lanes::Lanes;
-use super::{dsp, mve, registers, table};
+use super::{dsp, mve, q8, registers, table};
 
 #[cfg(not(hard_float))]
 type Lanes = Scalar16;
@@ -39,6 +40,18 @@ impl Kernels for Dsp {
     ) -> Result<(), Error> {
         words::matmul(&mut dsp::Memory::new(), w, tokens, acts, scale, out)
     }
+
+    #[inline]
+    fn matmul_q8r4_i8g32<R: Results>(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        // SAFETY: a token of the tier exists, so the processor has the instructions.
+        unsafe { q8::matmul::<Lanes, R>(q8::by_pairs, w, tokens, acts, out) }
+    }
 }
 
 bitnet_edge_simd::token! {
@@ -68,6 +81,18 @@ impl Kernels for Mve {
         out: &mut R,
     ) -> Result<(), Error> {
         words::matmul(&mut mve::Memory::new(), w, tokens, acts, scale, out)
+    }
+
+    #[inline]
+    fn matmul_q8r4_i8g32<R: Results>(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        // SAFETY: a token of the tier exists, so the processor has the instructions.
+        unsafe { q8::matmul::<Lanes, R>(q8::by_vectors, w, tokens, acts, out) }
     }
 }
 
@@ -99,6 +124,13 @@ impl Default for Table {
 /// Row tiles from which on a product takes less by tables than by pairs: a table takes 160 instructions and saves 0.35 a weight.
 const MANY: usize = 28;
 
+const _: () =
+    assert!(straddles(1, MANY), "the conformance run has no cases around the tables' first row tile");
+const _: () = assert!(
+    straddles(1, words::table::TILES + 1),
+    "it has none with more rows than the tables' memory takes"
+);
+
 impl Kernels for Table {
     type Lanes = Lanes;
 
@@ -124,6 +156,20 @@ impl Kernels for Table {
             Some(dsp) if tiles < MANY => dsp.matmul_t2r4_i8t(w, tokens, acts, scale, out),
             None if tiles < words::table::WORTH => t2r4::matmul(w, tokens, acts, scale, out),
             _ => words::matmul(&mut table::Memory::new(), w, tokens, acts, scale, out),
+        }
+    }
+
+    #[inline]
+    fn matmul_q8r4_i8g32<R: Results>(
+        &self,
+        w: &[u8],
+        tokens: usize,
+        acts: &Int8Acts<'_>,
+        out: &mut R,
+    ) -> Result<(), Error> {
+        match self.0 {
+            Some(dsp) => dsp.matmul_q8r4_i8g32(w, tokens, acts, out),
+            None => q8r4::matmul(w, tokens, acts, out),
         }
     }
 }

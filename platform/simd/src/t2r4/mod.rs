@@ -9,7 +9,7 @@ use bitnet_edge_kernels::tile::{Int8Acts, Results, TILE_ROWS, TernaryScale, t2r4
 
 use crate::vector::Vector;
 use crate::whole_tiles;
-pub use tables::{Scratch, Tables, takes_tables};
+pub use tables::{FEWEST_TOKENS, Scratch, Tables, takes_tables};
 
 const TILE: usize = t2r4::TILE_BYTES;
 

@@ -33,7 +33,7 @@ const TOKENS: usize = 128;
 /// Most rows of a pass.
 const ROWS: usize = 3456;
 /// Fewest tokens for which tables are worth it.
-const FEWEST_TOKENS: usize = 12;
+pub const FEWEST_TOKENS: usize = 12;
 
 /// Possible codes of four columns.
 const SUMS: usize = 81;

@@ -28,7 +28,7 @@ impl Kernels for Avx2 {
         2,
         2,
         crate::matmul::Avx2,
-        192,
+        super::TABLE_ROWS,
         super::with_tables
     );
 }

@@ -28,7 +28,7 @@ impl Kernels for Sse41 {
         4,
         4,
         crate::matmul::Sse41,
-        192,
+        super::TABLE_ROWS,
         super::with_tables
     );
 }

@@ -12,5 +12,6 @@ mod tokenizer;
 mod vocab;
 
 pub use chat::pack_chat_template;
+pub use section::knows_pre_tokenizer;
 pub use tokenizer::{Packed, TokenizerOptions, pack_tokenizer};
 pub use vocab::{Vocab, VocabModel};

@@ -1,6 +1,6 @@
 //! Writes a tokenizer section: `docs/tokenizer-format.md` is the specification.
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use bitnet_edge_core::text::format::{LONG, NONE};
 
 use super::control::{EndOf, end_of};
@@ -76,7 +76,8 @@ impl Section<'_> {
     fn flags(&self, byte_tokens: bool, notes: &mut Vec<String>) -> u32 {
         let vocab = self.vocab;
         let is_spm = vocab.model == VocabModel::Spm;
-        let is_llama3 = pre_tokenizer(vocab).is_ok_and(|pre| pre == 3);
+        let is_llama3 =
+            pre_tokenizer(vocab).is_ok_and(|pre| pre == 3) && !NOT_AS_LLAMA3.contains(&vocab.pre.as_str());
         let mut assume = |name: &str, value: Option<bool>, default| {
             value.unwrap_or_else(|| {
                 if default {
@@ -144,18 +145,77 @@ impl Section<'_> {
     }
 }
 
+/// Whether vocabularies with this `tokenizer.ggml.pre` can be packed.
+#[must_use]
+pub fn knows_pre_tokenizer(name: &str) -> bool {
+    pre_tokenizer(&Vocab::new(VocabModel::Bpe, name, Vec::new())).is_ok()
+}
+/// The pre-tokenizers of `docs/tokenizer-format.md` from 1 on, each with the names (`tokenizer.ggml.pre`) that have its expressions.
+const PRE_TOKENIZERS: [&[&str]; 8] = [
+    &[
+        "gpt-2",
+        "phi-2",
+        "mpt",
+        "olmo",
+        "jais",
+        "trillion",
+        "granite-docling",
+        "exaone4",
+        "gigachat",
+        "a.x-4.0",
+        "mellum",
+        "jina-es",
+        "jina-de",
+        "jina-v2-es",
+        "jina-v2-de",
+        "modern-bert",
+    ],
+    &["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2"],
+    &[
+        "llama-bpe",
+        "llama3",
+        "llama-v3",
+        "falcon3",
+        "falcon-h1",
+        "pixtral",
+        "midm-2.0",
+        "lfm2",
+        "jina-v5-nano",
+        "dbrx",
+        "smaug-bpe",
+    ],
+    &[
+        "qwen2",
+        "deepseek-r1-qwen",
+        "kormo",
+        "f2llmv2",
+        "megrez",
+        "stablelm2",
+        "hunyuan",
+        "solar-open",
+        "grok-2",
+    ],
+    &["qwen35"],
+    &["falcon"],
+    &["deepseek-llm"],
+    &["deepseek-coder"],
+];
+
+/// Of Llama 3's expression, but without its ways: a word that is a token need not be one, and a text has no beginning.
+const NOT_AS_LLAMA3: [&str; 2] = ["dbrx", "smaug-bpe"];
+
 fn pre_tokenizer(vocab: &Vocab) -> anyhow::Result<u8> {
     if vocab.model == VocabModel::Spm {
         return Ok(0);
     }
-    Ok(match vocab.pre.as_str() {
-        "gpt-2" => 1,
-        "smollm" => 2,
-        "llama-bpe" | "llama3" | "llama-v3" => 3,
-        "qwen2" => 4,
-        other => bail!(
-            "unknown pre-tokenizer {other:?}: supported are \"gpt-2\", \"smollm\", \"llama-bpe\" and \"qwen2\". \
-             Without the right one the model reads other words than it was trained on"
-        ),
-    })
+    let known = (1..).zip(PRE_TOKENIZERS).find(|(_, names)| names.contains(&vocab.pre.as_str()));
+    let (id, _) = known.with_context(|| {
+        let names = PRE_TOKENIZERS.map(|names| format!("\"{}\"", names[0])).join(", ");
+        format!(
+            "unknown pre-tokenizer {:?}: supported are {names}, and others that are equal to these. Without the right one \
+             the model reads other words than it was trained on",
+            vocab.pre
+        )
+    })?;
+    Ok(id)
 }

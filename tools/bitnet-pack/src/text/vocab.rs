@@ -19,6 +19,10 @@ impl VocabModel {
         match name {
             "gpt2" => Ok(Self::Bpe),
             "llama" => Ok(Self::Spm),
+            "bert" | "t5" | "rwkv" | "gemma4" | "plamo2" => anyhow::bail!(
+                "the tokenizer model {name:?} is not supported: it is another algorithm than \"gpt2\" (BPE) and \"llama\" \
+                 (SentencePiece), which are"
+            ),
             _ => anyhow::bail!(
                 "unknown tokenizer model {name:?}: supported are \"gpt2\" (BPE) and \"llama\" (SentencePiece)"
             ),

@@ -7,7 +7,8 @@ use bitnet_edge_core::generate::{GenerationConfig, sample};
 use bitnet_edge_core::{Backend, Session};
 use bitnet_pack::report::advised;
 
-use super::report::{Bandwidth, Load, Prefill, Samples};
+use super::report::{Load, Prefill, Samples};
+use crate::machine::Bandwidth;
 
 /// What the first session of a number of threads showed.
 pub(super) struct Prompted {

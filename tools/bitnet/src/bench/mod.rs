@@ -1,11 +1,9 @@
 //! `bitnet bench`: how fast a model runs on this machine, and how far that is from its memory bus.
 
 mod engine;
-mod machine;
 mod measure;
 mod plot;
 mod report;
-mod traffic;
 
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
@@ -22,12 +20,15 @@ use bitnet_pack::source::{self, Source};
 use clap::Args;
 
 use crate::engine::BackendArgs;
+use crate::machine::{self, Bus, Processor, Root};
+use crate::traffic::Traffic;
 use engine::Setup;
-use machine::Bus;
-use report::{Load, Memory, Report, Run};
+use report::{Load, Machine, Memory, Report, Run};
 
 /// Above this share of the measured read bandwidth something was measured wrongly.
 const MOST_PERCENT: f64 = 105.0;
+/// What is read to measure the bandwidth, in bytes.
+const READ_BYTES: usize = 1 << 30;
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
@@ -103,7 +104,7 @@ fn measure(args: &BenchArgs) -> Result<Report> {
     let (prefill, decode) = lengths(args, &model)?;
     let context = prefill.iter().copied().max().unwrap_or(0).max(decode) + 1;
     let context = context.min(model.config().context);
-    let traffic = traffic::Traffic::of(&model);
+    let traffic = Traffic::of(&model);
 
     let setup = |threads| Setup { selection: &selection, threads, batch: args.batch, context };
     let mut runs = Vec::new();
@@ -123,7 +124,7 @@ fn measure(args: &BenchArgs) -> Result<Report> {
     // Before there is memory to measure the bus with.
     let memory = Memory { plan_bytes, peak_beyond_model_bytes: machine::peak_beyond(&source, path) };
     if decode > 0 {
-        let (bus, bytes) = (Bus::new()?, traffic.decode(decode));
+        let (bus, bytes) = (Bus::new(READ_BYTES)?, traffic.decode(decode));
         for run in &mut runs {
             let (speed, turns) = engine::with_session(&model, &setup(run.threads), |session| {
                 measure::decode(session, decode, args.repetitions, || bus.turn(run.threads))
@@ -134,7 +135,7 @@ fn measure(args: &BenchArgs) -> Result<Report> {
 
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        machine: machine::describe(),
+        machine: describe(),
         model: path.display().to_string(),
         model_bytes: source.bytes().len() as u64,
         converted_in_memory: matches!(source, Source::Converted { .. }),
@@ -149,8 +150,16 @@ fn measure(args: &BenchArgs) -> Result<Report> {
         notes: Vec::new(),
         problems: Vec::new(),
     };
-    judge(&mut report, machine::last_level_caches());
+    judge(&mut report, machine::last_level_caches(&Root::system()));
     Ok(report)
+}
+
+fn describe() -> Machine {
+    Machine {
+        processor: Processor::name(&Root::system()),
+        processors: std::thread::available_parallelism().map_or(1, usize::from),
+        os: std::env::consts::OS.to_owned(),
+    }
 }
 
 fn thread_counts(asked: &[usize]) -> Vec<usize> {

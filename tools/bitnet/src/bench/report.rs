@@ -1,10 +1,11 @@
 //! The figures, and how they are printed.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use anyhow::Result;
 use serde::Serialize;
+
+use crate::machine::Bandwidth;
 
 /// A run of the benchmark. Speeds are in tokens/s, times in seconds.
 #[derive(Debug, Serialize)]
@@ -83,28 +84,6 @@ pub(super) struct Prefill {
     pub(super) tokens: u32,
     #[serde(flatten)]
     pub(super) speed: Samples,
-}
-
-/// Read bandwidth, by reader.
-#[derive(Debug, Serialize)]
-pub(super) struct Bandwidth {
-    pub(super) bytes_per_second: HashMap<String, f64>,
-}
-
-impl Bandwidth {
-    /// The best of each reader; `None` of no turns.
-    fn best_of(turns: &[Self]) -> Option<Self> {
-        let mut bytes_per_second = turns.first()?.bytes_per_second.clone();
-        for (name, speed) in turns.iter().flat_map(|turn| &turn.bytes_per_second) {
-            let best = bytes_per_second.entry(name.clone()).or_default();
-            *best = best.max(*speed);
-        }
-        Some(Self { bytes_per_second })
-    }
-
-    pub(super) fn best(&self) -> f64 {
-        self.bytes_per_second.values().copied().fold(0.0, f64::max)
-    }
 }
 
 /// A measurement that was repeated.

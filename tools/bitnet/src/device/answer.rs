@@ -3,17 +3,20 @@
 use std::io::{Write, stdout};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use bitnet_edge_core::GenerationConfig;
+use bitnet_edge_core::generate::Logprobs;
 use bitnet_edge_core::text::Utf8Stream;
 use bitnet_edge_protocol::{
-    CHUNK_BYTES, Chunk, Description, MAX_STOP_TOKENS, Request, Response, Settings, Statistics, Stop, decode,
+    CHUNK_BYTES, Chunk, Description, MAX_BIASES, MAX_STOP_TOKENS, Request, Response, Sampling, Settings,
+    Statistics, Stop, decode,
 };
 use bitnet_pack::convert::hex;
 use bitnet_pack::report::say;
 
 use super::link::{ATTEMPTS, Heard, Link};
 use super::{DeviceArgs, backend, refused};
+use crate::sampling::logprobs_line;
 use crate::stats::speed;
 
 /// Bytes of a token at most, so that a board that is wrong does not fill this machine's memory.
@@ -26,24 +29,36 @@ pub(super) struct Done {
     pub(super) digest: Option<[u8; 32]>,
 }
 
+/// What comes of an answer.
+pub(super) enum Part<'a> {
+    /// A token: its id, and its bytes.
+    Token(u32, &'a [u8]),
+    /// Text that was held back.
+    Text(&'a [u8]),
+    /// How likely the last token was.
+    Logprobs(&'a Logprobs),
+}
+
 pub(super) fn run(args: &DeviceArgs, link: &mut Link, board: &Description<'_>) -> Result<()> {
     let mut config = args.sampling.config(board.vocab)?;
     config.digest |= args.receipt.is_asked_for();
     let mut printer = Printer::new(args, board)?;
-    let done = ask(args, link, &config, &mut |_, bytes| printer.token(bytes))?;
+    let done = ask(args, link, &config, &mut |part| printer.part(&part))?;
     printer.end()?;
     report(args, board, &done);
     Ok(())
 }
 
-/// Sets the board, asks it, and hands on the tokens of its answer: id and bytes. Ctrl-C cancels it.
+/// Sets the board, asks it, and hands on the parts of its answer. Ctrl-C cancels it.
 pub(super) fn ask(
     args: &DeviceArgs,
     link: &mut Link,
     config: &GenerationConfig,
-    token: &mut dyn FnMut(u32, &[u8]) -> Result<()>,
+    part: &mut dyn FnMut(Part<'_>) -> Result<()>,
 ) -> Result<Done> {
-    link.ask(&Request::Settings(settings(config)?))?;
+    for request in settings(config) {
+        link.ask(&request)?;
+    }
     let mut tag = prompt(args, link)?;
     let mut answer = Tokens { most: config.max_tokens, next: 0, id: 0, bytes: None };
     let begin = Instant::now();
@@ -62,14 +77,25 @@ pub(super) fn ask(
         match decode(&message) {
             (_, Ok(Response::Token { index, id, bytes })) => {
                 attempts = 0;
-                if let Err(error) = answer.add(index, id, bytes, token) {
-                    // The board need not go on with what nobody hears.
-                    link.send(&Request::Cancel)?;
-                    return Err(error);
+                or_cancel(link, answer.add(index, id, bytes, part))?;
+            }
+            (_, Ok(Response::Text(bytes))) => {
+                attempts = 0;
+                let heard = answer.flush(part).and_then(|()| part(Part::Text(bytes)));
+                or_cancel(link, heard)?;
+            }
+            (_, Ok(Response::Logprobs { index, logprob, top })) => {
+                if index.checked_add(1) != Some(answer.next) {
+                    bail!(
+                        "token {index} did not come before its log-probability: frames were lost on the way"
+                    );
                 }
+                let logprobs = Logprobs { id: answer.id, logprob, top };
+                let heard = answer.flush(part).and_then(|()| part(Part::Logprobs(&logprobs)));
+                or_cancel(link, heard)?;
             }
             (_, Ok(Response::Done { stop, statistics, digest })) => {
-                answer.flush(token)?;
+                answer.flush(part)?;
                 if answer.next != statistics.generated {
                     bail!(
                         "the board generated {} tokens and {} came: frames were lost on the way",
@@ -92,12 +118,55 @@ pub(super) fn ask(
     }
 }
 
-fn settings(config: &GenerationConfig) -> Result<Settings> {
+/// The board need not go on with what nobody hears.
+fn or_cancel(link: &mut Link, heard: Result<()>) -> Result<()> {
+    if heard.is_err() {
+        link.send(&Request::Cancel)?;
+    }
+    heard
+}
+
+/// What sets a board: what every board knows, and behind it what differs from the default.
+fn settings(config: &GenerationConfig) -> Vec<Request<'_>> {
     let GenerationConfig { max_tokens, temperature, top_k, seed, ignore_eos, lossy, digest, .. } = *config;
-    let stop_tokens = heapless::Vec::from_slice(&config.stop_tokens);
-    let stop_tokens =
-        stop_tokens.map_err(|_| anyhow!("a board takes at most {MAX_STOP_TOKENS} stop tokens"))?;
-    Ok(Settings { max_tokens, temperature, top_k, seed, ignore_eos, lossy, digest, stop_tokens })
+    let (stop_tokens, more) = config.stop_tokens.split_at(config.stop_tokens.len().min(MAX_STOP_TOKENS));
+    let stop_tokens = stop_tokens.iter().copied().collect();
+    let settings = Settings { max_tokens, temperature, top_k, seed, ignore_eos, lossy, digest, stop_tokens };
+    let mut requests = vec![Request::Settings(settings)];
+    if sampling(config) != sampling(&GenerationConfig::default()) {
+        requests.push(Request::Sampling(sampling(config)));
+    }
+    let at = |part: usize, size: usize| (part * size) as u32;
+    for (n, ids) in (1..).zip(more.chunks(MAX_STOP_TOKENS)) {
+        let ids = ids.iter().copied().collect();
+        requests.push(Request::StopTokens { at: at(n, MAX_STOP_TOKENS), ids });
+    }
+    for (n, text) in config.stop_strings.iter().enumerate() {
+        requests.push(Request::StopString { at: at(n, 1), text });
+    }
+    for (n, bias) in config.logit_bias.chunks(MAX_BIASES).enumerate() {
+        let bias = bias.iter().copied().collect();
+        requests.push(Request::LogitBias { at: at(n, MAX_BIASES), bias });
+    }
+    requests
+}
+
+fn sampling(config: &GenerationConfig) -> Sampling {
+    let GenerationConfig { top_p, min_p, typical_p, repetition_penalty, frequency_penalty, .. } = *config;
+    let GenerationConfig { presence_penalty, penalty_window, skip_special_tokens, .. } = *config;
+    let GenerationConfig { add_bos, logprobs, .. } = *config;
+    Sampling {
+        top_p,
+        min_p,
+        typical_p,
+        repetition_penalty,
+        frequency_penalty,
+        presence_penalty,
+        penalty_window,
+        skip_special_tokens,
+        add_bos,
+        logprobs,
+    }
 }
 
 /// The parts of the prompt: of the system message, then of the user's, of which there is at least one.
@@ -155,14 +224,14 @@ impl Tokens {
         index: u32,
         id: u32,
         bytes: &[u8],
-        token: &mut dyn FnMut(u32, &[u8]) -> Result<()>,
+        part: &mut dyn FnMut(Part<'_>) -> Result<()>,
     ) -> Result<()> {
         let have = self.bytes.as_ref().map(Vec::len);
         if index == self.next {
             if index >= self.most {
                 bail!("the board sends more than the {} tokens that it was asked for", self.most);
             }
-            self.flush(token)?;
+            self.flush(part)?;
             (self.next, self.id) = (index + 1, id);
         } else if have.is_none() || index.checked_add(1) != Some(self.next) || id != self.id {
             bail!("token {} did not come and token {index} did: frames were lost on the way", self.next);
@@ -171,12 +240,12 @@ impl Tokens {
         }
         self.bytes.get_or_insert_default().extend_from_slice(bytes);
         // A token of less than a whole frame is complete; a person wants to see it now.
-        if bytes.len() < CHUNK_BYTES { self.flush(token) } else { Ok(()) }
+        if bytes.len() < CHUNK_BYTES { self.flush(part) } else { Ok(()) }
     }
 
-    fn flush(&mut self, token: &mut dyn FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
+    fn flush(&mut self, part: &mut dyn FnMut(Part<'_>) -> Result<()>) -> Result<()> {
         match self.bytes.take() {
-            Some(bytes) => token(self.id, &bytes),
+            Some(bytes) => part(Part::Token(self.id, &bytes)),
             None => Ok(()),
         }
     }
@@ -194,7 +263,14 @@ impl Printer {
         Ok(Self(Utf8Stream::new()))
     }
 
-    pub(super) fn token(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(super) fn part(&mut self, part: &Part<'_>) -> Result<()> {
+        let bytes = match part {
+            Part::Token(_, bytes) | Part::Text(bytes) => bytes,
+            Part::Logprobs(logprobs) => {
+                say(logprobs_line(None, logprobs));
+                return Ok(());
+            }
+        };
         let mut text = String::new();
         self.0.feed(bytes, |part| text.push_str(part));
         print(&text)

@@ -14,7 +14,7 @@ use bitnet_pack::report::{advised, say};
 use bitnet_pack::source;
 
 use super::DeviceArgs;
-use super::answer::{Printer, ask, report};
+use super::answer::{Part, Printer, ask, report};
 use super::link::Link;
 use crate::engine::{Engine, arena};
 use crate::model::open;
@@ -42,10 +42,20 @@ pub(super) fn run(args: &DeviceArgs, link: &mut Link, board: &Description<'_>) -
     give(args, &model, &mut generator)?;
     let mut printer = Printer::new(args, board)?;
     let mut tokens = 0;
-    let done = ask(args, link, &config, &mut |id, bytes| {
-        printer.token(bytes)?;
-        same_token(&mut generator, tokens, id, bytes)?;
-        tokens += 1;
+    let done = ask(args, link, &config, &mut |part| {
+        printer.part(&part)?;
+        match part {
+            Part::Token(id, bytes) => {
+                same_token(&mut generator, tokens, id, bytes)?;
+                tokens += 1;
+            }
+            Part::Logprobs(there) if generator.logprobs() != Some(there) => bail!(
+                "the log-probabilities of token {} differ: the board's are {there:?} and those of this machine {:?}",
+                there.id,
+                generator.logprobs()
+            ),
+            Part::Text(_) | Part::Logprobs(_) => {}
+        }
         Ok(())
     })?;
     printer.end()?;
@@ -103,11 +113,12 @@ fn give<B: Backend>(args: &DeviceArgs, model: &Model<'_>, generator: &mut Genera
 }
 
 /// The next token here, or why there is none.
-fn next<'m, B: Backend>(generator: &mut Generator<'m, B>) -> Result<Result<(u32, &'m [u8]), StopReason>> {
+fn next<B: Backend>(generator: &mut Generator<'_, B>) -> Result<Result<(u32, Vec<u8>), StopReason>> {
     loop {
         match generator.step(u32::MAX).map_err(advised)? {
-            Event::Working => {}
-            Event::Token { id, bytes } => return Ok(Ok((id, bytes))),
+            // What was held back was compared as the tokens that it is of.
+            Event::Working | Event::Text(_) => {}
+            Event::Token { id, bytes } => return Ok(Ok((id, bytes.to_vec()))),
             Event::Done(reason) => return Ok(Err(reason)),
         }
     }
@@ -120,7 +131,7 @@ fn same_token<B: Backend>(generator: &mut Generator<'_, B>, at: u32, id: u32, by
         Ok((here, other)) => bail!(
             "token {at} of the answer differs: the board sampled {id} ({:?}) and this machine {here} ({:?})",
             text(bytes),
-            text(other)
+            text(&other)
         ),
         Err(reason) => {
             bail!(
@@ -136,13 +147,14 @@ fn same_end<B: Backend>(generator: &mut Generator<'_, B>, at: u32, stop: Stop) -
         Ok((id, bytes)) => {
             bail!(
                 "the board's answer ends after {at} tokens ({stop:?}), where this machine sampled {id} ({:?})",
-                String::from_utf8_lossy(bytes)
+                String::from_utf8_lossy(&bytes)
             )
         }
         Err(reason) => reason,
     };
     let same = match (stop, reason) {
         (Stop::Token(there), StopReason::Stop(here)) => there == here,
+        (Stop::String(there), StopReason::StopString(here)) => there as usize == here,
         (Stop::MaxTokens, StopReason::MaxTokens) | (Stop::ContextFull, StopReason::ContextFull) => true,
         _ => false,
     };

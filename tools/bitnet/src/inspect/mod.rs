@@ -86,7 +86,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     if violations > 0 {
         let s = if violations == 1 { "" } else { "s" };
         let what = anyhow!("{}: {violations} violation{s} of the rules, listed above", path.display());
-        return Err(Failure::new(VIOLATION, what));
+        return Err(Failure::error(VIOLATION, what));
     }
     Ok(())
 }

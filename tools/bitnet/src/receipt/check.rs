@@ -152,7 +152,7 @@ fn tokens(receipt: &OwnedReceipt) -> Result<()> {
     let generated = u64::from(output.tokens);
     let sampled = match output.stop {
         Some(StopReason::Stop(_)) => generated + 1,
-        Some(StopReason::MaxTokens | StopReason::ContextFull) => generated,
+        Some(StopReason::MaxTokens | StopReason::ContextFull | StopReason::StopString(_)) => generated,
         // Of these a step may have been sampled for a token that did not come out.
         _ => output.sampled.clamp(generated, generated + 1),
     };

@@ -49,7 +49,7 @@ pub(super) fn replay(receipt: &OwnedReceipt, model: &Model<'_>, engine: &Engine)
             break None;
         }
         match generator.step(u32::MAX).map_err(advised)? {
-            Event::Working => {}
+            Event::Working | Event::Text(_) => {}
             Event::Token { id, .. } => transcript.token(id),
             Event::Done(reason) => break Some(reason),
         }

@@ -14,7 +14,7 @@ pub(crate) const REFUSED: u8 = 9;
 pub(crate) fn check<K: Kernels>(kernels: K, model: &Model<'_>, plan: &MemoryPlan) -> Result<SelfTest> {
     let options = plan.options();
     let missing = fallbacks(model, options.context, options.kv, kernels.own())?;
-    let refused = |error: anyhow::Error| Failure::new(REFUSED, error.context("--strict"));
+    let refused = |error: anyhow::Error| Failure::error(REFUSED, error.context("--strict"));
     if !missing.is_empty() {
         let (name, missing) = (kernels.name(), missing.join(", "));
         return Err(refused(anyhow::anyhow!("the backend {name} has no kernels of its own for {missing}")));

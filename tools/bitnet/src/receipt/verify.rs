@@ -54,7 +54,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<()> {
     let bytes = read(&args.file)?;
     let refused = |what: &'static str| {
         move |error: anyhow::Error| {
-            Failure::new(REFUSED, error.context(what).context("the receipt does not verify"))
+            Failure::error(REFUSED, error.context(what).context("the receipt does not verify"))
         }
     };
     let file = File::read(&bytes).map_err(refused("schema"))?;

@@ -2,7 +2,7 @@
 
 use super::build::{firmware, folder, image, on_the_host, version};
 use super::console::{has_processors, scripted};
-use super::{BOARDS, Board, Carries, Setup, card, extras, keys, pico2};
+use super::{BOARDS, Board, Carries, Setup, card, extras, keys, pico2, stack};
 use crate::arm;
 use crate::command::{cargo, line};
 use crate::{fetch, paths};
@@ -135,6 +135,7 @@ impl<'a> Run<'a> {
         let transcript =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         same(&self.expected(&transcript), &without_times(&said)).with_context(|| self.title())?;
+        stack::check(self.board, &said, record)?;
         println!("{}: the transcript, digest {digest}; {}", self.title(), speeds(&said));
         if let Some(line) = self.not_run(has_processors(self.cores)) {
             println!("{line}");
@@ -202,7 +203,7 @@ fn arena(line: &str) -> Option<String> {
     Some(format!("arena: {used} of ? bytes{rest}"))
 }
 
-/// The stack's use is the compiler's matter; the stage `size` has its bound.
+/// The stack's use is the compiler's matter, and has a bound of its own ([`stack::check`]).
 fn stack(line: &str) -> Option<String> {
     let (_, rest) = line.strip_prefix("stack: ")?.split_once(" of ")?;
     Some(format!("stack: ? of {rest}"))

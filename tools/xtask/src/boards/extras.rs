@@ -43,14 +43,29 @@ fn log(board: &Board, record: bool) -> Result<()> {
 
 /// Types keys on a serial line that is a socket, for QEMU's output is something else. What the board said, if it ended well.
 fn on_a_socket(mut qemu: Command, keys: &str) -> Result<String> {
-    let path = build::folder()?.join("console");
-    if path.exists() {
-        fs::remove_file(&path)?;
-    }
+    // The path of a socket has 107 bytes at most, which a target folder may have by itself.
+    let path = std::env::temp_dir().join(format!("bitnet-edge-{}", std::process::id()));
     let listener = UnixListener::bind(&path).with_context(|| format!("cannot make {}", path.display()))?;
     let name = path.to_str().context("the path of the socket is not UTF-8")?.replace(',', ",,");
     qemu.args(["-chardev", &format!("socket,id=console,path={name}"), "-serial", "chardev:console"]);
-    let mut child = qemu.spawn().context("cannot start QEMU")?;
+    let started = qemu.spawn().context("cannot start QEMU");
+    let said = started.and_then(|mut child| {
+        let said = heard(listener, keys);
+        // It has nobody to talk to any more, or has ended.
+        if said.is_err() {
+            child.kill()?;
+        }
+        Ok((said, child.wait()?))
+    });
+    fs::remove_file(&path)?;
+    let (said, status) = said?;
+    let said = said?;
+    ensure!(status.success(), "the board ended with {status}; it said\n{said}");
+    Ok(said)
+}
+
+/// What comes on a socket that keys are typed on, until its other end is closed.
+fn heard(listener: UnixListener, keys: &str) -> Result<String> {
     let (send, receive) = mpsc::channel();
     let keys = keys.to_owned();
     thread::spawn(move || {
@@ -58,13 +73,9 @@ fn on_a_socket(mut qemu: Command, keys: &str) -> Result<String> {
         let _ = send.send(typed(&listener, &keys));
     });
     let Ok(said) = receive.recv_timeout(LIMIT) else {
-        child.kill()?;
-        child.wait()?;
         bail!("the board did not end within {} s", LIMIT.as_secs());
     };
-    let (said, status) = (said?, child.wait()?);
-    ensure!(status.success(), "the board ended with {status}; it said\n{said}");
-    Ok(said)
+    said.context("the console's socket")
 }
 
 /// Types as soon as the board has said something, and hears it until it ends.

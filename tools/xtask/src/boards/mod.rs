@@ -14,6 +14,7 @@ mod riscv;
 mod rpi;
 mod sections;
 pub(crate) mod size;
+mod stack;
 mod uf2;
 mod uf2_reader;
 

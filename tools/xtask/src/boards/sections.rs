@@ -1,7 +1,7 @@
 //! What a linked firmware takes of flash and RAM, and which crates its flash goes to.
 
 use anyhow::{Context as _, Result};
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionKind};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, SectionKind, elf};
 use std::collections::BTreeMap;
 
 /// The section of the model, which is not the runtime's.
@@ -24,17 +24,16 @@ pub(super) fn sections(elf: &[u8]) -> Result<Sections> {
     let mut flash = Vec::new();
     for section in file.sections().filter(|section| section.name() != Ok(MODEL)) {
         let bytes = section.size();
-        match section.kind() {
-            SectionKind::Text | SectionKind::ReadOnlyData | SectionKind::ReadOnlyString => {
-                found.flash += bytes;
-                flash.push(section.index());
-            }
-            SectionKind::Data => {
-                found.flash += bytes;
-                found.ram += bytes;
-            }
-            SectionKind::UninitializedData => found.ram += bytes,
-            _ => {}
+        let Place { flash: in_flash, ram: in_ram } = place(section.flags(), section.kind());
+        if in_flash {
+            found.flash += bytes;
+        }
+        if in_ram {
+            found.ram += bytes;
+        }
+        // What symbols name of them is code and constants.
+        if in_flash && !in_ram {
+            flash.push(section.index());
         }
     }
     let mut named = 0;
@@ -47,6 +46,21 @@ pub(super) fn sections(elf: &[u8]) -> Result<Sections> {
     // Several names of one place count twice: then less is left than there is.
     *found.crates.entry("constants and padding".to_owned()).or_default() += found.flash.saturating_sub(named);
     Ok(found)
+}
+
+/// Where the bytes of a section are while the firmware runs.
+#[derive(Debug, PartialEq)]
+struct Place {
+    flash: bool,
+    ram: bool,
+}
+
+/// What is loaded is by the flag `SHF_ALLOC`, whatever a section's type; what has contents is in flash, what is written to in RAM.
+fn place(flags: SectionFlags, kind: SectionKind) -> Place {
+    let SectionFlags::Elf { sh_flags } = flags else { return Place { flash: false, ram: false } };
+    let is = |flag: u32| sh_flags & u64::from(flag) != 0;
+    let is_loaded = is(elf::SHF_ALLOC);
+    Place { flash: is_loaded && kind != SectionKind::UninitializedData, ram: is_loaded && is(elf::SHF_WRITE) }
 }
 
 /// `core` of `<core::str::Chars as core::iter::Iterator>::next`: the crate of the type, or of the function.
@@ -66,7 +80,22 @@ fn crate_of(symbol: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::crate_of;
+    use super::*;
+
+    #[test]
+    fn what_is_loaded_is_counted_where_it_lies() {
+        let place = |flags: u32, kind| {
+            let Place { flash, ram } = place(SectionFlags::Elf { sh_flags: flags.into() }, kind);
+            (flash, ram)
+        };
+        let (load, write) = (elf::SHF_ALLOC, elf::SHF_WRITE);
+        assert_eq!(place(load | elf::SHF_EXECINSTR, SectionKind::Text), (true, false));
+        assert_eq!(place(load, SectionKind::Other), (true, false));
+        assert_eq!(place(load | write, SectionKind::Data), (true, true));
+        assert_eq!(place(load | write, SectionKind::UninitializedData), (false, true));
+        assert_eq!(place(0, SectionKind::Debug), (false, false));
+        assert_eq!(place(0, SectionKind::Other), (false, false));
+    }
 
     #[test]
     fn crates_are_known_by_their_symbols() {

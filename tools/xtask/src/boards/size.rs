@@ -53,6 +53,10 @@ const RUNTIME: Board = Board {
     tree: None,
 };
 
+/// What the names of gates begin with, and those of a crate's share of the flash.
+const GATE: &str = "at most ";
+const CRATE: &str = "flash of ";
+
 /// Figures by name, in bytes or instructions.
 type Figures = BTreeMap<String, u64>;
 
@@ -75,6 +79,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         if same_compiler { "" } else { ", with another compiler: only the gates are checked" }
     );
     let mut problems = broken_gates(&recorded, &figures)?;
+    problems.extend(gone(&recorded, same_compiler, &figures));
     for (name, &figure) in &figures {
         let before = value(&recorded, name).and_then(|number| number.parse::<u64>().ok());
         println!(
@@ -83,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         );
         let grown = before.is_none_or(|before| figure as f64 > before as f64 * (1.0 + TOLERANCE / 100.0));
         // Crates are a report: code moves between them as the compiler inlines.
-        if same_compiler && grown && !name.starts_with("flash of ") {
+        if same_compiler && grown && !name.starts_with(CRATE) {
             problems.push(format!("{name} is {figure} and was {}", before.unwrap_or_default()));
         }
     }
@@ -101,7 +106,7 @@ fn measure(kv: &str, features: &[&str], figures: &mut Figures) -> Result<()> {
     let sections = sections(&fs::read(&elf)?).with_context(|| elf.display().to_string())?;
     if features.is_empty() {
         figures.insert("flash".to_owned(), sections.flash);
-        figures.extend(sections.crates.iter().map(|(name, bytes)| (format!("flash of {name}"), *bytes)));
+        figures.extend(sections.crates.iter().map(|(name, bytes)| (format!("{CRATE}{name}"), *bytes)));
     }
     let setup = Setup { cpu: RUNTIME.cpus[0].0, cores: 1, model: None, parallel: false };
     let ended = scripted(RUNTIME.emulator(&setup, &elf)?, "", LIMIT, false)?;
@@ -138,12 +143,22 @@ fn number(said: &str, line: &str) -> Option<u64> {
     said.lines().find_map(|text| text.strip_prefix(line))?.split(' ').next()?.parse().ok()
 }
 
+/// What is recorded and was not measured. Crates come and go with another compiler's inlining.
+fn gone(recorded: &str, same_compiler: bool, figures: &Figures) -> Vec<String> {
+    let names = recorded.lines().filter_map(|line| line.strip_prefix('"')?.split('"').next());
+    let gone = names.filter(|name| {
+        let crates = !same_compiler && name.starts_with(CRATE);
+        !name.starts_with(GATE) && !crates && !figures.contains_key(*name)
+    });
+    gone.map(|name| format!("{name} is recorded and no longer measured")).collect()
+}
+
 /// Lines `"at most NAME" = N`.
 fn broken_gates(recorded: &str, figures: &Figures) -> Result<Vec<String>> {
     let mut broken = Vec::new();
     for line in recorded.lines().filter(|line| line.starts_with("\"at most ")) {
         let gate = line.split('"').nth(1).unwrap_or_default();
-        let name = gate.trim_start_matches("at most ");
+        let name = gate.trim_start_matches(GATE);
         let limit: u64 = value(recorded, gate)
             .and_then(|number| number.parse().ok())
             .with_context(|| format!("{FILE}: {line}"))?;
@@ -188,6 +203,15 @@ mod tests {
                 && after.ends_with("\n\"flash\" = 95\n"),
             "{after}"
         );
+    }
+
+    #[test]
+    fn a_figure_that_is_gone_is_said() {
+        let recorded = format!("{RECORDED}\"flash of a\" = 1\n");
+        let figures = Figures::from([("flash".to_owned(), 90)]);
+        assert_eq!(gone(&recorded, true, &figures), ["flash of a is recorded and no longer measured"]);
+        assert!(gone(&recorded, false, &figures).is_empty() && gone(RECORDED, true, &figures).is_empty());
+        assert_eq!(gone(RECORDED, false, &Figures::new()).len(), 1);
     }
 
     #[test]

@@ -88,6 +88,7 @@ fn answer(requests: &[Request<'_>]) -> (Text, Stop, Statistics, Option<[u8; 32]>
             Response::Done { stop, statistics, digest } => {
                 return (Text::from_utf8(text).unwrap(), stop, statistics, digest);
             }
+            Response::Text(bytes) => text.extend(bytes),
             Response::Accepted | Response::Working => {}
             other => panic!("{other:?}"),
         }
@@ -135,6 +136,97 @@ fn every_setting_is_obeyed() {
     assert!(matches!(stopped.1, Stop::Token(_)) && stopped.2.generated == 0, "{stopped:?}");
     let lossy = Settings { lossy: true, ..settings() };
     assert_eq!(with(lossy, Chunk { text: b"onceU upon a time", ..raw }).0, story);
+}
+
+fn sampling() -> Sampling {
+    let GenerationConfig { top_p, min_p, typical_p, repetition_penalty, frequency_penalty, .. } =
+        GenerationConfig::default();
+    Sampling {
+        top_p,
+        min_p,
+        typical_p,
+        repetition_penalty,
+        frequency_penalty,
+        presence_penalty: 0.0,
+        penalty_window: 64,
+        skip_special_tokens: true,
+        add_bos: true,
+        logprobs: None,
+    }
+}
+
+/// With a temperature at which every token is likely, so that each option shows.
+#[test]
+fn every_further_setting_is_obeyed() {
+    let raw = Request::Prompt(Chunk { raw: true, ..chunk(b"once upon a time") });
+    let hot = Settings { temperature: 90.0, top_k: 0, ignore_eos: true, max_tokens: 14, ..settings() };
+    let with = |more: Request<'static>| answer(&[Request::Settings(hot.clone()), more, raw.clone()]).0;
+    let story = ", there lived one model so small that it fit on every board.";
+    let plain = answer(&[Request::Settings(hot.clone()), raw.clone()]).0;
+    assert_eq!(with(Request::Sampling(sampling())), plain);
+    for greedy in [Sampling { top_p: 1e-6, ..sampling() }, Sampling { min_p: 1.0, ..sampling() }] {
+        assert_eq!(with(Request::Sampling(greedy)), story);
+    }
+    for other in [
+        Sampling { typical_p: 0.01, ..sampling() },
+        Sampling { repetition_penalty: 900.0, ..sampling() },
+        Sampling { frequency_penalty: 900.0, ..sampling() },
+        Sampling { presence_penalty: 900.0, ..sampling() },
+    ] {
+        assert_ne!(with(Request::Sampling(other)), plain);
+    }
+    let none = Sampling { presence_penalty: 900.0, penalty_window: 0, ..sampling() };
+    assert_eq!(with(Request::Sampling(none)), plain);
+    let always = Vec::from_slice(&[(short_token(&Chunk { raw: true, ..chunk(b"once upon a time") }), 1e6)]);
+    assert_eq!(with(Request::LogitBias { at: 0, bias: always.unwrap() }), ",".repeat(14));
+    // Settings begin anew.
+    let again = [
+        Request::Sampling(Sampling { min_p: 1.0, ..sampling() }),
+        Request::Settings(hot.clone()),
+        raw.clone(),
+    ];
+    assert_eq!(answer(&again).0, plain);
+}
+
+#[test]
+fn stop_strings_end_an_answer_and_the_rest_of_its_text_comes() {
+    let prompt = Request::Prompt(Chunk { raw: true, ..chunk(b"once upon a time") });
+    let stop = |at, text| Request::StopString { at, text };
+    let set = Request::Settings(settings());
+    // What comes twice replaces itself.
+    let (text, stop_reason, ..) = answer(&[
+        set.clone(),
+        stop(0, "no such text"),
+        stop(1, "nor this"),
+        stop(1, "lived one"),
+        prompt.clone(),
+    ]);
+    assert_eq!((text.as_str(), stop_reason), (", there ", Stop::String(1)));
+    let (text, ..) = answer(&[set.clone(), stop(0, "lived two"), prompt.clone()]);
+    assert_eq!(text, ", there lived one model so small that it fit on every board.");
+    let refused = answers(&[
+        set,
+        stop(1, "behind nothing"),
+        stop(0, ""),
+        Request::Sampling(Sampling { top_p: 2.0, ..sampling() }),
+        Request::StopTokens { at: 0, ids: Vec::from_slice(&[1; 16]).unwrap() },
+        Request::StopTokens { at: 17, ids: Vec::new() },
+    ]);
+    let is_refused: Bytes<bool> =
+        refused.iter().map(|(_, text)| text.starts_with("Error(Refused(")).collect();
+    assert_eq!(is_refused, [false, true, true, true, false, true], "{refused:?}");
+}
+
+#[test]
+fn logprobs_come_behind_their_tokens() {
+    let asked = Request::Sampling(Sampling { logprobs: Some(3), ..sampling() });
+    let prompt = Request::Prompt(Chunk { raw: true, ..chunk(b"once upon a time") });
+    let all = answers(&[Request::Settings(settings()), asked, prompt]);
+    let kinds: Bytes<&str> = all[2..].iter().map(|(_, text)| text.split(' ').next().unwrap()).collect();
+    let said: Bytes<&str> = kinds.into_iter().filter(|kind| *kind != "Working").collect();
+    let (done, pairs) = said.split_last().unwrap();
+    assert_eq!(*done, "Done");
+    assert!(pairs.len() > 4 && pairs.chunks(2).all(|pair| pair == ["Token", "Logprobs"]), "{said:?}");
 }
 
 /// The id of the first token of the answer.
@@ -303,4 +395,21 @@ fn a_frame_that_falls_silent_is_given_up_and_keys_are_heard_again() {
     let (tag, response) = decode::<Response<'_>>(&messages[0]);
     assert_eq!((tag, response), (0, Ok(Response::Error(Error::Truncated { bytes: 2 }))));
     assert!(text.ends_with("> /quit\r\n"), "{text}");
+}
+
+/// The receipt of the last answer is there until what it says of it is not: the prompt's ids, and the configuration.
+#[test]
+fn a_receipt_is_there_as_long_as_its_answer() {
+    let (ask, prompt) = (Request::Receipt { at: 0 }, || Request::Prompt(chunk(b"hi")));
+    let last = |requests: &[Request<'_>]| answers(requests).pop().unwrap().1;
+    assert_eq!(last(&[ask.clone()]), "Error(NoAnswer)");
+    let first = last(&[prompt(), ask.clone()]);
+    assert!(first.starts_with("Receipt { at: 0, total: "), "{first}");
+    assert_eq!(last(&[prompt(), Request::Settings(settings()), ask.clone()]), "Error(NoAnswer)");
+    let refused = [prompt(), Request::Prompt(chunk(b"\x01")), ask.clone()];
+    assert_eq!(last(&refused), "Error(NoAnswer)", "its ids may be gone");
+    let without = Request::Settings(Settings { digest: false, ..settings() });
+    assert_eq!(last(&[without, prompt(), ask]), "Error(NoAnswer)", "it has no logit digest");
+    let beyond = last(&[prompt(), Request::Receipt { at: 1 << 20 }]);
+    assert!(beyond.ends_with("bytes: [] }"), "{beyond}");
 }

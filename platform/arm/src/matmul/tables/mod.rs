@@ -11,6 +11,7 @@ mod look_up;
 use core::mem::MaybeUninit;
 
 use bitnet_edge_kernels::Error;
+use bitnet_edge_kernels::conformance::straddles;
 use bitnet_edge_kernels::tile::{Int8Acts, Results, TILE_ROWS, TernaryScale, t2r4};
 use bitnet_edge_simd::{AnyResults, balanced, whole_tiles};
 
@@ -36,6 +37,11 @@ const FLUSH: usize = 4;
 /// Fewest tokens for which tables are worth it, and fewest rows.
 const FEWEST_TOKENS: usize = 7;
 const FEWEST_ROWS: usize = 64;
+
+const _: () = assert!(
+    straddles(FEWEST_TOKENS, FEWEST_ROWS / TILE_ROWS),
+    "the conformance run has no cases around tables"
+);
 
 /// Sums of eight tokens, twice.
 type Entry = [[i16; 8]; 2];

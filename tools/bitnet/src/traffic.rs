@@ -5,7 +5,7 @@ use bitnet_edge_core::image::{Data, Role, Tensor, TensorId};
 use bitnet_edge_kernels::tile::{TILE_ROWS, TernaryScale};
 
 /// Bytes that a decode step reads.
-pub(super) struct Traffic {
+pub(crate) struct Traffic {
     /// Weights: every matrix and vector of every layer, the head, one row of the embedding.
     weights: u64,
     /// A position of the KV cache, in f16.
@@ -13,7 +13,7 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    pub(super) fn of(model: &Model<'_>) -> Self {
+    pub(crate) fn of(model: &Model<'_>) -> Self {
         let config = model.config();
         let layers = (0..config.layers).flat_map(|layer| Role::ALL.map(|role| TensorId::of(layer, role)));
         let tensors = layers.chain([TensorId::HEAD, TensorId::FINAL_NORM]).filter_map(|id| model.tensor(id));
@@ -29,7 +29,7 @@ impl Traffic {
     }
 
     /// A token's share of `tokens` decoded into an empty context: the cache grows by a position a token.
-    pub(super) const fn decode(&self, tokens: u32) -> u64 {
+    pub(crate) const fn decode(&self, tokens: u32) -> u64 {
         self.weights + self.position * (tokens as u64 + 1) / 2
     }
 }
