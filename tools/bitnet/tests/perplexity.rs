@@ -130,6 +130,24 @@ fn a_model_is_as_far_from_itself_as_its_cache_is() {
 }
 
 #[test]
+fn what_an_import_costs_is_the_distance_from_the_file() {
+    let (_folder, text) = stories(3000);
+    let model = story();
+    let model = model.to_str().unwrap();
+    let manifest = files::root().join("tools/bitnet-pack/src/convert/archs/bitnet-b1.58.toml");
+    let cost = |import: &[&str]| {
+        let args = [&text, "-c", "64", "--chunks", "1", "--lossy", "--model", model, "--kl-against", model];
+        json(&[&args[..], import].concat())["against"]["kl"]["mean"].as_f64().unwrap()
+    };
+    assert_eq!(cost(&["--manifest", manifest.to_str().unwrap(), "--i2s-layout", "128"]), 0.0);
+    let (head, embedding) = (cost(&["--head-type", "q4_0"]), cost(&["--embedding-type", "q4_0"]));
+    assert!(head > 0.0 && embedding > 0.0, "{head} {embedding}");
+    // Weights in another order are another model.
+    let order = cost(&["--i2s-layout", "64"]);
+    assert!(order > 10.0 * head.max(embedding), "{order} {head} {embedding}");
+}
+
+#[test]
 fn models_that_cannot_be_compared_are_refused() {
     let (_folder, text) = stories(3000);
     let llama = files::root().join("tests/data/models/stories260K-f32.gguf");
