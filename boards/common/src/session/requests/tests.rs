@@ -402,7 +402,7 @@ fn a_frame_that_falls_silent_is_given_up_and_keys_are_heard_again() {
 fn a_receipt_is_there_as_long_as_its_answer() {
     let (ask, prompt) = (Request::Receipt { at: 0 }, || Request::Prompt(chunk(b"hi")));
     let last = |requests: &[Request<'_>]| answers(requests).pop().unwrap().1;
-    assert_eq!(last(&[ask.clone()]), "Error(NoAnswer)");
+    assert_eq!(last(core::slice::from_ref(&ask)), "Error(NoAnswer)");
     let first = last(&[prompt(), ask.clone()]);
     assert!(first.starts_with("Receipt { at: 0, total: "), "{first}");
     assert_eq!(last(&[prompt(), Request::Settings(settings()), ask.clone()]), "Error(NoAnswer)");
