@@ -55,8 +55,6 @@ transcripts! {
     receipt "receipt",
     run "run",
     tokenize "tokenize",
-    doctor "doctor",
-    pull "pull",
 }
 
 #[test]
