@@ -98,7 +98,7 @@ pub(crate) fn end(
     };
     let stop_string = match outcome.ended {
         Ended::Stop(StopReason::StopString(index)) => {
-            config.stop_strings.get(index).map(|text| text.as_str())
+            config.stop_strings.get(index).map(AsRef::as_ref)
         }
         _ => None,
     };
