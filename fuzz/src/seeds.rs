@@ -86,5 +86,9 @@ fn tokenizer() -> Vec<(&'static str, Vec<u8>)> {
         ("story", with(1, b"Once upon a time, there was a little girl.\nShe didn't like 1234.")),
         ("characters", with(1, "\u{c4}pfel \u{1f999} \u{3000}\u{200d}\u{301} <|endoftext|>".as_bytes())),
         ("broken-utf8", with(1, b"a \xf0\x9f\xa6 b \xff\xc3")),
+        ("marks", with(5, "e\u{301}\u{301} \u{301}a".as_bytes())),
+        ("falcon", with(6, b"a 12345  !-b \t'll")),
+        ("deepseek-llm", with(7, "H\u{e9}llo  \u{4e2d}\u{3000}1 2\n!a  ".as_bytes())),
+        ("deepseek-coder", with(8, "if x:\r\n  \u{4e2d}.12".as_bytes())),
     ]
 }

@@ -248,7 +248,7 @@ impl<'m, B: Backend> Generator<'m, B> {
         config: GenerationConfig,
     ) -> Result<Self, Error> {
         let tokenizer = model.tokenizer();
-        check(&config, model.config().vocab, tokenizer.as_ref())?;
+        check(&config, tokenizer.map_or(model.config().vocab, |t| t.token_count()))?;
         Ok(Self {
             session: Session::new(model, plan, backend)?,
             tokenizer,
@@ -267,10 +267,10 @@ impl<'m, B: Backend> Generator<'m, B> {
         })
     }
 
-    /// Goes on with another configuration: from the next token.
+    /// Goes on with another configuration: from the next prompt. What was held back for a stop string of the old one is dropped.
     ///
     /// # Errors
-    /// As [`Generator::new`]; nothing is changed then.
+    /// As [`new`](Self::new); nothing is changed then.
     ///
     /// ```
     /// # use bitnet_edge_core::{
@@ -289,11 +289,12 @@ impl<'m, B: Backend> Generator<'m, B> {
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
     pub fn configure(&mut self, config: GenerationConfig) -> Result<(), Error> {
-        let model = self.session.model();
-        check(&config, model.config().vocab, self.tokenizer.as_ref())?;
-        let (ids, strings) = (StopSet::new(&config.stop_tokens)?, StopStrings::new(&config.stop_strings)?);
-        (self.stop_tokens, self.stop_strings, self.config) = (ids, strings, config);
-        self.forget_text();
+        let vocab = self.session.model().config().vocab;
+        check(&config, self.tokenizer.map_or(vocab, |t| t.token_count()))?;
+        self.stop_tokens = StopSet::new(&config.stop_tokens)?;
+        self.stop_strings = StopStrings::new(&config.stop_strings)?;
+        self.stop_state = StopState::default();
+        self.config = config;
         Ok(())
     }
 
@@ -873,11 +874,10 @@ impl<'m, B: Backend> Generator<'m, B> {
     }
 }
 
-/// Whether a model of `vocab` rows can be asked for this.
-fn check(config: &GenerationConfig, vocab: u32, tokenizer: Option<&Tokenizer<'_>>) -> Result<(), Error> {
+/// Whether a configuration is in its bounds, for a vocabulary of `vocab` tokens.
+fn check(config: &GenerationConfig, vocab: u32) -> Result<(), Error> {
     config.validate()?;
     if cfg!(feature = "full") {
-        let vocab = tokenizer.map_or(vocab, |t| t.token_count());
         let ids = config.stop_tokens.iter().chain(config.logit_bias.iter().map(|(id, _)| id));
         if let Some(&id) = ids.into_iter().find(|&&id| id >= vocab) {
             return Err(Error::TokenOutOfRange { id, vocab });

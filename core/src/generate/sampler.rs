@@ -46,7 +46,7 @@ pub const fn random(seed: u64, n: u64) -> u64 {
 /// 5. `r = random(seed, n) * sum / 2^64`; the token is the first in id order whose running sum exceeds `r`.
 ///
 /// # Errors
-/// [`Error::Kernel`] for a logit that is NaN or infinite, or no logits.
+/// [`Error::Kernel`] for a logit that is NaN or infinite, or no logits; those of [`GenerationConfig::validate`].
 ///
 /// ```
 /// use bitnet_edge_core::{GenerationConfig, generate::sample};
@@ -55,6 +55,7 @@ pub const fn random(seed: u64, n: u64) -> u64 {
 /// assert!(sample(&[0.5, f32::NAN], &config, 0).is_err());
 /// ```
 pub fn sample(logits: &[f32], config: &GenerationConfig, n: u64) -> Result<u32, Error> {
+    config.validate()?;
     if logits.is_empty() || !logits.iter().fold(true, |finite, l| finite & l.is_finite()) {
         return Err(Error::Kernel(bitnet_edge_kernels::Error::NonFinite));
     }

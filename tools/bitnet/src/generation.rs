@@ -28,7 +28,7 @@ pub(crate) struct Outcome {
     pub(crate) ids: Vec<u32>,
     /// The text, whole.
     pub(crate) text: String,
-    /// Bytes of it that were told; the rest is what ended within a character, or was held back.
+    /// Bytes of it that were told with tokens; the rest was held back, or is what ended within a character.
     pub(crate) told: usize,
     pub(crate) ended: Ended,
     pub(crate) statistics: Statistics,
@@ -38,12 +38,11 @@ pub(crate) struct Outcome {
 
 /// A part of an answer, as it comes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Part<'t> {
-    /// The token, unless it is text of earlier ones, which was held back.
-    pub(crate) id: Option<u32>,
-    /// The characters that it completes.
+pub(crate) struct Token<'t> {
+    pub(crate) id: u32,
+    /// The characters that it completes, those of earlier tokens that were held back included.
     pub(crate) text: &'t str,
-    /// How likely the token was, if the configuration asks for it.
+    /// If the configuration asks for them.
     pub(crate) logprobs: Option<&'t Logprobs>,
 }
 
@@ -60,6 +59,7 @@ pub(crate) fn generate<B: Backend>(
     let begin = generator.session().position();
     let mut bar = Some(Progress::new("prompt", Unit::Tokens, prompt.into()));
     let mut clock = Clock::start();
+    let mut told = 0;
     let ended = loop {
         match generator.step(u32::MAX).map_err(advised)? {
             Event::Working => {
@@ -70,13 +70,15 @@ pub(crate) fn generate<B: Backend>(
                     }
                 }
             }
+            // A token or the end comes behind it.
+            Event::Text(bytes) => stream.feed(bytes, |part| text.push_str(part)),
             Event::Token { id, bytes } => {
                 bar = None;
                 clock.token();
                 ids.push(id);
-                let from = text.len();
                 stream.feed(bytes, |part| text.push_str(part));
-                tell(Part { id: Some(id), text: &text[from..], logprobs: generator.logprobs() })?;
+                tell(Token { id, text: &text[told..], logprobs: generator.logprobs() })?;
+                told = text.len();
                 if interrupt::is_set() {
                     break Ended::Interrupted;
                 }
@@ -89,9 +91,6 @@ pub(crate) fn generate<B: Backend>(
             Event::Done(reason) => break Ended::Stop(reason),
         }
     };
-    let told = text.len();
-    // What may have become a stop string has not, if somebody ends the text before.
-    stream.feed(generator.held(), |part| text.push_str(part));
     stream.finish(|part| text.push_str(part));
     let statistics = clock.stop(prompt, ids.len());
     Ok(Outcome { ids, text, told, ended, statistics, digest: generator.digest() })

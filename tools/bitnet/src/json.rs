@@ -19,20 +19,16 @@ enum Line<'l> {
         id: u32,
         text: &'l str,
         #[serde(flatten)]
-        logprobs: Option<Likely>,
-    },
-    /// Text of earlier tokens, which was held back.
-    Text {
-        text: &'l str,
+        logprobs: Option<Likelihood<'l>>,
     },
     End(Box<End<'l>>),
 }
 
-/// How likely a token was, and the likeliest ones.
+/// How likely the token was, and which others were.
 #[derive(Serialize)]
-struct Likely {
+struct Likelihood<'l> {
     logprob: f32,
-    top_logprobs: Vec<Value>,
+    top_logprobs: &'l [(u32, f32)],
 }
 
 /// The last line.
@@ -63,20 +59,10 @@ struct End<'l> {
     version: &'static str,
 }
 
-/// The line of a token, or of text that was held back.
-pub(crate) fn part(part: &Part<'_>, tokenizer: &Tokenizer<'_>) -> Result<Vec<u8>> {
-    let text = part.text;
-    let Some(id) = part.id else { return line(&Line::Text { text }) };
-    let name = |id| String::from_utf8_lossy(tokenizer.token_bytes(id)).into_owned();
-    let logprobs = part.logprobs.map(|likely| Likely {
-        logprob: likely.logprob,
-        top_logprobs: likely
-            .top
-            .iter()
-            .map(|&(id, p)| json!({"id": id, "text": name(id), "logprob": p}))
-            .collect(),
-    });
-    line(&Line::Token { id, text, logprobs })
+/// The line of a token.
+pub(crate) fn token(token: &Token<'_>) -> Result<Vec<u8>> {
+    let logprobs = token.logprobs.map(|l| Likelihood { logprob: l.logprob, top_logprobs: &l.top });
+    line(&Line::Token { id: token.id, text: token.text, logprobs })
 }
 
 /// The line behind the last token.
@@ -90,6 +76,7 @@ pub(crate) fn end(
     let s = &outcome.statistics;
     let (stop, stop_token) = match outcome.ended {
         Ended::Stop(StopReason::Stop(id)) => ("stop_token", Some(id)),
+        Ended::Stop(StopReason::StopString(_)) => ("stop_string", None),
         Ended::Stop(StopReason::MaxTokens) => ("max_tokens", None),
         Ended::Stop(StopReason::ContextFull) => ("context_full", None),
         Ended::Stop(StopReason::StopString(_)) => ("stop_string", None),

@@ -10,7 +10,7 @@ use bitnet_pack::convert::hex;
 use bitnet_pack::report::{Failure, INTERRUPTED, advised, be_quiet, say};
 use clap::Args;
 
-use crate::generation::{Ended, Outcome, Part, generate};
+use crate::generation::{Ended, Outcome, Token, generate};
 use crate::prompt::PromptArgs;
 use crate::receipt::{Facts, Pending, ReceiptArgs};
 use crate::sampling::{SamplingArgs, logprobs_line};
@@ -149,10 +149,11 @@ fn answer(
     } else {
         // What comes before the text waits for it, so that an error stands alone.
         let mut echo = given.echo;
-        let mut tell = |part: Part<'_>| {
-            print(&[take(&mut echo), part.text.as_bytes()])?;
-            if let Some(logprobs) = part.logprobs {
-                say(logprobs_line(Some(&tokenizer), logprobs));
+        let tokenizer = model.tokenizer();
+        let mut tell = |token: Token<'_>| {
+            print(&[take(&mut echo), token.text.as_bytes()])?;
+            if let Some(logprobs) = token.logprobs {
+                say(logprobs_line(tokenizer.as_ref(), logprobs));
             }
             Ok(())
         };

@@ -51,10 +51,11 @@ transcripts! {
     inspect "inspect",
     man "man",
     perplexity "perplexity",
-    pull "pull",
     receipt "receipt",
     run "run",
     tokenize "tokenize",
+    doctor "doctor",
+    pull "pull",
 }
 
 #[test]

@@ -150,6 +150,7 @@ impl Section<'_> {
 pub fn knows_pre_tokenizer(name: &str) -> bool {
     pre_tokenizer(&Vocab::new(VocabModel::Bpe, name, Vec::new())).is_ok()
 }
+
 /// The pre-tokenizers of `docs/tokenizer-format.md` from 1 on, each with the names (`tokenizer.ggml.pre`) that have its expressions.
 const PRE_TOKENIZERS: [&[&str]; 8] = [
     &[

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bitnet_pack::convert::hex;
+use bitnet_pack::progress::{Progress, Unit, hide};
 use bitnet_pack::report::say;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sha2::{Digest, Sha256};
 use ureq::http::StatusCode;
 
@@ -110,7 +110,6 @@ impl Download<'_> {
                 sleep(Duration::from_secs(1 << (failures - 1).min(5)));
             }
         }
-        state.progress.finish_and_clear();
         Ok(hex(&state.digest.finalize()))
     }
 
@@ -156,16 +155,15 @@ impl Download<'_> {
             written.map_err(Failure::Final)?;
             state.digest.update(part);
             state.have += n as u64;
-            state.progress.set_position(state.have);
+            state.progress.set(state.have);
         }
     }
 
-    fn progress(&self, total: u64) -> ProgressBar {
-        let target = if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let style = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-        let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let name = self.file.rsplit('/').next().unwrap_or(self.file).to_owned();
-        ProgressBar::with_draw_target(Some(total), target).with_style(style).with_message(name)
+    fn progress(&self, total: u64) -> Progress {
+        if self.quiet {
+            hide();
+        }
+        Progress::new(self.file.rsplit('/').next().unwrap_or(self.file), Unit::Bytes, total)
     }
 }
 
@@ -179,14 +177,14 @@ enum Failure {
 struct State {
     have: u64,
     digest: Sha256,
-    progress: ProgressBar,
+    progress: Progress,
 }
 
 impl State {
     fn restart(&mut self, file: &File) -> Result<()> {
         file.set_len(0).context("cannot begin the file anew")?;
         (self.have, self.digest) = (0, Sha256::new());
-        self.progress.set_position(0);
+        self.progress.set(0);
         Ok(())
     }
 }
@@ -204,7 +202,7 @@ fn hash(file: &mut File, state: &mut State) -> Result<()> {
         }
         state.digest.update(buffer.get(..n).unwrap_or_default());
         read += n as u64;
-        state.progress.set_position(read);
+        state.progress.set(read);
     }
     Ok(())
 }

@@ -135,7 +135,7 @@ impl<'a> Run<'a> {
         let transcript =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         same(&self.expected(&transcript), &without_times(&said)).with_context(|| self.title())?;
-        stack::check(self.board.name, &said, record)?;
+        stack::check(self.board, &said, record)?;
         println!("{}: the transcript, digest {digest}; {}", self.title(), speeds(&said));
         if let Some(line) = self.not_run(has_processors(self.cores)) {
             println!("{line}");

@@ -1,5 +1,6 @@
 //! The deepest stack of a board, painted, against what is recorded.
 
+use super::Board;
 use crate::instructions::value;
 use crate::paths;
 use crate::toolchain::Toolchain;
@@ -14,11 +15,12 @@ const LEFT: u64 = 256;
 
 /// What a board said of its stack, self-test and a whole story included, against [`FILE`], or written there with `record`. Boards that say
 /// nothing of it are not looked at: they would differ from their transcript if they had to.
-pub(super) fn check(board: &str, said: &str, record: bool) -> Result<()> {
+pub(super) fn check(board: &Board, said: &str, record: bool) -> Result<()> {
     let Some((used, size)) = used(said) else { return Ok(()) };
     let path = paths::root().join(FILE);
+    let Board { name: board, target, .. } = board;
     let recorded = fs::read_to_string(&path).with_context(|| format!("cannot read {FILE}"))?;
-    let compiler = Toolchain::bare_metal()?.version()?;
+    let compiler = Toolchain::bare_metal(&[target])?.version()?;
     if record {
         return fs::write(&path, written(&recorded, &compiler, board, used))
             .with_context(|| format!("cannot write {FILE}"));
