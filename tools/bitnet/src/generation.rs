@@ -36,7 +36,7 @@ pub(crate) struct Outcome {
     pub(crate) digest: Option<[u8; 32]>,
 }
 
-/// A part of an answer, as it comes.
+/// A token, as it comes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Token<'t> {
     pub(crate) id: u32,
@@ -51,7 +51,7 @@ pub(crate) struct Token<'t> {
 pub(crate) fn generate<B: Backend>(
     generator: &mut Generator<'_, B>,
     prompt: u32,
-    tell: &mut dyn FnMut(Part<'_>) -> Result<()>,
+    tell: &mut dyn FnMut(Token<'_>) -> Result<()>,
 ) -> Result<Outcome> {
     interrupt::clear();
     let mut stream = Utf8Stream::new();
@@ -83,14 +83,13 @@ pub(crate) fn generate<B: Backend>(
                     break Ended::Interrupted;
                 }
             }
-            Event::Text(bytes) => {
-                let from = text.len();
-                stream.feed(bytes, |part| text.push_str(part));
-                tell(Part { id: None, text: &text[from..], logprobs: None })?;
-            }
             Event::Done(reason) => break Ended::Stop(reason),
         }
     };
+    if ended == Ended::Interrupted {
+        // It may have become a stop string, and has not.
+        stream.feed(generator.held(), |part| text.push_str(part));
+    }
     stream.finish(|part| text.push_str(part));
     let statistics = clock.stop(prompt, ids.len());
     Ok(Outcome { ids, text, told, ended, statistics, digest: generator.digest() })

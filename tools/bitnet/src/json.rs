@@ -1,13 +1,12 @@
 //! What `bitnet run --json` prints: one object a line, `"type"` first.
 
 use anyhow::Result;
-use bitnet_edge_core::text::Tokenizer;
 use bitnet_edge_core::{GenerationConfig, MemoryPlan, Model, StopReason};
 use bitnet_pack::convert::hex;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::generation::{Ended, Outcome, Part};
+use crate::generation::{Ended, Outcome, Token};
 use crate::session::Opened;
 use crate::stats::rate;
 
@@ -37,7 +36,6 @@ struct End<'l> {
     /// Why the text ended: `stop_token`, `stop_string`, `max_tokens`, `context_full` or `interrupted`.
     stop: &'static str,
     stop_token: Option<u32>,
-    stop_string: Option<&'l str>,
     /// The text, whole.
     text: &'l str,
     token_ids: &'l [u32],
@@ -79,20 +77,12 @@ pub(crate) fn end(
         Ended::Stop(StopReason::StopString(_)) => ("stop_string", None),
         Ended::Stop(StopReason::MaxTokens) => ("max_tokens", None),
         Ended::Stop(StopReason::ContextFull) => ("context_full", None),
-        Ended::Stop(StopReason::StopString(_)) => ("stop_string", None),
         Ended::Stop(_) => ("other", None),
         Ended::Interrupted => ("interrupted", None),
-    };
-    let stop_string = match outcome.ended {
-        Ended::Stop(StopReason::StopString(index)) => {
-            config.stop_strings.get(index).map(|text| text.as_str())
-        }
-        _ => None,
     };
     line(&Line::End(Box::new(End {
         stop,
         stop_token,
-        stop_string,
         text: &outcome.text,
         token_ids: &outcome.ids,
         prompt_tokens: s.prompt,

@@ -139,11 +139,9 @@ fn answer(
         .map_err(advised)
         .context("the prompt cannot be given to the model")?;
     interrupt::watch()?;
-    let tokenizer = model.tokenizer().context("a prompt needs a tokenizer")?;
     let prompt = generator.given(tokens).map(<[u32]>::to_vec).context("the prompt is not in memory")?;
     let outcome = if args.json {
-        let outcome =
-            generate(&mut generator, tokens, &mut |part| print(&[&json::part(&part, &tokenizer)?]))?;
+        let outcome = generate(&mut generator, tokens, &mut |token| print(&[&json::token(&token)?]))?;
         print(&[&json::end(opened, model, plan, &config, &outcome)?])?;
         outcome
     } else {

@@ -47,7 +47,6 @@ transcripts! {
     completions "completions",
     detokenize "detokenize",
     device "device",
-    doctor "doctor",
     inspect "inspect",
     man "man",
     perplexity "perplexity",

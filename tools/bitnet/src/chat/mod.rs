@@ -16,7 +16,7 @@ use bitnet_pack::convert::hex;
 use bitnet_pack::report::{Failure, be_quiet, complain_of, say};
 use clap::{ArgMatches, Args};
 
-use crate::generation::{Outcome, Part};
+use crate::generation::{Outcome, Token};
 use crate::sampling::SamplingArgs;
 use crate::session::{ModelArgs, Opened};
 use crate::{engine, interrupt};
@@ -251,8 +251,8 @@ fn named(file: &str) -> Result<&Path> {
     Ok(Path::new(file))
 }
 
-fn tell(part: Part<'_>) -> Result<()> {
-    print(part.text)
+fn tell(token: Token<'_>) -> Result<()> {
+    print(token.text)
 }
 
 fn print(text: &str) -> Result<()> {

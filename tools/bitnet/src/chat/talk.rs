@@ -6,7 +6,7 @@ use bitnet_edge_core::{Backend, Error, GenerationConfig, Generator, StopReason};
 use bitnet_pack::report::advised;
 
 use super::conversation::{Turn, Who};
-use crate::generation::{Ended, Outcome, Part, generate};
+use crate::generation::{Ended, Outcome, Token, generate};
 
 const FULL: &str = "/clear begins anew, /save FILE keeps what was said, and --context N makes room for more";
 
@@ -94,7 +94,7 @@ impl<'m, B: Backend> Talk<'m, B> {
     pub(super) fn ask(
         &mut self,
         text: &str,
-        tell: &mut dyn FnMut(Part<'_>) -> Result<()>,
+        tell: &mut dyn FnMut(Token<'_>) -> Result<()>,
     ) -> Result<Outcome> {
         self.turns.push(Turn { role: Who::User, content: text.to_owned() });
         let result = self.answer(tell);
@@ -105,7 +105,7 @@ impl<'m, B: Backend> Talk<'m, B> {
     }
 
     /// Another answer to the last question.
-    pub(super) fn again(&mut self, tell: &mut dyn FnMut(Part<'_>) -> Result<()>) -> Result<Outcome> {
+    pub(super) fn again(&mut self, tell: &mut dyn FnMut(Token<'_>) -> Result<()>) -> Result<Outcome> {
         let answer = self.turns.pop_if(|turn| turn.role == Who::Assistant);
         if self.turns.last().is_none_or(|turn| turn.role != Who::User) {
             self.turns.extend(answer);
@@ -130,7 +130,7 @@ impl<'m, B: Backend> Talk<'m, B> {
     }
 
     /// Gives the model what it has not seen, and takes its answer into the conversation.
-    fn answer(&mut self, tell: &mut dyn FnMut(Part<'_>) -> Result<()>) -> Result<Outcome> {
+    fn answer(&mut self, tell: &mut dyn FnMut(Token<'_>) -> Result<()>) -> Result<Outcome> {
         let position = self.generator.session().position();
         let mark = Mark { position, seen: self.seen, unseen: self.unseen };
         let result = self.give().and_then(|tokens| generate(&mut self.generator, tokens, tell));
