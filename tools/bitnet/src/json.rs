@@ -32,7 +32,15 @@ enum Line<'l> {
 #[derive(Serialize)]
 struct Likely {
     logprob: f32,
-    top_logprobs: Vec<Value>,
+    top_logprobs: Vec<Alternative>,
+}
+
+/// A token that could have come.
+#[derive(Serialize)]
+struct Alternative {
+    id: u32,
+    text: String,
+    logprob: f32,
 }
 
 /// The last line.
@@ -73,7 +81,7 @@ pub(crate) fn part(part: &Part<'_>, tokenizer: &Tokenizer<'_>) -> Result<Vec<u8>
         top_logprobs: likely
             .top
             .iter()
-            .map(|&(id, p)| json!({"id": id, "text": name(id), "logprob": p}))
+            .map(|&(id, logprob)| Alternative { id, text: name(id), logprob })
             .collect(),
     });
     line(&Line::Token { id, text, logprobs })
@@ -97,9 +105,7 @@ pub(crate) fn end(
         Ended::Interrupted => ("interrupted", None),
     };
     let stop_string = match outcome.ended {
-        Ended::Stop(StopReason::StopString(index)) => {
-            config.stop_strings.get(index).map(AsRef::as_ref)
-        }
+        Ended::Stop(StopReason::StopString(index)) => config.stop_strings.get(index).map(AsRef::as_ref),
         _ => None,
     };
     line(&Line::End(Box::new(End {

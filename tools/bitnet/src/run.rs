@@ -191,6 +191,10 @@ fn report(args: &RunArgs, opened: &Opened, plan: &MemoryPlan, outcome: &Outcome)
             ));
         }
         Ended::Interrupted => say("note: interrupted"),
+        Ended::Stop(StopReason::StopString(index)) if args.verbose => {
+            let text = args.sampling.stop_strings.get(index).map(String::as_str);
+            say(format_args!("ended: stop string {:?}", text.unwrap_or_default()));
+        }
         Ended::Stop(reason) if args.verbose => say(format_args!("ended: {reason}")),
         Ended::Stop(_) => {}
     }

@@ -53,7 +53,7 @@ pub(crate) struct SamplingArgs {
     pub(crate) seed: u64,
     /// Text that ends the answer, and is no part of it; \n, \t and \\ are escapes (repeatable)
     #[arg(long = "stop", value_name = "TEXT", value_parser = unescaped)]
-    stop_strings: Vec<String>,
+    pub(crate) stop_strings: Vec<String>,
     /// A token id that ends the text besides the model's own (repeatable)
     #[arg(long = "stop-token", value_name = "ID")]
     stop_tokens: Vec<u32>,

@@ -23,6 +23,7 @@ fn check(command: &str) {
             ("BOARD3", board(|_| {})),
             ("BOARD4", board(|_| {})),
             ("BOARD5", board(|_| {})),
+            ("BOARD6", board(|_| {})),
         ],
     };
     shell.check(&files::root().join("tests/transcripts/bitnet").join(format!("{command}.md")));
