@@ -219,6 +219,17 @@ fn receipts_have_the_form_of_the_schema() {
         let mut less = file.clone();
         less["receipt"]["phases"]["prefill"].as_object_mut().unwrap().remove("us");
         assert!(schema::wrong(&schema, &schema, &less, "").is_some());
+        for (stop, is_one) in [
+            (Value::Null, true),
+            (json!("context_full"), true),
+            (json!({"stop_string": 0}), true),
+            (json!("tired"), false),
+            (json!({"stop": "0"}), false),
+            (json!({"stop": 0, "stop_string": 0}), false),
+        ] {
+            let stopped = edited(file, "/receipt/output/stop", stop);
+            assert_eq!(schema::wrong(&schema, &schema, &stopped, "").is_none(), is_one, "{stopped}");
+        }
         let wrong = edited(file, "/receipt/logits", json!("0g"));
         assert!(schema::wrong(&schema, &schema, &wrong, "").is_some());
     }
