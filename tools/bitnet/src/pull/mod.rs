@@ -31,7 +31,7 @@ pub(crate) const EXAMPLES: &str = "Examples:\n  bitnet pull --list\n  bitnet pul
 
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {
-    /// hf:owner/repo[/file][@revision], or a name of --list
+    /// hf:owner/repo/file@revision, where file and revision can be left out, or a name of --list
     #[arg(value_name = "MODEL", required_unless_present = "list")]
     model: Option<String>,
     /// List the ternary models that have a short name
