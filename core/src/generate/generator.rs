@@ -241,6 +241,7 @@ impl<'m, B: Backend> Generator<'m, B> {
     /// assert!(matches!(Generator::new(&model, &plan, cpu, config), Err(Error::PlanOption(_))));
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
+    #[inline(never)] // what it copies is not on the stack of the passes that follow
     pub fn new(
         model: &'m Model<'m>,
         plan: &'m MemoryPlan,
@@ -774,6 +775,7 @@ impl<'m, B: Backend> Generator<'m, B> {
     }
 
     /// Samples from the logits of the pass that has just ended.
+    #[inline(never)] // the memory of the sampler is not on the stack of a pass
     fn emit(&mut self) -> Result<Outcome<'m>, Error> {
         if self.config.max_tokens == 0 {
             self.state = State::Idle;
