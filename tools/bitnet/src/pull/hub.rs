@@ -101,11 +101,14 @@ impl Hub {
         };
         let missing = |what: &str| anyhow!("{url}: the answer has no {what}; is HF_ENDPOINT a hub?");
         let etag = header(["x-linked-etag", "etag"]).ok_or_else(|| missing("ETag"))?;
-        let bytes = header(["x-linked-size", "content-length"]).and_then(|text| text.parse().ok());
+        // The length of a redirect is that of the redirect.
+        let redirected = response.status().is_redirection();
+        let length = if redirected { "x-linked-size" } else { "content-length" };
+        let bytes = header(["x-linked-size", length]).and_then(|text| text.parse().ok());
         Ok(Description {
             etag: etag.trim_start_matches("W/").trim_matches('"').to_owned(),
             commit: header(["x-repo-commit"; 2]).ok_or_else(|| missing("X-Repo-Commit"))?,
-            bytes: bytes.ok_or_else(|| missing("size"))?,
+            bytes: bytes.ok_or_else(|| missing(if redirected { "X-Linked-Size" } else { "size" }))?,
         })
     }
 

@@ -66,13 +66,8 @@ fn pull(args: &PullArgs, model: &str) -> Result<PathBuf> {
         say(format_args!("note: this version of bitnet cannot run the file: {obstacle}"));
     }
     let description = hub.describe(&address, &file)?;
-    if let (Some(listed), Some(served)) = (address.sha256, description.sha256())
-        && !listed.eq_ignore_ascii_case(served)
-    {
-        say(format_args!(
-            "note: the file has changed since it was listed on {}: its SHA-256 is {served}",
-            models::LOOKED_UP
-        ));
+    if let Some(served) = description.sha256() {
+        address.check_listed(served)?;
     }
     let store = Store::new(&cache, &address);
     let (hub, store, address, description) = (&hub, &store, &address, &description);
