@@ -235,6 +235,17 @@ fn refusals_say_what_to_do() {
 }
 
 #[test]
+fn what_signs_an_address_is_not_shown() {
+    let (home, content) = (home(), content());
+    let store = Server::start(|_, _| Reply::status(403));
+    let output = pull(&hub_of(&content, &store).url, home.path(), &["hf:me/model/a.gguf"]);
+    let line = refused(&output);
+    assert!(line.contains(&format!("{}/signed answers 403", store.url)), "{line}");
+    assert!(!stderr(&output).contains("for=a.gguf"), "{}", stderr(&output));
+    assert_eq!(store.requests()[0].path, "/signed?for=a.gguf");
+}
+
+#[test]
 fn a_server_with_a_problem_is_asked_again() {
     let (home, content) = (home(), content());
     let whole = content.clone();
@@ -332,6 +343,13 @@ fn an_encrypted_hub_is_known_by_its_certificate() {
     fs::write(&none, "").unwrap();
     let output = pull_encrypted(&hub.url, home.path(), &none);
     assert!(refused(&output).contains("no certificates to know servers by"), "{}", stderr(&output));
+    // A hub that is not encrypted may send to a store that is; the token that it sees is spoken of.
+    let hub = Server::start(hub_answers(&content, &store));
+    let home = self::home();
+    let output = pull_encrypted(&hub.url, home.path(), &authority);
+    assert_eq!(fs::read(pulled(&output)).unwrap(), content);
+    let note = format!("note: HF_ENDPOINT is not encrypted: the token goes to {} for all to read\n", hub.url);
+    assert_eq!(stderr(&output), note);
     // What begins encrypted stays so.
     let open = store_of(&content);
     let hub = Server::start_encrypted(hub_answers(&content, &open));
@@ -464,6 +482,16 @@ fn a_model_that_was_pulled_runs_by_its_address() {
     assert_eq!(
         refused(&line),
         "hf:me/model/a.gguf is not in the cache: bitnet pull hf:me/model/a.gguf brings it"
+    );
+    // Wherever in the repository the only one lies.
+    let path = pulled(&pull(&hub.url, home.path(), &["hf:me/folders/q/A.GGUF"]));
+    assert_eq!(stdout(&run("hf:me/folders")), stdout(&run(path.to_str().unwrap())));
+    pulled(&pull(&hub.url, home.path(), &["hf:me/folders/b.gguf"]));
+    let line = run("hf:me/folders");
+    assert!(
+        refused(&line).contains("several GGUF files of me/folders in the cache; name one"),
+        "{}",
+        stderr(&line)
     );
     let path = pulled(&pull(&hub.url, home.path(), &["hf:me/model/a.gguf"]));
     let asked = hub.requests().len();

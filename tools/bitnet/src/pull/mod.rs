@@ -83,7 +83,7 @@ fn pull(args: &PullArgs, model: &str) -> Result<PathBuf> {
 
 /// Says what to do with a file.
 fn next(path: &Path, file: &str) {
-    if !file.ends_with(".gguf") {
+    if !file.to_lowercase().ends_with(".gguf") {
         return;
     }
     let image = Path::new(file).with_extension("bpk");
@@ -112,6 +112,6 @@ fn choose(files: &[Listed], address: &Address) -> Result<String> {
 pub(crate) fn cached(model: &str) -> Result<PathBuf> {
     let address = Address::parse(model)?;
     let store = Store::new(&cache::cache(), &address);
-    let found = store.find(address.file.as_deref());
+    let found = store.find(address.file.as_deref())?;
     found.with_context(|| format!("{model} is not in the cache: bitnet pull {model} brings it"))
 }
