@@ -61,11 +61,19 @@ impl Destination {
         })
     }
 
-    /// Writes a small file at once: whole, or nothing is changed. It does not wait for the disk, so that a loss of power may lose it.
+    /// Whether a file is the one that is there now, by whatever name: a write would replace it.
+    #[must_use]
+    pub fn is(&self, file: &Path) -> bool {
+        fs::canonicalize(file).is_ok_and(|file| file == self.path)
+    }
+
+    /// Writes a small file at once: whole and on the disk, or nothing is changed.
     pub fn write(&self, bytes: &[u8]) -> Result<()> {
         let write = || {
             let (mut file, _listed) = temporary(folder(&self.path))?;
             file.write_all(bytes)?;
+            // Before it has its name: a loss of power must not leave the name of a file without content.
+            file.as_file().sync_all()?;
             file.persist(&self.path).map(|_| ()).map_err(|error| error.error)
         };
         write().map_err(|error| self.failed(0, error))

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{IsTerminal, Read, stdin};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use bitnet_pack::report::Failure;
@@ -33,6 +33,11 @@ impl PromptArgs {
             None => self.stdin()?,
         };
         Ok(without_line_break(text))
+    }
+
+    /// The file that it is read from, if that is one with a name.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     fn stdin(&self) -> Result<Vec<u8>> {

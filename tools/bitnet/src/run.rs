@@ -76,7 +76,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     }
     let prompt = args.prompt.read()?;
     let opened = args.model.open()?;
-    let pending = args.receipt.begin(&opened.name)?;
+    let pending = args.receipt.begin(&opened.name, args.prompt.file())?;
     let model = opened.model()?;
     let messages = conversation(args, &prompt);
     let given = given(args, &model, &prompt, &messages)?;

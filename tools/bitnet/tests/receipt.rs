@@ -7,6 +7,8 @@ mod fake;
 mod receipts;
 #[path = "common/schema.rs"]
 mod schema;
+#[path = "common/strangers.rs"]
+mod strangers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -148,13 +150,14 @@ fn nothing_in_a_receipt_is_a_constant() {
         });
     }
     // What is the same in every run of one program on one machine, and what no option of these runs sets: a host backend has every
-    // kernel of its own, so that only boards have fallbacks.
+    // kernel of its own, so that only boards have fallbacks; both models have one head of keys and values.
     let fixed = [
         "/schema",
         "/arithmetic",
         "/versions/",
         "/program",
         "/machine",
+        "/model/kv_heads",
         "/config/",
         "/backend/budget",
         "/fallbacks",
@@ -319,6 +322,7 @@ fn hygiene_is_checked_before_anything_is_believed() {
     assert_eq!(id(&"x".repeat(129)), "hygiene: an id has 129 bytes: at most 128 are allowed");
     assert!(id("a\u{1b}[2J").starts_with("hygiene: the id "));
     assert!(id(&"x".repeat(128)).starts_with("consistency: there is no kernel xxx"));
+    assert!(id("a\u{202e}b").starts_with("hygiene: the id "), "text that runs backwards");
     let many = vec![file["receipt"]["kernels"][0].clone(); 10_001];
     let many = folder.bad(&forged(&file, "/receipt/kernels", json!(many)), &[]);
     assert_eq!(many, "hygiene: 10001 kernels: at most 10000 are allowed");

@@ -102,7 +102,7 @@ pub(crate) fn run(args: &DeviceArgs) -> Result<()> {
         }
     })
     .context("Ctrl-C cannot be caught")?;
-    let pending = args.receipt.begin(args.model.as_deref().unwrap_or(Path::new("")))?;
+    let pending = args.receipt.begin(args.model.as_deref().unwrap_or(Path::new("")), None)?;
     let timeout = Duration::from_secs(args.timeout);
     let mut link = Link::new(args.connection.open(timeout)?, timeout);
     let message = link.hello()?;

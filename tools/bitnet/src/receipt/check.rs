@@ -11,11 +11,12 @@ use bitnet_edge_kernels::tile::Layout;
 use super::build::owned_weights;
 use super::form::OwnedReceipt;
 
-/// Bytes of an id at most, and of kernels in a receipt.
+/// Bytes of an id and of other text at most, and of kernels in a receipt.
 const ID_BYTES: usize = 128;
+const TEXT_BYTES: usize = 256;
 const MOST_KERNELS: usize = 10_000;
 
-/// Names that can be printed, and as many as anyone has.
+/// Texts that can be printed, and as many as anyone has. Whoever wrote a receipt must not draw lines of who checks it.
 pub(super) fn hygiene(receipt: &OwnedReceipt) -> Result<String> {
     let lists = [
         ("kernels", receipt.kernels.len()),
@@ -32,9 +33,29 @@ pub(super) fn hygiene(receipt: &OwnedReceipt) -> Result<String> {
     for name in names.chain([&backend.chosen]) {
         ensure!(!name.is_empty(), "an id is empty");
         ensure!(name.len() <= ID_BYTES, "an id has {} bytes: at most {ID_BYTES} are allowed", name.len());
-        ensure!(!name.contains(|c: char| c.is_control()), "the id {name:?} has control characters");
+        ensure!(!name.contains(is_control), "the id {name:?} has control characters");
+    }
+    let texts = [
+        ("machine", &receipt.machine),
+        ("program's version", &receipt.versions.program),
+        ("runtime's version", &receipt.versions.runtime),
+        ("reason for the backend", &backend.why),
+    ];
+    for (what, text) in
+        texts.into_iter().chain(backend.asked.iter().map(|asked| ("backend asked for", asked)))
+    {
+        let length = text.len();
+        ensure!(length > 0, "the {what} is empty");
+        ensure!(length <= TEXT_BYTES, "the {what} has {length} bytes: at most {TEXT_BYTES} are allowed");
+        ensure!(!text.contains(is_control), "the {what} {text:?} has control characters");
     }
     Ok(format!("{} kernels, ids of 1 to {ID_BYTES} bytes", receipt.kernels.len()))
+}
+
+/// Whether a terminal does something at a character, or prints what is behind it elsewhere: controls, and marks of direction and lines.
+fn is_control(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// What says the same twice must say the same, and counts must be those of the tokens.
@@ -45,23 +66,41 @@ pub(super) fn consistency(receipt: &OwnedReceipt) -> Result<String> {
     let plan = &receipt.plan;
     let (need, have) = (plan.plan_bytes, plan.arena_bytes);
     ensure!(need <= have, "the plan of {need} bytes does not fit the arena of {have}");
-    let Some(_) = receipt.output.stop else {
-        return Ok("the run was cut short by whoever asked, so that its counts are not those of its tokens"
-            .to_owned());
-    };
-    let wanted = work_of_facts(receipt)?;
-    for (kernel, work) in wanted {
-        let found = work_of(receipt, kernel);
-        ensure!(
-            found == work,
-            "{} did work of {found}, and {} layers, {} and {} tokens take {work}",
-            kernel.name(),
-            receipt.model.layers,
-            receipt.prompt.tokens,
-            receipt.output.tokens
-        );
+    let [least, most] = passes(receipt);
+    let (least, most) = (work_of_facts(receipt, least)?, work_of_facts(receipt, most)?);
+    let (layers, prompt, output) = (receipt.model.layers, receipt.prompt.tokens, receipt.output.tokens);
+    let whose = format!("{layers} layers, {prompt} and {output} tokens take");
+    for ((kernel, least), (_, most)) in least.into_iter().zip(most) {
+        within(receipt, kernel, [least, most], &whose)?;
     }
-    quantized(receipt)
+    let sampled = receipt.output.sampled;
+    match (receipt.output.stop, sampled) {
+        (Some(_), _) => Ok(format!(
+            "counts are those of {layers} layers, {prompt} and {output} tokens; weights: {}",
+            quantized(receipt)?
+        )),
+        (None, 0) => Ok(format!(
+            "the run was cut short before its first token: counts are at most those of {layers} layers and {prompt} tokens"
+        )),
+        (None, _) => Ok(format!(
+            "the run was cut short: counts are those of {layers} layers, {prompt} and {output} tokens, and at most one pass more; \
+             weights: {}",
+            quantized(receipt)?
+        )),
+    }
+}
+
+/// A kernel did the work that was to be done, no less and no more.
+fn within(receipt: &OwnedReceipt, kernel: Kernel, [least, most]: [u64; 2], whose: &str) -> Result<()> {
+    let (name, found) = (kernel.name(), work_of(receipt, kernel));
+    if least == most {
+        ensure!(found == least, "{name} did work of {found}, and {whose} {least}");
+    }
+    ensure!(
+        (least..=most).contains(&found),
+        "{name} did work of {found}, and {whose} {least} to {most}: the run was cut short"
+    );
+    Ok(())
 }
 
 /// The same with the model at hand: every kernel, by the model's own program.
@@ -74,24 +113,21 @@ pub(super) fn against(receipt: &OwnedReceipt, model: &Model<'_>) -> Result<Strin
         "it describes this image wrongly: {:?}, and it is {facts:?}",
         receipt.model
     );
-    if receipt.output.stop.is_none() {
-        return Ok("the image is the receipt's".to_owned());
-    }
-    let (positions, heads) = passes(receipt);
     let plan = &receipt.plan;
-    let work = expected_work(model, plan.context, plan.kv_cache, positions, heads)?;
-    for (kernel, work) in Kernel::ALL.into_iter().zip(work) {
-        let found = work_of(receipt, kernel);
-        ensure!(
-            found == work,
-            "{} did work of {found}, and the program of this model takes {work}",
-            kernel.name()
-        );
+    let [least, most] = passes(receipt)
+        .map(|(positions, heads)| expected_work(model, plan.context, plan.kv_cache, positions, heads));
+    for ((kernel, least), most) in Kernel::ALL.into_iter().zip(least?).zip(most?) {
+        within(receipt, kernel, [least, most], "the program of this model takes")?;
     }
-    Ok(format!(
-        "the image is the receipt's, and the work of {} kernels is that of its program",
-        receipt.kernels.len()
-    ))
+    let kernels = receipt.kernels.len();
+    if receipt.output.stop.is_none() {
+        return Ok(format!(
+            "the image is the receipt's, and the work of {kernels} kernels is that of its program cut short: at most one pass more than \
+             that of {} steps",
+            receipt.output.sampled
+        ));
+    }
+    Ok(format!("the image is the receipt's, and the work of {kernels} kernels is that of its program"))
 }
 
 /// Work that a receipt states for a kernel.
@@ -99,10 +135,15 @@ pub(super) fn work_of(receipt: &OwnedReceipt, kernel: Kernel) -> u64 {
     receipt.kernels.iter().find(|run| run.id == kernel.name()).map_or(0, |run| run.work)
 }
 
-/// Positions that went through the model, and passes to the logits: the token sampled last is not fed.
-fn passes(receipt: &OwnedReceipt) -> (u64, u64) {
-    let heads = receipt.output.sampled.max(1);
-    (u64::from(receipt.prompt.tokens).saturating_add(heads - 1), heads)
+/// Positions that went through the model, and passes to the logits, at least and at most: the token sampled last is not fed. Of a
+/// whole run that is one number; a run that was cut short may have been in its next pass.
+fn passes(receipt: &OwnedReceipt) -> [(u64, u64); 2] {
+    let of = |heads: u64| (u64::from(receipt.prompt.tokens).saturating_add(heads).saturating_sub(1), heads);
+    match (receipt.output.stop, receipt.output.sampled) {
+        (Some(_), sampled) => [of(sampled.max(1)); 2],
+        (None, 0) => [(0, 0), of(1)],
+        (None, sampled) => [of(sampled), of(sampled.saturating_add(1))],
+    }
 }
 
 fn kernels(receipt: &OwnedReceipt) -> Result<()> {
@@ -159,7 +200,7 @@ fn tokens(receipt: &OwnedReceipt) -> Result<()> {
     ensure!(output.sampled == sampled, "{} steps were sampled for {generated} tokens", output.sampled);
     let most = receipt.config.max_tokens;
     ensure!(output.tokens <= most, "{generated} tokens, and at most {most} were asked for");
-    let (positions, context) = (passes(receipt).0, receipt.plan.context);
+    let ([(positions, _), _], context) = (passes(receipt), receipt.plan.context);
     ensure!(positions <= u64::from(context), "{positions} positions in a context of {context}");
     ensure!(receipt.config.digest, "the configuration has no logit digest, and the receipt has one");
     Ok(())
@@ -182,8 +223,7 @@ fn times(receipt: &OwnedReceipt) -> Result<()> {
 }
 
 /// Work that follows from what a receipt says of its model: products by layout, and what depends on its shape alone.
-fn work_of_facts(receipt: &OwnedReceipt) -> Result<Vec<(Kernel, u64)>> {
-    let (positions, heads) = passes(receipt);
+fn work_of_facts(receipt: &OwnedReceipt, (positions, heads): (u64, u64)) -> Result<Vec<(Kernel, u64)>> {
     let model = &receipt.model;
     let mut work = Vec::new();
     let mut seen = HashSet::new();
@@ -210,7 +250,7 @@ fn work_of_facts(receipt: &OwnedReceipt) -> Result<Vec<(Kernel, u64)>> {
     Ok(work)
 }
 
-/// Quantized weights were multiplied as integers.
+/// Quantized weights were multiplied as integers: which.
 fn quantized(receipt: &OwnedReceipt) -> Result<String> {
     let layouts = receipt.model.weights.iter().filter_map(|line| {
         let layout = Layout::ALL.into_iter().find(|layout| layout.name() == line.layout)?;
@@ -227,9 +267,5 @@ fn quantized(receipt: &OwnedReceipt) -> Result<String> {
     } else {
         format!("{} as integers", names.join(", "))
     };
-    let (prompt, output) = (receipt.prompt.tokens, receipt.output.tokens);
-    Ok(format!(
-        "counts are those of {} layers, {prompt} and {output} tokens; weights: {path}",
-        receipt.model.layers
-    ))
+    Ok(path)
 }

@@ -55,8 +55,15 @@ impl SigningKey {
         let public = path.with_added_extension("pub");
         let pem = self.0.to_pkcs8_pem(LineEnding::LF).map_err(|error| anyhow::anyhow!("{error}"))?;
         let open = self.0.verifying_key().to_public_key_pem(LineEnding::LF);
+        let open = open.map_err(|error| anyhow::anyhow!("{error}"))?;
+        for path in [path, &public] {
+            // A symbolic link to nowhere is there, too.
+            if fs::symlink_metadata(path).is_ok() {
+                bail!("cannot write {}: it is there; nothing is written over", path.display());
+            }
+        }
         create(path, pem.as_bytes(), true)?;
-        create(&public, open.map_err(|error| anyhow::anyhow!("{error}"))?.as_bytes(), false)?;
+        create(&public, open.as_bytes(), false)?;
         Ok(public)
     }
 

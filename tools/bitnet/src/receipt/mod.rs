@@ -9,9 +9,10 @@ mod replay;
 mod strict;
 mod verify;
 
+use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bitnet_pack::output::Destination;
 use clap::{Args, Subcommand};
 
@@ -59,13 +60,9 @@ pub(crate) fn run(command: &ReceiptCommand) -> Result<()> {
         ReceiptCommand::Keygen(args) => {
             let key = SigningKey::generate()?;
             let public = key.write(&args.file)?;
-            println!(
-                "{}: keep it secret\n{}: the public key {}",
-                args.file.display(),
-                public.display(),
-                key.public()
-            );
-            Ok(())
+            let (file, open) = (args.file.display(), public.display());
+            writeln!(stdout(), "{file}: keep it secret\n{open}: the public key {}", key.public())
+                .context("cannot write to stdout")
         }
     }
 }
@@ -93,10 +90,17 @@ impl ReceiptArgs {
     pub(crate) const fn is_asked_for(&self) -> bool {
         self.receipt.is_some()
     }
-    /// Checks what can be checked before anything runs: place and key.
-    pub(crate) fn begin(&self, model: &Path) -> Result<Option<Pending>> {
+    /// Checks what can be checked before anything runs: place and key. The model and the file of the prompt must not be replaced.
+    pub(crate) fn begin(&self, model: &Path, prompt: Option<&Path>) -> Result<Option<Pending>> {
         let Some(path) = &self.receipt else { return Ok(None) };
         let to = Destination::new(path, model).context("--receipt")?;
+        for (file, what) in [(self.sign.as_deref(), "key"), (prompt, "prompt")] {
+            ensure!(
+                !file.is_some_and(|file| to.is(file)),
+                "--receipt: cannot write {}: it is the {what}, which is read; name another file",
+                path.display()
+            );
+        }
         let key = self.sign.as_deref().map(SigningKey::read).transpose().context("--sign")?;
         Ok(Some(Pending { to, key, program: Program::begin() }))
     }

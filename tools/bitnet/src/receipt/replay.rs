@@ -4,20 +4,21 @@ use std::fmt::Display;
 
 use anyhow::{Context, Result};
 use bitnet_edge_core::receipt::{Digest, TokenDigest, Transcript};
-use bitnet_edge_core::{Event, Generator, MemoryPlan, Model, PlanOptions};
-use bitnet_edge_kernels::{ARITHMETIC_VERSION, Kernel};
+use bitnet_edge_core::{Backend, Event, Generator, MemoryPlan, Model, PlanOptions};
+use bitnet_edge_kernels::{ARITHMETIC_VERSION, Counts, Kernel};
 use bitnet_pack::cli::HOST_BATCH;
 use bitnet_pack::report::advised;
 
 use super::check::work_of;
 use super::form::OwnedReceipt;
-use crate::engine::{self, Engine};
 
 /// What a replay found.
 #[derive(Default)]
 pub(super) struct Replay {
     pub(super) agrees: Vec<String>,
     pub(super) differs: Vec<String>,
+    /// What was not compared, and why.
+    pub(super) notes: Vec<String>,
 }
 
 impl Replay {
@@ -30,22 +31,24 @@ impl Replay {
     }
 }
 
-/// Runs a receipt's prompt again, and compares what came of it.
-pub(super) fn replay(receipt: &OwnedReceipt, model: &Model<'_>, engine: &Engine) -> Result<Replay> {
+/// Runs a receipt's prompt again, and compares what came of it. Its errors are of what the receipt asks for.
+pub(super) fn replay<K: Backend>(
+    receipt: &OwnedReceipt,
+    model: &Model<'_>,
+    plan: &MemoryPlan,
+    cpu: K,
+    work: &Counts,
+) -> Result<Replay> {
     let mut found = Replay::default();
     found.compare("arithmetic version", receipt.arithmetic, ARITHMETIC_VERSION);
-    let plan = plan(receipt, model)?;
-    let mut arena = engine::arena(&plan)?;
-    engine.counts().reset();
-    let cpu = engine.cpu(model, &plan, &mut arena)?;
     let mut generator =
-        Generator::new(model, &plan, cpu, receipt.config.clone()).context("the receipt's configuration")?;
+        Generator::new(model, plan, cpu, receipt.config.clone()).context("the receipt's configuration")?;
     generator.tokens(&receipt.prompt.ids).map_err(advised).context("the receipt's prompt")?;
     let mut transcript = Transcript::new(&receipt.prompt.ids);
     let stop = loop {
         // Whoever asked ended it there.
-        let output = transcript.output(generator.sampled(), None);
-        if receipt.output.stop.is_none() && output.tokens >= receipt.output.tokens {
+        let (done, wanted) = (transcript.output(generator.sampled(), None), &receipt.output);
+        if wanted.stop.is_none() && done.tokens >= wanted.tokens && done.sampled >= wanted.sampled {
             break None;
         }
         match generator.step(u32::MAX).map_err(advised)? {
@@ -67,28 +70,33 @@ pub(super) fn replay(receipt: &OwnedReceipt, model: &Model<'_>, engine: &Engine)
     };
     found.compare("end", reason(receipt.output.stop), reason(stop));
     found.compare("logit digest", receipt.logits, logits);
-    if stop.is_some() {
-        counts(receipt, engine, &mut found);
+    if receipt.output.stop.is_none() && receipt.output.sampled == 0 {
+        found.agrees.clear();
+        found.notes.push("nothing was replayed: the run was cut short before its first token".to_owned());
+    } else {
+        counts(receipt, work, &mut found);
     }
     Ok(found)
 }
 
-/// The work of each kernel: that of a whole run is the same everywhere.
-fn counts(receipt: &OwnedReceipt, engine: &Engine, found: &mut Replay) {
-    let mut same = 0;
+/// The work of each kernel: that of a whole run is the same everywhere. One that was cut short did at least that of its steps; the
+/// program of the model bounds what it did more.
+fn counts(receipt: &OwnedReceipt, counts: &Counts, found: &mut Replay) {
+    let (mut same, is_whole) = (0, receipt.output.stop.is_some());
     for kernel in Kernel::ALL {
-        let (there, here) = (work_of(receipt, kernel), engine.counts().of(kernel).work);
-        if there != here {
+        let (there, here) = (work_of(receipt, kernel), counts.of(kernel).work);
+        if if is_whole { there != here } else { there < here } {
             found.differs.push(format!("work of {}: {there} in the receipt, {here} here", kernel.name()));
         } else if here > 0 {
             same += 1;
         }
     }
-    found.agrees.push(format!("work: of {same} kernels"));
+    let least = format!(", at least that of these {} steps: the run was cut short", receipt.output.sampled);
+    found.agrees.push(format!("work: of {same} kernels{}", if is_whole { "" } else { &least }));
 }
 
 /// A plan with what results depend on as the receipt has it, and batches as suit this machine.
-fn plan(receipt: &OwnedReceipt, model: &Model<'_>) -> Result<MemoryPlan> {
+pub(super) fn plan(receipt: &OwnedReceipt, model: &Model<'_>) -> Result<MemoryPlan> {
     let config = model.config();
     let (context, kv) = (receipt.plan.context, receipt.plan.kv_cache);
     let batch = HOST_BATCH.min(context.max(1));

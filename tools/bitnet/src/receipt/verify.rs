@@ -1,7 +1,8 @@
 //! `bitnet receipt verify`.
 
+use std::fmt::Display;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read, Write, stdout};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -14,7 +15,7 @@ use super::check::{against, consistency, hygiene};
 use super::file::{File, MOST_BYTES};
 use super::form::OwnedReceipt;
 use super::keys::PublicKey;
-use super::replay::replay;
+use super::replay::{plan, replay};
 use crate::engine::{self, BackendArgs, Engine};
 use crate::model::open;
 
@@ -48,43 +49,68 @@ pub(crate) struct VerifyArgs {
     import: ImportArgs,
 }
 
-/// Prints what holds, line by line, and ends with the first thing that does not.
+/// Prints what holds, line by line, and ends with the first thing that does not. Whether anyone reads the lines does not change it.
 pub(super) fn verify(args: &VerifyArgs) -> Result<()> {
-    let name = args.file.display();
+    let mut lines = Lines::default();
+    check(args, &mut lines)?;
+    lines.failed.map_or(Ok(()), |error| Err(error).context("cannot write to stdout"))
+}
+
+/// An error that is the receipt's fault, and of no other.
+fn refused(what: &'static str) -> impl Fn(anyhow::Error) -> anyhow::Error {
+    move |error| Failure::error(REFUSED, error.context(what).context("the receipt does not verify"))
+}
+
+fn check(args: &VerifyArgs, lines: &mut Lines) -> Result<()> {
     let bytes = read(&args.file)?;
-    let refused = |what: &'static str| {
-        move |error: anyhow::Error| {
-            Failure::error(REFUSED, error.context(what).context("the receipt does not verify"))
-        }
-    };
+    let key = args.key.as_deref().map(PublicKey::read).transpose()?;
     let file = File::read(&bytes).map_err(refused("schema"))?;
-    println!("{name}");
-    line("schema", &format!("version {}", file.receipt.schema));
-    line("hygiene", &hygiene(&file.receipt).map_err(refused("hygiene"))?);
-    line("hash", &hash(&file).map_err(refused("hash"))?);
-    line("signature", &signature(&file, args.key.as_deref()).map_err(refused("signature"))?);
-    line("consistency", &consistency(&file.receipt).map_err(refused("consistency"))?);
-    describe(&file.receipt);
+    lines.print(args.file.display());
+    lines.line("schema", &format!("version {}", file.receipt.schema));
+    lines.line("hygiene", &hygiene(&file.receipt).map_err(refused("hygiene"))?);
+    lines.line("hash", &hash(&file).map_err(refused("hash"))?);
+    lines.line("signature", &signature(&file, key).map_err(refused("signature"))?);
+    lines.line("consistency", &consistency(&file.receipt).map_err(refused("consistency"))?);
+    describe(&file.receipt, lines);
     let Some(path) = args.replay.as_deref().or(args.model.as_deref()) else { return Ok(()) };
     let path = Some(path).filter(|path| *path != Path::new("story"));
     let source = open(path, &args.import, args.backend.huge_pages)?;
     let model = source::model(source.bytes(), path.unwrap_or(Path::new("the story model")))?;
-    line("model", &against(&file.receipt, &model).map_err(refused("model"))?);
+    lines.line("model", &against(&file.receipt, &model).map_err(refused("model"))?);
     if args.model.is_some() {
         return Ok(());
     }
+    let plan = plan(&file.receipt, &model).map_err(refused("replay"))?;
     let engine = Engine::new(&args.backend.select()?, args.threads)?;
-    let found = replay(&file.receipt, &model, &engine).map_err(refused("replay"))?;
-    line("replay", &engine.describe());
-    found.agrees.iter().for_each(|what| line("  agrees", what));
-    found.differs.iter().for_each(|what| line("  differs", what));
-    line("", NOT_PROVABLE);
+    let mut arena = engine::arena(&plan)?;
+    engine.counts().reset();
+    let cpu = engine.cpu(&model, &plan, &mut arena)?;
+    let found = replay(&file.receipt, &model, &plan, cpu, engine.counts()).map_err(refused("replay"))?;
+    lines.line("replay", &engine.describe());
+    found.agrees.iter().for_each(|what| lines.line("  agrees", what));
+    found.differs.iter().for_each(|what| lines.line("  differs", what));
+    found.notes.iter().for_each(|what| lines.line("  note", what));
+    lines.line("", NOT_PROVABLE);
     let first = found.differs.into_iter().next();
     first.map_or(Ok(()), |first| Err(refused("replay")(anyhow::anyhow!(first))))
 }
 
-fn line(what: &str, text: &str) {
-    println!("{what:<12} {text}");
+/// What is printed. A reader that has gone is found out at the end: the verdict comes first.
+#[derive(Default)]
+struct Lines {
+    failed: Option<io::Error>,
+}
+
+impl Lines {
+    fn print(&mut self, line: impl Display) {
+        if self.failed.is_none() {
+            self.failed = writeln!(stdout(), "{line}").err();
+        }
+    }
+
+    fn line(&mut self, what: &str, text: &str) {
+        self.print(format_args!("{what:<12} {text}"));
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -102,8 +128,7 @@ fn hash(file: &File) -> Result<String> {
     Ok(format!("sha256 {here}"))
 }
 
-fn signature(file: &File, key: Option<&Path>) -> Result<String> {
-    let key = key.map(PublicKey::read).transpose()?;
+fn signature(file: &File, key: Option<PublicKey>) -> Result<String> {
     let Some(signature) = &file.signature else {
         ensure!(key.is_none(), "it has none, and --key asks for one");
         return Ok("none: the hash catches accidents; only a signature (--sign) catches forgery".to_owned());
@@ -117,18 +142,18 @@ fn signature(file: &File, key: Option<&Path>) -> Result<String> {
 }
 
 /// The run in a few lines.
-fn describe(receipt: &OwnedReceipt) {
+fn describe(receipt: &OwnedReceipt, lines: &mut Lines) {
     let backend = &receipt.backend;
     let plural = if backend.threads == 1 { "" } else { "s" };
     let asked = backend.asked.as_ref().map_or("nothing".to_owned(), |asked| format!("`{asked}`"));
-    line("run", &format!("{}, {}, on {}", receipt.versions.program, speed(receipt), receipt.machine));
+    lines.line("run", &format!("{}, {}, on {}", receipt.versions.program, speed(receipt), receipt.machine));
     let (chosen, why, threads) = (&backend.chosen, &backend.why, backend.threads);
-    line("backend", &format!("{chosen}, {threads} thread{plural}; asked for: {asked}; why: {why}"));
-    line(
+    lines.line("backend", &format!("{chosen}, {threads} thread{plural}; asked for: {asked}; why: {why}"));
+    lines.line(
         "fallbacks",
         &if receipt.fallbacks.is_empty() { "none".to_owned() } else { receipt.fallbacks.join(", ") },
     );
-    line(
+    lines.line(
         "self-test",
         &match backend.self_test {
             None => "the kernels were not compared with their definition before this run".to_owned(),
@@ -136,7 +161,7 @@ fn describe(receipt: &OwnedReceipt) {
         },
     );
     let program = receipt.program.map_or("unknown".to_owned(), |digest| format!("sha256 {digest}"));
-    line("program", &program);
+    lines.line("program", &program);
 }
 
 fn speed(receipt: &OwnedReceipt) -> String {
