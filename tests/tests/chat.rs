@@ -33,7 +33,7 @@ fn smollm2_answers_the_readmes_question() {
         match generator.step(u32::MAX).unwrap() {
             Event::Working => {}
             Event::Text(bytes) | Event::Token { bytes, .. } => {
-                stream.feed(bytes, |text| answer.push_str(text))
+                stream.feed(bytes, |text| answer.push_str(text));
             }
             Event::Done(reason) => break reason,
         }
@@ -74,9 +74,12 @@ struct Step {
     top: Vec<(u32, f64)>,
 }
 
-/// How far our log-probabilities may be from llama.cpp's: what the rounding of activations does to the logits of this model, see
-/// docs/arithmetic.md.
-const LOGPROBS: f64 = 1.0;
+/// How far our log-probabilities may be from llama.cpp's: right above 0.712, what the rounding of activations does to this model,
+/// see docs/arithmetic.md. Where a token is ahead of the next one by more than this in llama.cpp, it is the likeliest here.
+const LOGPROBS: f64 = 0.75;
+
+/// Of all 118 tokens of the replies, at least so many are ahead by more.
+const AHEAD: usize = 80;
 
 impl Case {
     /// What the template makes of it, as text and as tokens.
@@ -97,12 +100,6 @@ impl Case {
         };
         assert_eq!(ids[..tokens], self.ids);
     }
-
-    /// Tokens that no rounding can turn: those before the first that is chosen by less than twice the bound.
-    fn certain(&self) -> &[Step] {
-        let end = self.steps.iter().position(|step| step.top[0].1 - step.top[1].1 < 2.0 * LOGPROBS);
-        &self.steps[..end.unwrap_or(self.steps.len())]
-    }
 }
 
 /// The natural logarithm of the probability of each token.
@@ -112,8 +109,14 @@ fn logprobs(logits: &[f32]) -> Vec<f64> {
     logits.iter().map(|l| f64::from(l - most) - sum.ln()).collect()
 }
 
-/// Rendering and tokens are llama.cpp's; log-probabilities, behind the same tokens, are near; replies begin alike, and end with the
-/// same token.
+/// The likeliest token.
+fn best(logprobs: &[f64]) -> u32 {
+    let best = (0..).zip(logprobs).max_by(|a, b| a.1.total_cmp(b.1));
+    best.unwrap().0
+}
+
+/// Rendering and tokens are llama.cpp's; behind the same tokens log-probabilities are near, and the likeliest token is the same
+/// where it is well ahead; replies end with the same token.
 #[test]
 fn smollm2_talks_as_in_llama_cpp() {
     let golden: Golden = files::read_json("tests/data/golden/smollm2-chat.json");
@@ -124,7 +127,7 @@ fn smollm2_talks_as_in_llama_cpp() {
     let options = PlanOptions { context: 256, ..PlanOptions::new(&model.config()) };
     let plan = MemoryPlan::new(&model.config(), &options).unwrap();
     let mut arena = Arena::new(plan.bytes());
-    let mut distances = Vec::new();
+    let (mut distances, mut ahead, mut steps) = (Vec::new(), 0, 0);
     for case in &golden.cases {
         let role = |turn: &Turn| match turn.role.as_str() {
             "system" => Role::System,
@@ -142,25 +145,18 @@ fn smollm2_talks_as_in_llama_cpp() {
         let mut session = Session::new(&model, &plan, cpu).unwrap();
         session.prefill(&case.ids, true).unwrap();
         let mut ours = logprobs(session.logits().unwrap());
+        steps += case.steps.len();
         for step in &case.steps {
             distances.extend(step.top.iter().map(|&(id, theirs)| (ours[id as usize] - theirs).abs()));
+            if step.top[0].1 - step.top[1].1 > LOGPROBS {
+                assert_eq!(best(&ours), step.id, "{}", case.reply);
+                ahead += 1;
+            }
             ours = logprobs(session.decode(step.id).unwrap());
         }
         if let Some(stop) = case.stop {
-            let best = (0..).zip(&ours).max_by(|a, b| a.1.total_cmp(b.1)).map(|(id, _)| id);
-            assert!(best == Some(stop) && tokenizer.is_end(stop), "{}: {best:?}", case.reply);
+            assert!(best(&ours) == stop && tokenizer.is_end(stop), "{}: {}", case.reply, best(&ours));
         }
-
-        let cpu = Cpu::new(&model, &plan, arena.lines(), backend, &pool, InPlace).unwrap();
-        let config = GenerationConfig { temperature: 0.0, ..GenerationConfig::default() };
-        let mut generator = Generator::new(&model, &plan, cpu, config).unwrap();
-        generator.pieces(pieces.into_iter(), false, u32::MAX, &mut || {}).unwrap();
-        let certain = case.certain();
-        for step in certain {
-            let Event::Token { id, .. } = generator.step(u32::MAX).unwrap() else { panic!("{}", case.reply) };
-            assert_eq!(id, step.id, "{}", case.reply);
-        }
-        println!("{} of {} tokens alike for certain: {:?}", certain.len(), case.steps.len(), case.reply);
     }
     distances.sort_by(f64::total_cmp);
     let (median, most) = (distances[distances.len() / 2], distances[distances.len() - 1]);
@@ -168,4 +164,8 @@ fn smollm2_talks_as_in_llama_cpp() {
         "log-probabilities of SmolLM2 Q4_1 and of llama.cpp: distances {median:.3} (median), {most:.3} (largest)"
     );
     assert!(most < LOGPROBS, "{most}");
+    println!(
+        "the likeliest token is the same at all {ahead} of {steps} tokens where it is ahead by {LOGPROBS}"
+    );
+    assert!(ahead >= AHEAD, "{ahead}");
 }

@@ -21,8 +21,14 @@ fn without_example(source: &str) -> Vec<(usize, &str)> {
         }
         if let Some(doc) = line.strip_prefix("///") {
             example |= doc.trim_start().starts_with("```");
-        } else if line.starts_with('#') || line.starts_with(')') {
-            exported |= line == "#[macro_export]"; // attributes, on one line or several
+        } else if line.starts_with("#[") {
+            exported |= line == "#[macro_export]";
+            // An attribute goes on to the line that closes it.
+            let mut last = line;
+            while !last.ends_with(']') {
+                let Some((_, next)) = lines.next() else { break };
+                last = next;
+            }
         } else {
             let public =
                 line.strip_prefix("pub ").is_some_and(|rest| ITEMS.iter().any(|item| begins(rest, item)));
@@ -99,6 +105,17 @@ impl Bare {
     pub const fn method(&self) {}
     pub(crate) fn hidden(&self) {}
 }
+
+/// Has one, in front of an attribute of several lines.
+///
+/// ```
+/// assert!(true);
+/// ```
+#[serde(bound(
+    serialize = \"T: Serialize, \\
+                 U: Serialize\"
+))]
+pub struct Bound<T, U>(T, U);
 
 /// Nor this.
 #[macro_export]

@@ -77,11 +77,13 @@ impl<K: Kernels, S: Split> Engine<'_, K, S> {
         counts.reset();
         let kernels = Counted::new(*kernels, counts);
         let cpu = Cpu::new(model, plan, arena, kernels, &*split, InPlace)?;
-        let mut generator = Generator::new(model, plan, cpu, config.clone())?;
-        let tokens = give(model, &mut generator, listener)?;
+        // Where it was made: a copy would be on the stack too.
+        let mut made = Generator::new(model, plan, cpu, config.clone());
+        let generator = made.as_mut().map_err(|error| *error)?;
+        let tokens = give(model, generator, listener)?;
         info!("prompt: {=u32} tokens, budget {=u32}", tokens, *budget);
         let mut transcript = Transcript::new(generator.given(tokens).unwrap_or_default());
-        let (reason, stats) = generate(&mut generator, tokens, *budget, listener, &mut transcript)?;
+        let (reason, stats) = generate(generator, tokens, *budget, listener, &mut transcript)?;
         let stop = stop(reason);
         info!("answer: {=u32} tokens, {=str}", stats.figures().generated, in_words(stop));
         let output = transcript.output(generator.sampled(), reason);

@@ -37,7 +37,7 @@ const PLAN: MemoryPlan = match MemoryPlan::new(&CONFIG, &OPTIONS) {
     Err(_) => panic!("an option is out of bounds"),
 };
 /// What memory.x has for it.
-const ARENA_BYTES: usize = 176 * 1024;
+const ARENA_BYTES: usize = 168 * 1024;
 assert_fits!(PLAN, ARENA_BYTES);
 
 /// Everything that changes.

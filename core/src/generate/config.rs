@@ -48,7 +48,15 @@ pub const MAX_LOGIT_BIAS: usize = if FULL { 32 } else { 0 };
 /// ```
 pub const MAX_LOGPROBS: usize = if FULL { 20 } else { 0 };
 
-/// The largest magnitude of a bias or of an additive penalty. A bias of minus this much bans a token.
+/// The highest temperature.
+///
+/// ```
+/// assert_eq!(bitnet_edge_core::generate::MAX_TEMPERATURE, 1000.0);
+/// ```
+pub const MAX_TEMPERATURE: f32 = 1000.0;
+
+/// The largest magnitude of a bias or of an additive penalty. A bias of minus this much bans a token whose logit was less than
+/// 800,000 above another: even at [`MAX_TEMPERATURE`] its probability is then 0.
 ///
 /// ```
 /// assert_eq!(bitnet_edge_core::generate::MAX_BIAS, 1e6);
@@ -77,7 +85,7 @@ pub const MAX_BIAS: f32 = 1e6;
 pub struct GenerationConfig {
     /// Tokens to generate at most.
     pub max_tokens: u32,
-    /// Logits are divided by it; 0 takes the largest logit (greedy).
+    /// Logits are divided by it; 0 takes the largest logit (greedy), [`MAX_TEMPERATURE`] is the highest.
     pub temperature: f32,
     /// Only this many of the largest logits can be drawn; 0 for all.
     pub top_k: u32,
@@ -95,6 +103,7 @@ pub struct GenerationConfig {
     /// Taken from the logit of a token once if it is in the window; 0 for no change.
     pub presence_penalty: f32,
     /// How many tokens of the context, the last ones, the penalties look at; `u32::MAX` for all, 0 for none.
+    /// The work of a step grows with its square.
     pub penalty_window: u32,
     /// Tokens and what is added to their logits; what one token has several times adds up.
     pub logit_bias: Vec<(u32, f32), MAX_LOGIT_BIAS>,
@@ -195,8 +204,8 @@ impl GenerationConfig {
     /// assert_eq!(config.validate(), Err(Error::PlanOption("top-p must be above 0 and at most 1")));
     /// ```
     pub fn validate(&self) -> Result<(), Error> {
-        if !(self.temperature.is_finite() && self.temperature >= 0.0) {
-            return Err(Error::PlanOption("temperature must be finite and not negative"));
+        if !(0.0..=MAX_TEMPERATURE).contains(&self.temperature) {
+            return Err(Error::PlanOption("the temperature must be from 0 to 1000"));
         }
         if FULL { self.in_bounds() } else { self.has_no_more() }
     }

@@ -241,6 +241,7 @@ impl<'m, B: Backend> Generator<'m, B> {
     /// assert!(matches!(Generator::new(&model, &plan, cpu, config), Err(Error::PlanOption(_))));
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
+    #[inline(never)] // what it copies is not on the stack of the passes that follow
     pub fn new(
         model: &'m Model<'m>,
         plan: &'m MemoryPlan,
@@ -267,10 +268,13 @@ impl<'m, B: Backend> Generator<'m, B> {
         })
     }
 
-    /// Goes on with another configuration: from the next prompt. What was held back for a stop string of the old one is dropped.
+    /// Goes on with another configuration. It may be changed whenever nothing is under way: before the first prompt, behind
+    /// [`Event::Done`], behind [`cancel`](Self::cancel) and [`rewind`](Self::rewind), and between two tokens, where no text is
+    /// held back: a step without another prompt goes on with the same text then, under the new configuration.
     ///
     /// # Errors
-    /// As [`Generator::new`]; nothing is changed then.
+    /// As [`Generator::new`]; [`Error::Order`] with a prompt or a pass under way, or an event that has still to come. Nothing is
+    /// changed then.
     ///
     /// ```
     /// # use bitnet_edge_core::{
@@ -289,6 +293,10 @@ impl<'m, B: Backend> Generator<'m, B> {
     /// # Ok::<(), bitnet_edge_core::Error>(())
     /// ```
     pub fn configure(&mut self, config: GenerationConfig) -> Result<(), Error> {
+        self.begin()?;
+        if self.next.is_some() || !self.held().is_empty() {
+            return Err(Error::Order("text of the generation under way has still to come"));
+        }
         let model = self.session.model();
         check(&config, model.config().vocab, self.tokenizer.as_ref())?;
         let (ids, strings) = (StopSet::new(&config.stop_tokens)?, StopStrings::new(&config.stop_strings)?);
@@ -345,6 +353,9 @@ impl<'m, B: Backend> Generator<'m, B> {
     fn forget_text(&mut self) {
         self.stop_state = StopState::default();
         self.next = None;
+        if cfg!(feature = "full") {
+            self.logprobs = None;
+        }
     }
 
     /// Text that is held back, because it may be the beginning of a stop string. It comes as [`Event::Text`] if it is not; who
@@ -377,7 +388,8 @@ impl<'m, B: Backend> Generator<'m, B> {
         self.stop_strings.held(self.stop_state)
     }
 
-    /// The log-probabilities of the token that was drawn last, if the configuration asks for them.
+    /// The log-probabilities of the token that was drawn last, if the configuration asks for them; none behind another prompt,
+    /// another configuration, [`rewind`](Self::rewind) or [`cancel`](Self::cancel).
     ///
     /// ```
     /// # use bitnet_edge_core::{
@@ -774,6 +786,7 @@ impl<'m, B: Backend> Generator<'m, B> {
     }
 
     /// Samples from the logits of the pass that has just ended.
+    #[inline(never)] // the memory of the sampler is not on the stack of a pass
     fn emit(&mut self) -> Result<Outcome<'m>, Error> {
         if self.config.max_tokens == 0 {
             self.state = State::Idle;

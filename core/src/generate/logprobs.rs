@@ -60,9 +60,11 @@ impl Logprobs {
         let mut top = Vec::new();
         if n > 0 {
             for (id, l) in Candidates::new(&blocks, n.into()).iter(&blocks) {
-                // Behind all that are as large: they have lower ids.
-                let place = top.iter().take_while(|(_, other)| *other >= l).count();
-                let _ = top.insert(place, (id, l)); // there is room for `n`
+                // Behind all that are as large, which have lower ids; the others move on.
+                let mut last = (id, l);
+                let smaller = top.iter_mut().skip_while(|(_, other)| *other >= l);
+                smaller.for_each(|place| core::mem::swap(place, &mut last));
+                let _ = top.push(last); // there is room for `n`
             }
             // With fewer than `n` logits all are candidates.
             top.truncate(n.into());

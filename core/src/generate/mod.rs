@@ -27,7 +27,7 @@ mod stop_strings;
 pub use choose::{Choice, MAX_CHOICE_TOKENS, MAX_CHOICES};
 pub use config::{
     GenerationConfig, MAX_BIAS, MAX_LOGIT_BIAS, MAX_LOGPROBS, MAX_STOP_STRING_BYTES, MAX_STOP_STRINGS,
-    MAX_STOP_TOKENS,
+    MAX_STOP_TOKENS, MAX_TEMPERATURE,
 };
 pub use generator::{Chooser, Event, Generator, LogitDigest, StopReason};
 pub use logprobs::Logprobs;

@@ -169,8 +169,9 @@ impl<'l> Blocks<'l> {
 
     /// The logits of at least `least`, in the order of their ids.
     fn from(&self, least: f32) -> impl Iterator<Item = (u32, f32)> + Clone {
-        let starts = (0u32..).step_by(self.size);
-        let blocks = starts.zip(self.logits.chunks(self.size)).zip(&self.largest);
+        // The compiler sees that this is not 0, and leaves no panic.
+        let size = self.size.max(LEAST_BLOCK);
+        let blocks = (0u32..).step_by(size).zip(self.logits.chunks(size)).zip(&self.largest);
         blocks
             .filter(move |(_, largest)| **largest >= least)
             .flat_map(|((start, block), _)| (start..).zip(block.iter().copied()))

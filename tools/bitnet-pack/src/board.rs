@@ -41,7 +41,7 @@ pub const BOARDS: [Board; 6] = [
     Board {
         name: "pico2",
         flash: (4 << 20) - 4096,
-        program: 448 << 10,
+        program: 640 << 10,
         ram: 520 << 10,
         arena: 440 << 10,
         kv: KvType::F16,
@@ -50,9 +50,9 @@ pub const BOARDS: [Board; 6] = [
     Board {
         name: "virt-riscv32",
         flash: 4 << 20,
-        program: 448 << 10,
+        program: 640 << 10,
         ram: 200 << 10,
-        arena: 176 << 10,
+        arena: 168 << 10,
         kv: KvType::I8,
         batch: 4,
     },

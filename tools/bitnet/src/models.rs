@@ -3,8 +3,8 @@
 use bitnet_pack::convert::Manifest;
 use bitnet_pack::text::knows_pre_tokenizer;
 
-/// When the entries were looked up, in public text that was stored before: file pages of the repositories, and catalogues
-/// and build scripts that name a file with its size and digest. None of the files was downloaded for it.
+/// When the entries were looked up: in other programs' catalogues, build scripts and reports that name a file with its size
+/// and digest, which the file's page (`https://huggingface.co/REPO/blob/main/FILE`) shows too. The files were not downloaded.
 pub(crate) const LOOKED_UP: &str = "2026-11-23";
 
 /// A published model.
@@ -55,8 +55,7 @@ impl Format {
 }
 
 impl Known {
-    /// What keeps this version from running it; `None` if nothing is known to. That no such file was at hand to try
-    /// it is for the list to say.
+    /// What keeps this version from running it; `None` if nothing is known to.
     pub(crate) fn obstacle(&self) -> Option<String> {
         if self.format == Format::Tl2 {
             return Some(
@@ -76,8 +75,8 @@ pub(crate) fn find(name: &str) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.name.eq_ignore_ascii_case(name))
 }
 
-const CATALOGUE: &str = "public catalogues with size and digest";
-const PAGE: &str = "the repository's file page; digest: public catalogues";
+const CATALOGUE: &str = "other programs' catalogues, with size and digest";
+const PAGE: &str = "size: its page; digest: other programs' catalogues";
 
 /// An I2_S file of Falcon, as their repositories have it.
 const fn falcon(
@@ -174,7 +173,7 @@ pub(crate) static KNOWN: &[Known] = &[
         format: Format::Tq2_0,
         architecture: "llama",
         pre_tokenizer: Some("llama-bpe"),
-        source: "public build scripts with digest",
+        source: "build scripts that check the digest",
     },
     Known {
         name: "bitnet-b1.58-large",
@@ -186,7 +185,7 @@ pub(crate) static KNOWN: &[Known] = &[
         format: Format::Tq2_0,
         architecture: "bitnet",
         pre_tokenizer: None,
-        source: "public reports of comparisons, with digest",
+        source: "download scripts and benchmark reports, with digest",
     },
     Known {
         name: "bitnet-b1.58-3b",
@@ -198,7 +197,7 @@ pub(crate) static KNOWN: &[Known] = &[
         format: Format::Tq2_0AndOthers,
         architecture: "bitnet",
         pre_tokenizer: None,
-        source: "public catalogues",
+        source: "other programs' catalogues",
     },
     Known {
         name: "bitnet-b1.58-3b-tl2",
@@ -210,7 +209,7 @@ pub(crate) static KNOWN: &[Known] = &[
         format: Format::Tl2,
         architecture: "bitnet",
         pre_tokenizer: None,
-        source: "the repository's file page",
+        source: "its page",
     },
 ];
 

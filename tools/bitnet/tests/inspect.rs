@@ -369,6 +369,27 @@ fn rules_of_ones_own() {
 }
 
 #[test]
+fn a_gate_that_checks_nothing_does_not_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("rules.toml");
+    fs::write(&rules, "[[set]]\nname = \"mine\"\n[[set.rule]]\ntensors = [\"layer.*\"]\nrms = [0, 1]\n")
+        .unwrap();
+    let model = path_of(STORY);
+    let policy = [&model, "--stats", "--gate", "policy", "--policy", rules.to_str().unwrap()];
+    assert_eq!(
+        failure(VIOLATION, &policy),
+        format!("error: {model}: nothing was checked: the rules mine have none for any of the 35 tensors")
+    );
+    let empty = folder.path().join("empty.gguf");
+    fs::write(&empty, Builder::default().str("general.architecture", "llama").build()).unwrap();
+    let empty = empty.to_str().unwrap();
+    assert_eq!(
+        failure(VIOLATION, &[empty, "--stats", "--gate", "auto"]),
+        format!("error: {empty}: nothing was checked: the model has no tensors")
+    );
+}
+
+#[test]
 fn without_statistics_it_is_the_summary_of_bitnet_pack() {
     let text = success(&[&path_of(STORY)]);
     assert!(text.starts_with("GGUF version 3, ") && text.contains("\ntotals by type\n"), "{text}");

@@ -235,6 +235,17 @@ fn refusals_say_what_to_do() {
 }
 
 #[test]
+fn what_signs_an_address_is_not_shown() {
+    let (home, content) = (home(), content());
+    let store = Server::start(|_, _| Reply::status(403));
+    let output = pull(&hub_of(&content, &store).url, home.path(), &["hf:me/model/a.gguf"]);
+    let line = refused(&output);
+    assert!(line.contains(&format!("{}/signed answers 403", store.url)), "{line}");
+    assert!(!stderr(&output).contains("for=a.gguf"), "{}", stderr(&output));
+    assert_eq!(store.requests()[0].path, "/signed?for=a.gguf");
+}
+
+#[test]
 fn a_server_with_a_problem_is_asked_again() {
     let (home, content) = (home(), content());
     let whole = content.clone();
@@ -332,6 +343,13 @@ fn an_encrypted_hub_is_known_by_its_certificate() {
     fs::write(&none, "").unwrap();
     let output = pull_encrypted(&hub.url, home.path(), &none);
     assert!(refused(&output).contains("no certificates to know servers by"), "{}", stderr(&output));
+    // A hub that is not encrypted may send to a store that is; the token that it sees is spoken of.
+    let hub = Server::start(hub_answers(&content, &store));
+    let home = self::home();
+    let output = pull_encrypted(&hub.url, home.path(), &authority);
+    assert_eq!(fs::read(pulled(&output)).unwrap(), content);
+    let note = format!("note: HF_ENDPOINT is not encrypted: the token goes to {} for all to read\n", hub.url);
+    assert_eq!(stderr(&output), note);
     // What begins encrypted stays so.
     let open = store_of(&content);
     let hub = Server::start_encrypted(hub_answers(&content, &open));
@@ -465,6 +483,16 @@ fn a_model_that_was_pulled_runs_by_its_address() {
         refused(&line),
         "hf:me/model/a.gguf is not in the cache: bitnet pull hf:me/model/a.gguf brings it"
     );
+    // Wherever in the repository the only one lies.
+    let path = pulled(&pull(&hub.url, home.path(), &["hf:me/folders/q/A.GGUF"]));
+    assert_eq!(stdout(&run("hf:me/folders")), stdout(&run(path.to_str().unwrap())));
+    pulled(&pull(&hub.url, home.path(), &["hf:me/folders/b.gguf"]));
+    let line = run("hf:me/folders");
+    assert!(
+        refused(&line).contains("several GGUF files of me/folders in the cache; name one"),
+        "{}",
+        stderr(&line)
+    );
     let path = pulled(&pull(&hub.url, home.path(), &["hf:me/model/a.gguf"]));
     let asked = hub.requests().len();
     let plain = run(path.to_str().unwrap());
@@ -500,21 +528,72 @@ fn known_models_have_short_names() {
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
-    // Its address, and that what is served is not what was listed.
     let content = content();
     let store = store_of(&content);
     let hub = hub_of(&content, &store);
-    let output = pull(&hub.url, home.path(), &["bitnet-b1.58-2b-4t"]);
-    pulled(&output);
-    assert!(
-        hub.requests()[0]
-            .path
-            .starts_with("/microsoft/bitnet-b1.58-2B-4T-gguf/resolve/main/ggml-model-i2_s.gguf")
-    );
-    assert!(stderr(&output).contains("the file has changed since it was listed"), "{}", stderr(&output));
     let output = pull(&hub.url, home.path(), &["bitnet-b1.58-3b-tl2", "--quiet"]);
     pulled(&output);
     assert!(stderr(&output).contains("cannot run the file: TL1 and TL2"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_short_name_stands_for_the_file_that_was_listed() {
+    let content = content();
+    let store = store_of(&content);
+    let whole = content.clone();
+    // One hub names the file by its SHA-256, the other does not.
+    let unnamed = Server::start(move |request, _| {
+        Reply::part(&whole, request).with("X-Repo-Commit", COMMIT).with("ETag", "\"0123abc\"")
+    });
+    for hub in [hub_of(&content, &store), unnamed] {
+        let home = home();
+        let output = pull(&hub.url, home.path(), &["bitnet-b1.58-2b-4t"]);
+        let line = refused(&output);
+        let address = "hf:microsoft/bitnet-b1.58-2B-4T-gguf/ggml-model-i2_s.gguf";
+        assert!(line.starts_with("the file is not the one that was listed on "), "{line}");
+        assert!(line.contains(&sha256(&content)) && line.contains("should be 4221b252"), "{line}");
+        assert!(line.ends_with(&format!("bitnet pull {address} takes it as it is")), "{line}");
+        let path = address.replace("hf:", "/").replace("gguf/", "gguf/resolve/main/");
+        assert_eq!(hub.requests()[0].path, path);
+        let repository = home.path().join("hub/models--microsoft--bitnet-b1.58-2B-4T-gguf");
+        assert_eq!(names(&repository.join("blobs")), [""; 0]);
+        // The address takes it, and the name still does not, though it is there.
+        assert_eq!(fs::read(pulled(&pull(&hub.url, home.path(), &[address]))).unwrap(), content);
+        assert_eq!(refused(&pull(&hub.url, home.path(), &["bitnet-b1.58-2b-4t"])), line);
+    }
+    assert_eq!(store.requests().len(), 1, "what is not the file that was listed is not fetched");
+}
+
+#[test]
+fn a_size_that_is_not_the_files_is_refused() {
+    let content = content();
+    let store = store_of(&content);
+    // The length of the answer that sends elsewhere is not the file's.
+    let location = store.url.clone();
+    let hub = Server::start(move |_, _| {
+        let reply = Reply { body: vec![b' '; 1000], ..Reply::status(302) };
+        let reply = reply.with("Location", location.clone()).with("X-Repo-Commit", COMMIT);
+        reply.with("X-Linked-Etag", "\"0123abc\"")
+    });
+    let output = pull(&hub.url, home().path(), &["hf:me/model/a.gguf"]);
+    assert!(refused(&output).contains("has no X-Linked-Size"), "{}", stderr(&output));
+    assert!(store.requests().is_empty());
+    // A server that has more than the hub says.
+    let shorter = &content[..content.len() - 1000];
+    let output = pull(&hub_of(shorter, &store).url, home().path(), &["hf:me/model/a.gguf"]);
+    let line = refused(&output);
+    assert!(line.contains("the server sends a file of 1200000 bytes where the hub says 1199000"), "{line}");
+    // One that does not say how much it sends.
+    let whole = content.clone();
+    let store = Server::start(move |_, _| {
+        let body = [format!("{:x}\r\n", whole.len()).as_bytes(), &whole, b"\r\n0\r\n\r\n"].concat();
+        Reply { body, ..Reply::status(200) }.with("Transfer-Encoding", "chunked")
+    });
+    let output = pull(&hub_of(shorter, &store).url, home().path(), &["hf:me/model/a.gguf"]);
+    let line = refused(&output);
+    assert!(line.contains("the server sends more than the 1199000 bytes that the hub says"), "{line}");
+    let path = pulled(&pull(&hub_of(&content, &store).url, home().path(), &["hf:me/model/a.gguf"]));
+    assert!(path.ends_with("a.gguf"));
 }
 
 #[test]

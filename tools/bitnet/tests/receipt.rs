@@ -133,9 +133,15 @@ fn nothing_in_a_receipt_is_a_constant() {
         &["--strict", "-t", "0", "--top-k", "3", "--lossy", "--stop-token", "20", PROMPT],
         &["--kv", "f32", "--digest", PROMPT],
     ];
+    let sampling = "--preset creative --top-p 0.9 --typical-p 0.9 --frequency-penalty 0.1 --presence-penalty 0.1 --repeat-last-n 32 \
+                    --logit-bias 3=1 --stop never --special --no-bos --logprobs 2 -n 9";
+    let stories = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/models/stories260K-f32.gguf");
+    let other_model: Vec<&str> =
+        ["--model", stories, PROMPT].into_iter().chain(sampling.split_whitespace()).collect();
     let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut runs = vec![folder.run(&["-n", "20", PROMPT])];
     runs.extend(others.iter().map(|args| folder.run(args)));
+    runs.push(folder.run(&other_model));
     for file in &runs {
         let mut found = BTreeMap::new();
         leaves(&file["receipt"], String::new(), &mut found);
@@ -165,7 +171,27 @@ fn nothing_in_a_receipt_is_a_constant() {
         let varies = seen.len() > 1 || is_optional || is_part_of_optional;
         assert!(varies || is_fixed || in_a_list, "{at} is always {seen:?}");
     }
-    for set in ["max_tokens", "temperature", "top_k", "seed", "stop_tokens", "ignore_eos", "lossy"] {
+    for set in [
+        "max_tokens",
+        "temperature",
+        "top_k",
+        "top_p",
+        "min_p",
+        "typical_p",
+        "repetition_penalty",
+        "frequency_penalty",
+        "presence_penalty",
+        "penalty_window",
+        "logit_bias",
+        "seed",
+        "stop_tokens",
+        "stop_strings",
+        "skip_special_tokens",
+        "add_bos",
+        "ignore_eos",
+        "logprobs",
+        "lossy",
+    ] {
         let at = format!("/config/{set}");
         let seen: usize =
             values.iter().filter(|(path, _)| path.starts_with(&at)).map(|(_, seen)| seen.len()).sum();

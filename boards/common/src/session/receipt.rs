@@ -34,6 +34,7 @@ pub(super) struct Boot {
 
 impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
     /// The part of the receipt from `at` on. The receipt is made anew for each part: no memory has to hold it.
+    #[inline(never)] // its frame is not on the stack of an answer
     pub(super) fn send_receipt(&mut self, tag: u8, at: u32) {
         let program = self.program();
         let mut bytes = [0; CHUNK_BYTES];

@@ -25,6 +25,7 @@ const WORKING_US: u64 = 1_000_000;
 
 impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
     /// Answers the message that came.
+    #[inline(never)]
     pub(super) fn request(&mut self) {
         // The next one may come before this one is answered.
         let Ok(message) = Vec::<u8, 256>::from_slice(self.console.message()) else { return };
@@ -61,6 +62,7 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
         self.console.reply(tag, &response);
     }
 
+    #[inline(never)] // as everything that a request is answered by: their frames are not on the stack of an answer
     fn describe(&mut self, tag: u8) {
         let engine = &self.engine;
         let (config, options, image) = (engine.model.config(), engine.plan.options(), engine.model.image());
@@ -93,6 +95,7 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
     }
 
     /// Changes the configuration, if what comes of it is one that the runtime takes.
+    #[inline(never)] // a configuration has a KiB
     fn change(
         &mut self,
         to: impl FnOnce(&mut GenerationConfig) -> Result<(), &'static str>,
@@ -139,6 +142,7 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
     }
 
     /// Answers the prompt that was put together.
+    #[inline(never)]
     fn answer_prompt(&mut self, tag: u8, raw: bool) {
         let system = self.system;
         if system > 0 && (raw || self.engine.model.chat().is_none()) {
@@ -163,6 +167,7 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
         }
     }
 
+    #[inline(never)]
     fn self_test(&mut self, tag: u8) {
         self.console.board().alive();
         let (summary, wrong) = compare(self.engine.kernels, &mut || self.console.board().alive());

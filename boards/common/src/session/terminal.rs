@@ -12,6 +12,7 @@ use crate::{Board, Console, Hex};
 
 impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
     /// Answers the line.
+    #[inline(never)] // the frames of a request are not on its stack
     pub(super) fn answer_line(&mut self) {
         let mut terminal = Terminal { console: &mut self.console, stream: Utf8Stream::new() };
         self.receipt = false;

@@ -88,6 +88,15 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
         let what = anyhow!("{}: {violations} violation{s} of the rules, listed above", path.display());
         return Err(Failure::error(VIOLATION, what));
     }
+    // A gate that looked at nothing has let nothing pass.
+    if let Some(gate) = report.gate.as_ref().filter(|gate| gate.checked == 0) {
+        let (path, set) = (path.display(), &gate.set);
+        let what = match gate.unchecked {
+            0 => anyhow!("{path}: nothing was checked: the model has no tensors"),
+            n => anyhow!("{path}: nothing was checked: the rules {set} have none for any of the {n} tensors"),
+        };
+        return Err(Failure::error(VIOLATION, what));
+    }
     Ok(())
 }
 

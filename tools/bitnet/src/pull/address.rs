@@ -45,6 +45,18 @@ impl Address {
         Ok(Self { repo: format!("{owner}/{name}"), file, revision: revision.to_owned(), sha256: None })
     }
 
+    /// Refuses what has another digest than the list of known models gives for the name that was asked for.
+    pub(super) fn check_listed(&self, digest: &str) -> Result<()> {
+        let Some(listed) = self.sha256 else { return Ok(()) };
+        ensure!(
+            digest.eq_ignore_ascii_case(listed),
+            "the file is not the one that was listed on {}: its SHA-256 is {digest} and should be {listed}. \
+             bitnet pull {self} takes it as it is",
+            models::LOOKED_UP
+        );
+        Ok(())
+    }
+
     fn known(name: &str) -> Result<Self> {
         let Some(known) = models::find(name) else {
             bail!(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
-use super::address::{Address, is_plain};
+use super::address::{Address, SCHEME, is_plain};
 
 /// The cache that the environment names, as `huggingface_hub` finds it.
 pub(super) fn cache() -> Cache {
@@ -22,6 +22,8 @@ pub(super) fn cache() -> Cache {
 /// The part of a cache that is a repository's, at a revision.
 pub(super) struct Store {
     root: PathBuf,
+    /// `owner/name`
+    name: String,
     repo: Repo,
     handle: CacheRepo,
 }
@@ -29,7 +31,12 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn new(cache: &Cache, address: &Address) -> Self {
         let repo = Repo::with_revision(address.repo.clone(), RepoType::Model, address.revision.clone());
-        Self { root: cache.path().clone(), handle: cache.repo(repo.clone()), repo }
+        Self {
+            root: cache.path().clone(),
+            name: address.repo.clone(),
+            handle: cache.repo(repo.clone()),
+            repo,
+        }
     }
 
     /// Where the content with this name lies: what servers and trees call an ETag.
@@ -43,14 +50,35 @@ impl Store {
     }
 
     /// A file that is there already; of a commit or of what a branch was when it was last asked for.
-    pub(super) fn find(&self, file: Option<&str>) -> Option<PathBuf> {
+    ///
+    /// # Errors
+    ///
+    /// No file is named, and there are several models.
+    pub(super) fn find(&self, file: Option<&str>) -> Result<Option<PathBuf>> {
         let snapshot = [self.commit(), Some(self.repo.revision().to_owned())].into_iter().flatten();
-        let folder =
-            snapshot.filter(|c| is_plain(c)).map(|c| self.handle.pointer_path(&c)).find(|f| f.is_dir())?;
+        let mut folders = snapshot.filter(|c| is_plain(c)).map(|c| self.handle.pointer_path(&c));
+        let Some(folder) = folders.find(|folder| folder.is_dir()) else { return Ok(None) };
         let Some(file) = file else {
-            return only_model(&folder);
+            return self.only_model(&folder);
         };
-        Some(folder.join(file)).filter(|path| path.is_file())
+        Ok(Some(folder.join(file)).filter(|path| path.is_file()))
+    }
+
+    /// The one GGUF file of a snapshot.
+    fn only_model(&self, folder: &Path) -> Result<Option<PathBuf>> {
+        let mut files = Vec::new();
+        models(folder, &mut files).with_context(|| format!("cannot read {}", folder.display()))?;
+        files.sort();
+        if let [_, _, ..] = &files[..] {
+            let names =
+                files.iter().map(|path| path.strip_prefix(folder).unwrap_or(path).display().to_string());
+            bail!(
+                "there are several GGUF files of {repo} in the cache; name one, as in {SCHEME}{repo}/FILE: {}",
+                names.collect::<Vec<_>>().join(", "),
+                repo = self.name,
+            );
+        }
+        Ok(files.pop())
     }
 
     fn commit(&self) -> Option<String> {
@@ -127,11 +155,19 @@ fn place(blob: &Path, pointer: &Path, file: &str) -> std::io::Result<()> {
     }
 }
 
-/// The one GGUF file of a folder.
-fn only_model(folder: &Path) -> Option<PathBuf> {
-    let files = fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut models = files.filter(|path| path.extension().is_some_and(|extension| extension == "gguf"));
-    models.next().filter(|_| models.next().is_none())
+/// Adds the GGUF files of a folder and of those in it.
+fn models(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        // Files are links, folders are not: no circle is followed.
+        if entry.file_type()?.is_dir() {
+            models(&path, found)?;
+        } else if path.extension().is_some_and(|it| it.eq_ignore_ascii_case("gguf")) && path.is_file() {
+            found.push(path);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -146,7 +182,7 @@ mod tests {
     fn a_file_is_found_under_branch_and_commit() {
         let folder = tempfile::tempdir().unwrap();
         let main = store(folder.path(), "hf:me/model");
-        assert_eq!(main.find(None), None);
+        assert_eq!(main.find(None).unwrap(), None);
         let _lock = main.lock("abc").unwrap();
         fs::write(main.blob("abc").unwrap(), "weights").unwrap();
         let path = main.link("abc", "c0ffee", "sub/a.gguf").unwrap();
@@ -154,16 +190,22 @@ mod tests {
         assert!(path.ends_with("models--me--model/snapshots/c0ffee/sub/a.gguf"));
         // Again is the same.
         assert_eq!(main.link("abc", "c0ffee", "sub/a.gguf").unwrap(), path);
-        assert_eq!(main.find(Some("sub/a.gguf")), Some(path.clone()));
-        assert_eq!(store(folder.path(), "hf:me/model@c0ffee").find(Some("sub/a.gguf")), Some(path));
-        assert_eq!((main.find(Some("b.gguf")), main.find(None)), (None, None));
-        let one = main.link("abc", "c0ffee", "only.gguf").unwrap();
-        assert_eq!(main.find(None), Some(one));
-        main.link("abc", "c0ffee", "two.gguf").unwrap();
-        assert_eq!(main.find(None), None);
+        assert_eq!(main.find(Some("sub/a.gguf")).unwrap(), Some(path.clone()));
+        let commit = store(folder.path(), "hf:me/model@c0ffee");
+        assert_eq!(commit.find(Some("sub/a.gguf")).unwrap(), Some(path.clone()));
+        assert_eq!(main.find(Some("b.gguf")).unwrap(), None);
+        // Without a name it is the only one, in whatever folder; of several one is to be named.
+        main.link("abc", "c0ffee", "config.json").unwrap();
+        assert_eq!(main.find(None).unwrap(), Some(path));
+        main.link("abc", "c0ffee", "two.GGUF").unwrap();
+        let error = main.find(None).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "there are several GGUF files of me/model in the cache; name one, as in hf:me/model/FILE: sub/a.gguf, two.GGUF"
+        );
         // What the file was has changed.
         fs::write(main.blob("def").unwrap(), "others").unwrap();
-        let path = main.link("def", "c0ffee", "two.gguf").unwrap();
+        let path = main.link("def", "c0ffee", "two.GGUF").unwrap();
         assert_eq!(fs::read_to_string(path).unwrap(), "others");
     }
 

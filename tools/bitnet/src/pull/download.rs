@@ -6,12 +6,12 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use bitnet_pack::convert::hex;
 use bitnet_pack::progress::{Progress, Unit, hide};
 use bitnet_pack::report::say;
 use sha2::{Digest, Sha256};
-use ureq::http::StatusCode;
+use ureq::http::{Response, StatusCode};
 
 use super::address::Address;
 use super::cache::Store;
@@ -39,7 +39,7 @@ impl Download<'_> {
         let blob = self.store.blob(etag)?;
         let _lock = self.store.lock(etag)?;
         if fs::metadata(&blob).is_ok_and(|there| there.len() == *bytes) {
-            return Ok(());
+            return self.check_present(&blob);
         }
         // The name that huggingface_hub uses: each goes on with what the other began.
         let partial = blob.with_file_name(format!("{etag}.incomplete"));
@@ -54,18 +54,29 @@ impl Download<'_> {
         rename(&partial, &blob).with_context(|| self.store.unwritable(&blob))
     }
 
+    /// Compares a file that came earlier, by an address perhaps, with the list; that it has the hub's digest was found then.
+    fn check_present(&self, blob: &Path) -> Result<()> {
+        if self.address.sha256.is_none() || self.description.sha256().is_some() {
+            return Ok(());
+        }
+        let mut file = File::open(blob).with_context(|| format!("cannot read {}", blob.display()))?;
+        let progress = self.progress(self.description.bytes);
+        let mut state = State { have: self.description.bytes, digest: Sha256::new(), progress };
+        hash(&mut file, &mut state)?;
+        self.address.check_listed(&hex(&state.digest.finalize()))
+    }
+
     fn check(&self, digest: &str) -> Result<()> {
-        match self.description.sha256() {
-            Some(expected) => ensure!(
+        if let Some(expected) = self.description.sha256() {
+            ensure!(
                 digest.eq_ignore_ascii_case(expected),
                 "what was downloaded is not the file: its SHA-256 is {digest} and should be {expected}. It was removed; \
                  pull again"
-            ),
-            None => {
-                say(format_args!("note: the hub gives no SHA-256 for this file: its size alone was checked"));
-            }
+            );
+        } else if self.address.sha256.is_none() {
+            say(format_args!("note: the hub gives no SHA-256 for this file: its size alone was checked"));
         }
-        Ok(())
+        self.address.check_listed(digest)
     }
 
     /// Reads until the file is whole, over as many connections as it takes; its digest.
@@ -130,7 +141,7 @@ impl Download<'_> {
                 let expected = format!("bytes {}-{}/{total}", state.have, total - 1);
                 if range != Some(expected.as_str()) {
                     let range = range.unwrap_or("no range").to_owned();
-                    let wrong = anyhow::anyhow!("the server sends {range} where {expected} was asked for");
+                    let wrong = anyhow!("the server sends {range} where {expected} was asked for");
                     return Err(Failure::Final(wrong));
                 }
             }
@@ -139,9 +150,17 @@ impl Download<'_> {
                 return state.restart(file).map_err(Failure::Final);
             }
             // The whole file, whatever was asked for.
-            _ => state.restart(file).map_err(Failure::Final)?,
+            _ => {
+                if let Some(length) = length(&response).filter(|length| *length != total) {
+                    let wrong =
+                        anyhow!("the server sends a file of {length} bytes where the hub says {total}");
+                    return Err(Failure::Final(wrong));
+                }
+                state.restart(file).map_err(Failure::Final)?;
+            }
         }
-        let mut body = response.body_mut().as_reader().take(total - state.have);
+        // One more, to see whether it goes on where it should end.
+        let mut body = response.body_mut().as_reader().take(total - state.have + 1);
         let mut buffer = vec![0; BUFFER];
         loop {
             let n = match body.read(&mut buffer) {
@@ -150,6 +169,11 @@ impl Download<'_> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Failure::Again(error.into())),
             };
+            if n as u64 > total - state.have {
+                let wrong = anyhow!("the server sends more than the {total} bytes that the hub says");
+                state.restart(file).map_err(Failure::Final)?;
+                return Err(Failure::Final(wrong));
+            }
             let part = buffer.get(..n).unwrap_or_default();
             let written = file.write_all(part).context("cannot write to the cache (is the disk full?)");
             written.map_err(Failure::Final)?;
@@ -165,6 +189,11 @@ impl Download<'_> {
         }
         Progress::new(self.file.rsplit('/').next().unwrap_or(self.file), Unit::Bytes, total)
     }
+}
+
+/// How much the server says that it sends.
+fn length(response: &Response<ureq::Body>) -> Option<u64> {
+    response.headers().get("content-length")?.to_str().ok()?.parse().ok()
 }
 
 /// Why a connection came to an end before the file did.

@@ -1,9 +1,11 @@
 //! What the hub is asked over HTTP: lists of files, descriptions of a file, its bytes.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 use std::{env, fmt};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use bitnet_pack::report::say;
 use hf_hub::Cache;
 use serde::Deserialize;
 use ureq::Agent;
@@ -23,7 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A hub that speaks the protocol of huggingface.co, and who asks it.
 pub(super) struct Hub {
-    agent: Agent,
+    open: Agent,
+    /// Made when a server is first asked over TLS: the certificates are needed only then.
+    encrypted: OnceCell<Agent>,
     endpoint: String,
     token: Option<String>,
 }
@@ -60,13 +64,29 @@ impl Hub {
             |name| env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let endpoint = set("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned());
         let endpoint = endpoint.trim_end_matches('/').to_owned();
-        origin(&endpoint).context("HF_ENDPOINT")?;
+        let home = origin(&endpoint).context("HF_ENDPOINT")?;
         let token = set("HF_TOKEN").or_else(|| set("HUGGING_FACE_HUB_TOKEN"));
         let token = token.or_else(|| {
             let file = set("HF_TOKEN_PATH").and_then(|path| std::fs::read_to_string(path).ok());
             file.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty())
         });
-        Ok(Self { agent: agent(&endpoint)?, endpoint, token: token.or_else(|| cache.token()) })
+        let token = token.or_else(|| cache.token());
+        if token.is_some() && home.starts_with("http:") {
+            say(format_args!("note: HF_ENDPOINT is not encrypted: the token goes to {home} for all to read"));
+        }
+        Ok(Self { open: agent(None), encrypted: OnceCell::new(), endpoint, token })
+    }
+
+    /// Who asks a server.
+    fn agent(&self, origin: &str) -> Result<&Agent> {
+        if !origin.starts_with("https:") {
+            return Ok(&self.open);
+        }
+        if let Some(agent) = self.encrypted.get() {
+            return Ok(agent);
+        }
+        let agent = agent(Some(tls()?));
+        Ok(self.encrypted.get_or_init(|| agent))
     }
 
     /// The files of a repository.
@@ -101,11 +121,14 @@ impl Hub {
         };
         let missing = |what: &str| anyhow!("{url}: the answer has no {what}; is HF_ENDPOINT a hub?");
         let etag = header(["x-linked-etag", "etag"]).ok_or_else(|| missing("ETag"))?;
-        let bytes = header(["x-linked-size", "content-length"]).and_then(|text| text.parse().ok());
+        // The length of a redirect is that of the redirect.
+        let redirected = response.status().is_redirection();
+        let length = if redirected { "x-linked-size" } else { "content-length" };
+        let bytes = header(["x-linked-size", length]).and_then(|text| text.parse().ok());
         Ok(Description {
             etag: etag.trim_start_matches("W/").trim_matches('"').to_owned(),
             commit: header(["x-repo-commit"; 2]).ok_or_else(|| missing("X-Repo-Commit"))?,
-            bytes: bytes.ok_or_else(|| missing("size"))?,
+            bytes: bytes.ok_or_else(|| missing(if redirected { "X-Linked-Size" } else { "size" }))?,
         })
     }
 
@@ -136,9 +159,10 @@ impl Hub {
         let mut url = url.to_owned();
         for _ in 0..REDIRECTS {
             let here = origin(&url)?;
+            let agent = self.agent(&here)?;
             let mut request = match method {
-                Method::Get => self.agent.get(&url),
-                Method::Describe => self.agent.head(&url),
+                Method::Get => agent.get(&url),
+                Method::Describe => agent.head(&url),
             };
             // What is described is the file, not what it may be compressed to.
             request = request.header("accept-encoding", "identity");
@@ -191,7 +215,7 @@ impl Hub {
             (500.., _) => "the server has a problem: try again later",
             _ => "the server refuses",
         };
-        let refusal = Refusal { url: url.to_owned(), status: status.as_u16(), said, advice };
+        let refusal = Refusal { url: without_query(url).to_owned(), status: status.as_u16(), said, advice };
         Err(refusal.into())
     }
 }
@@ -228,7 +252,7 @@ fn body_text(mut response: Response<ureq::Body>, url: &str) -> Result<String> {
     body.read_to_string().with_context(|| format!("cannot read what {url} answers"))
 }
 
-fn agent(endpoint: &str) -> Result<Agent> {
+fn agent(tls: Option<TlsConfig>) -> Agent {
     let mut config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -237,10 +261,10 @@ fn agent(endpoint: &str) -> Result<Agent> {
         .timeout_recv_response(Some(PATIENCE))
         .timeout_per_read(Some(PATIENCE))
         .user_agent(concat!("bitnet-edge/", env!("CARGO_PKG_VERSION")));
-    if endpoint.starts_with("https:") {
-        config = config.tls_config(tls()?);
+    if let Some(tls) = tls {
+        config = config.tls_config(tls);
     }
-    Ok(config.build().into())
+    config.build().into()
 }
 
 /// TLS with the certificates that the system trusts, or the file that SSL_CERT_FILE names.
@@ -258,9 +282,15 @@ fn tls() -> Result<TlsConfig> {
     Ok(TlsConfig::builder().root_certs(RootCerts::from(certificates)).build())
 }
 
+/// An address as it may be shown: what signs it lies in the query, and is as good as a password.
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
+}
+
 /// Scheme, host and port of an address.
 fn origin(url: &str) -> Result<String> {
-    let uri: Uri = url.parse().with_context(|| format!("{url:?} is no address"))?;
+    let shown = without_query(url);
+    let uri: Uri = url.parse().with_context(|| format!("{shown:?} is no address"))?;
     match (uri.scheme_str(), uri.authority()) {
         (Some(scheme @ ("http" | "https")), Some(authority)) => {
             let host = authority.host().to_ascii_lowercase();
@@ -268,7 +298,7 @@ fn origin(url: &str) -> Result<String> {
             let usual = matches!((scheme, port), ("https", 443) | ("http", 80));
             Ok(if usual { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") })
         }
-        _ => bail!("{url:?} is no address that begins with https:// or http://"),
+        _ => bail!("{shown:?} is no address that begins with https:// or http://"),
     }
 }
 

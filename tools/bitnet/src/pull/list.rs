@@ -13,7 +13,7 @@ pub(super) fn known() -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{:<20} {size:>14}  {:<11} {}\n{:20} hf:{}/{}\n{:20} source: {}",
+            "{:<20} {size:>14}  {:<11} {}\n{:20} hf:{}/{}\n{:20} source: {}; its page: https://huggingface.co/{}/blob/main/{}",
             known.name,
             known.format.name(),
             known.licence,
@@ -21,20 +21,19 @@ pub(super) fn known() -> String {
             known.repo,
             known.file,
             "",
-            known.source
+            known.source,
+            known.repo,
+            known.file
         );
         let state = known.obstacle().map_or_else(
-            || {
-                "runs, as far as format, architecture and tokenizer tell; this file was not at hand to try"
-                    .to_owned()
-            },
+            || "runs by its format, architecture and tokenizer; not tested with the file itself".to_owned(),
             |obstacle| format!("does not run: {obstacle}"),
         );
         let _ = writeln!(text, "{:20} {state}\n", "");
     }
     let _ = writeln!(
         text,
-        "Looked up in stored public text on {LOOKED_UP}. Repositories change: read a model's licence on its page before you use it."
+        "Listed on {LOOKED_UP}. Repositories change: read a model's licence on its page before you use it."
     );
     text
 }

@@ -31,7 +31,7 @@ pub(crate) const EXAMPLES: &str = "Examples:\n  bitnet pull --list\n  bitnet pul
 
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {
-    /// hf:owner/repo[/file][@revision], or a name of --list
+    /// hf:owner/repo/file@revision, where file and revision can be left out, or a name of --list
     #[arg(value_name = "MODEL", required_unless_present = "list")]
     model: Option<String>,
     /// List the ternary models that have a short name
@@ -66,13 +66,8 @@ fn pull(args: &PullArgs, model: &str) -> Result<PathBuf> {
         say(format_args!("note: this version of bitnet cannot run the file: {obstacle}"));
     }
     let description = hub.describe(&address, &file)?;
-    if let (Some(listed), Some(served)) = (address.sha256, description.sha256())
-        && !listed.eq_ignore_ascii_case(served)
-    {
-        say(format_args!(
-            "note: the file has changed since it was listed on {}: its SHA-256 is {served}",
-            models::LOOKED_UP
-        ));
+    if let Some(served) = description.sha256() {
+        address.check_listed(served)?;
     }
     let store = Store::new(&cache, &address);
     let (hub, store, address, description) = (&hub, &store, &address, &description);
@@ -88,7 +83,7 @@ fn pull(args: &PullArgs, model: &str) -> Result<PathBuf> {
 
 /// Says what to do with a file.
 fn next(path: &Path, file: &str) {
-    if !file.ends_with(".gguf") {
+    if !file.to_lowercase().ends_with(".gguf") {
         return;
     }
     let image = Path::new(file).with_extension("bpk");
@@ -117,6 +112,6 @@ fn choose(files: &[Listed], address: &Address) -> Result<String> {
 pub(crate) fn cached(model: &str) -> Result<PathBuf> {
     let address = Address::parse(model)?;
     let store = Store::new(&cache::cache(), &address);
-    let found = store.find(address.file.as_deref());
+    let found = store.find(address.file.as_deref())?;
     found.with_context(|| format!("{model} is not in the cache: bitnet pull {model} brings it"))
 }

@@ -144,7 +144,8 @@ pub(crate) fn write(stream: &mut impl Write, reply: &Reply, head: bool) -> std::
     for (name, value) in &reply.headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
-    if !reply.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+    let framed = |name: &str| ["content-length", "transfer-encoding"].contains(&name.to_lowercase().as_str());
+    if !reply.headers.iter().any(|(name, _)| framed(name)) {
         text.push_str(&format!("Content-Length: {}\r\n", reply.body.len()));
     }
     stream.write_all(text.as_bytes())?;

@@ -322,7 +322,7 @@ fn what_the_runtime_refuses_has_its_numbers() {
     ]);
     assert_eq!(answers[0].1, "Error(NoToken { byte: 85, at: 5 })");
     assert!(answers[1].1.starts_with("Error(ContextFull { need: "), "{answers:?}");
-    assert_eq!(answers[2].1, "Error(Refused(\"temperature must be finite and not negative\"))");
+    assert_eq!(answers[2].1, "Error(Refused(\"the temperature must be from 0 to 1000\"))");
 }
 
 #[test]
