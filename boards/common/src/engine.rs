@@ -139,7 +139,10 @@ fn generate<C: Backend>(
                     listener.logprobs(logprobs);
                 }
             }
-            Event::Done(reason) => return Ok((Some(reason), stats)),
+            Event::Done(reason) => {
+                stats.end(now);
+                return Ok((Some(reason), stats));
+            }
         }
         if listener.cancelled() {
             listener.text(generator.held());

@@ -64,6 +64,13 @@ impl Stats {
         self.first.get_or_insert(now_us);
         self.generated = self.generated.saturating_add(1);
     }
+
+    /// The end: of the prefill, too, where the answer has no token.
+    pub fn end(&mut self, now_us: u64) {
+        if self.first.is_none() {
+            (self.first, self.last) = (Some(now_us), now_us);
+        }
+    }
 }
 
 /// `5 prompt tokens, 20 generated | prefill 10.0 tokens/s, decode 9.5 tokens/s | 2.50 s`
@@ -128,6 +135,19 @@ mod tests {
             stats.to_string(),
             "5 prompt tokens, 20 generated | prefill 10.0 tokens/s, decode 9.5 tokens/s | 2.49 s"
         );
+    }
+
+    #[test]
+    fn an_answer_without_tokens_has_a_prefill() {
+        let mut stats = Stats::start(5, 1_000_000);
+        stats.end(1_500_000);
+        let line = "5 prompt tokens, 0 generated | prefill 10.0 tokens/s, decode - tokens/s | 0.50 s";
+        assert_eq!(stats.to_string(), line);
+        let mut stats = Stats::start(5, 1_000_000);
+        stats.token(2_000_000);
+        let before = stats.to_string();
+        stats.end(9_000_000);
+        assert_eq!(stats.to_string(), before);
     }
 
     #[test]

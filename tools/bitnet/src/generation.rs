@@ -36,6 +36,14 @@ pub(crate) struct Outcome {
     pub(crate) digest: Option<[u8; 32]>,
 }
 
+impl Outcome {
+    /// What was not told, if anything: the parts and this are the text, whole.
+    pub(crate) fn rest(&self) -> Option<Part<'_>> {
+        let text = self.text.get(self.told..).filter(|text| !text.is_empty())?;
+        Some(Part { id: None, text, logprobs: None })
+    }
+}
+
 /// A part of an answer, as it comes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part<'t> {
@@ -86,7 +94,10 @@ pub(crate) fn generate<B: Backend>(
                 stream.feed(bytes, |part| text.push_str(part));
                 tell(Part { id: None, text: &text[from..], logprobs: None })?;
             }
-            Event::Done(reason) => break Ended::Stop(reason),
+            Event::Done(reason) => {
+                clock.end();
+                break Ended::Stop(reason);
+            }
         }
     };
     let told = text.len();
@@ -116,9 +127,50 @@ impl Clock {
         self.first.get_or_insert(self.last);
     }
 
+    /// The end: of the prefill, too, where the answer has no token.
+    fn end(&mut self) {
+        if self.first.is_none() {
+            self.token();
+        }
+    }
+
     fn stop(&self, prompt: u32, generated: usize) -> Statistics {
         let first = self.first.unwrap_or(self.last);
         let (prefill, decode): (Duration, Duration) = (first - self.start, self.last - first);
         Statistics { prompt, generated: generated as u32, prefill, decode }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_told_is_the_rest() {
+        let mut outcome = Outcome {
+            ids: vec![1],
+            text: "a stop".to_owned(),
+            told: 2,
+            ended: Ended::Interrupted,
+            statistics: Statistics::default(),
+            digest: None,
+        };
+        assert_eq!(outcome.rest().map(|part| part.text), Some("stop"));
+        outcome.told = outcome.text.len();
+        assert!(outcome.rest().is_none());
+    }
+
+    #[test]
+    fn an_answer_without_tokens_has_a_prefill() {
+        let prompt = Duration::from_secs(2);
+        let start = Instant::now().checked_sub(prompt).unwrap();
+        let mut clock = Clock { start, first: None, last: start };
+        clock.end();
+        let statistics = clock.stop(5, 0);
+        assert!(statistics.prefill >= prompt && statistics.decode.is_zero());
+        let first = start + Duration::from_secs(1);
+        let mut clock = Clock { start, first: Some(first), last: first };
+        clock.end();
+        assert_eq!(clock.stop(5, 1).prefill, Duration::from_secs(1));
     }
 }

@@ -144,6 +144,9 @@ fn answer(
     let outcome = if args.json {
         let outcome =
             generate(&mut generator, tokens, &mut |part| print(&[&json::part(&part, &tokenizer)?]))?;
+        if let Some(rest) = outcome.rest() {
+            print(&[&json::part(&rest, &tokenizer)?])?;
+        }
         print(&[&json::end(opened, model, plan, &config, &outcome)?])?;
         outcome
     } else {

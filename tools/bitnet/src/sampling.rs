@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result, bail};
-use bitnet_edge_core::generate::{Logprobs, MAX_BIAS};
+use bitnet_edge_core::generate::{Logprobs, MAX_BIAS, MAX_TEMPERATURE};
 use bitnet_edge_core::text::Tokenizer;
 use bitnet_edge_core::{Error, GenerationConfig};
 use bitnet_pack::report::advised;
@@ -18,7 +18,7 @@ pub(crate) struct SamplingArgs {
     /// Options to begin with; those that are given besides it replace its own
     #[arg(long, value_name = "NAME")]
     preset: Option<Preset>,
-    /// Higher is more varied; 0 is greedy [default: 0.7]
+    /// Higher is more varied, up to 1000; 0 is greedy [default: 0.7]
     #[arg(short, long, visible_alias = "temp", value_parser = temperature)]
     temperature: Option<f32>,
     /// Draw from this many of the likeliest tokens; 0 for all [default: 40]
@@ -42,7 +42,7 @@ pub(crate) struct SamplingArgs {
     /// Take X from the logit of a token that came lately [default: 0]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     presence_penalty: Option<f32>,
-    /// How many tokens, prompt included, the penalties look back at; -1 for all [default: 64]
+    /// How many tokens, prompt included, the penalties look back at; -1 for all; time grows with its square, and boards take 256 at most [default: 64]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = window)]
     repeat_last_n: Option<u32>,
     /// Add to the logit of a token: 42=1.5, 42+1.5, 42-1.5; 42-inf bans it (repeatable)
@@ -153,8 +153,8 @@ pub(crate) fn logprobs_line(
 }
 
 fn temperature(text: &str) -> Result<f32> {
-    let number = text.parse().ok().filter(|t: &f32| t.is_finite() && *t >= 0.0);
-    number.context("a number from 0 up is needed")
+    let number = text.parse().ok().filter(|t| (0.0..=MAX_TEMPERATURE).contains(t));
+    number.context("a number from 0 to 1000 is needed")
 }
 
 fn window(text: &str) -> Result<u32> {

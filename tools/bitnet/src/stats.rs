@@ -9,7 +9,7 @@ pub(crate) struct Statistics {
     pub(crate) prompt: u32,
     /// Tokens that it generated.
     pub(crate) generated: u32,
-    /// To the first token.
+    /// To the first token, or to the end where there is none.
     pub(crate) prefill: Duration,
     /// From the first token to the last.
     pub(crate) decode: Duration,

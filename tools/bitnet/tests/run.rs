@@ -136,10 +136,12 @@ fn colours_are_for_terminals() {
 #[test]
 fn ctrl_c_ends_the_text_cleanly() {
     use std::io::{BufRead, BufReader, Read};
+    // All text is commas, of which 63 are held back when Ctrl-C comes.
+    let almost = ",".repeat(63) + "~";
     let endless = ["run", "--model", MODEL_FILE, "--raw", "-t", "5", "--ignore-eos", "--context", "1000000"];
     let mut child = bitnet()
         .args(endless)
-        .args(["-n", "1000000", "--json", "once upon a time"])
+        .args(["-n", "1000000", "--json", "--logit-bias", "5=1000000", "--stop", &almost, "once upon a time"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -154,6 +156,12 @@ fn ctrl_c_ends_the_text_cleanly() {
     out.read_to_string(&mut rest).unwrap();
     let end: Value = serde_json::from_str(rest.lines().last().unwrap()).unwrap();
     assert_eq!(end["stop"], "interrupted");
+    let lines: Vec<Value> =
+        [&*first].into_iter().chain(rest.lines()).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let parts = &lines[..lines.len() - 1];
+    let told: String = parts.iter().map(|part| part["text"].as_str().unwrap()).collect();
+    assert_eq!(end["text"], told.as_str());
+    assert_eq!(parts[parts.len() - 1]["type"], "text", "what was held back");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     assert!(stderr(&output).starts_with("note: interrupted\n"), "{}", stderr(&output));

@@ -20,6 +20,9 @@ use crate::{Board, Console};
 
 /// Bytes of a board's title in its description.
 pub(super) const TITLE_BYTES: usize = 64;
+/// The longest window of penalties: each token takes work that grows with its square, at most 65,536 comparisons, in one step, in
+/// which no watchdog is fed.
+const MAX_PENALTY_WINDOW: u32 = 256;
 /// Microseconds without a word after which an answer in the making says that it is.
 const WORKING_US: u64 = 1_000_000;
 
@@ -203,6 +206,9 @@ fn set(config: &mut GenerationConfig, settings: &Settings) -> Result<(), &'stati
 fn set_sampling(config: &mut GenerationConfig, sampling: &Sampling) -> Result<(), &'static str> {
     let Sampling { top_p, min_p, typical_p, repetition_penalty, frequency_penalty, .. } = *sampling;
     let Sampling { presence_penalty, penalty_window, skip_special_tokens, add_bos, logprobs, .. } = *sampling;
+    if penalty_window > MAX_PENALTY_WINDOW {
+        return Err("a board's penalties look back at most at 256 tokens");
+    }
     config.top_p = top_p;
     config.min_p = min_p;
     config.typical_p = typical_p;

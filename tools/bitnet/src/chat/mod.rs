@@ -17,7 +17,7 @@ use bitnet_pack::report::{Failure, be_quiet, complain_of, say};
 use clap::{ArgMatches, Args};
 
 use crate::generation::{Outcome, Part};
-use crate::sampling::SamplingArgs;
+use crate::sampling::{SamplingArgs, logprobs_line};
 use crate::session::{ModelArgs, Opened};
 use crate::{engine, interrupt};
 use commands::{Action, Typed, parse};
@@ -152,6 +152,14 @@ impl<B: Backend> Chat<'_, '_, B> {
 
     /// Does what was typed. False leaves.
     fn obey(&mut self, text: &str) -> Result<bool> {
+        let tokenizer = self.model.tokenizer();
+        let mut tell = |part: Part<'_>| {
+            print(part.text)?;
+            if let Some(logprobs) = part.logprobs {
+                say(logprobs_line(tokenizer.as_ref(), logprobs));
+            }
+            Ok(())
+        };
         match parse(text) {
             Typed::Message(text) if text.trim().is_empty() => {}
             Typed::Message(text) => {
@@ -249,10 +257,6 @@ fn named(file: &str) -> Result<&Path> {
         bail!("a file is needed, as in `/save talk.json`");
     }
     Ok(Path::new(file))
-}
-
-fn tell(part: Part<'_>) -> Result<()> {
-    print(part.text)
 }
 
 fn print(text: &str) -> Result<()> {

@@ -209,12 +209,14 @@ fn stop_strings_end_an_answer_and_the_rest_of_its_text_comes() {
         stop(1, "behind nothing"),
         stop(0, ""),
         Request::Sampling(Sampling { top_p: 2.0, ..sampling() }),
+        Request::Sampling(Sampling { penalty_window: 257, ..sampling() }),
+        Request::Sampling(Sampling { penalty_window: 256, ..sampling() }),
         Request::StopTokens { at: 0, ids: Vec::from_slice(&[1; 16]).unwrap() },
         Request::StopTokens { at: 17, ids: Vec::new() },
     ]);
     let is_refused: Bytes<bool> =
         refused.iter().map(|(_, text)| text.starts_with("Error(Refused(")).collect();
-    assert_eq!(is_refused, [false, true, true, true, false, true], "{refused:?}");
+    assert_eq!(is_refused, [false, true, true, true, true, false, false, true], "{refused:?}");
 }
 
 #[test]
