@@ -136,10 +136,9 @@ fn seeds_and_lengths_are_kept() {
     assert_eq!(format!("{PROMPT}{quiet}"), shorter);
     let (none, stderr) = success(&[PROMPT, "-n", "0"]);
     assert_eq!(none, format!("{PROMPT}\n"));
-    assert!(
-        stderr.starts_with("5 prompt tokens, 0 generated | prefill - tokens/s, decode - tokens/s"),
-        "{stderr}"
-    );
+    // The prompt went through the model all the same.
+    assert!(stderr.starts_with("5 prompt tokens, 0 generated | prefill "), "{stderr}");
+    assert!(!stderr.contains("prefill - ") && stderr.contains("decode - tokens/s"), "{stderr}");
     // A stop token ends the text before it: here the comma behind the prompt.
     let (stopped, _) = success(&[PROMPT, "-t", "0", "--stop-token", &id_of(",").to_string()]);
     assert_eq!(stopped, format!("{PROMPT}\n"));

@@ -1,5 +1,6 @@
 use std::vec::Vec;
 
+use super::super::config::MAX_TEMPERATURE;
 use super::super::sampler::{Blocks, Candidates};
 use super::super::{penalize, random, sample};
 use super::*;
@@ -192,7 +193,7 @@ fn extremes_have_a_token_and_what_is_not_finite_an_error() {
         for seed in 0..200 {
             let id = sample(logits, &options(seed), seed).unwrap();
             assert!((id as usize) < logits.len());
-            for temperature in [1e-45, f32::MIN_POSITIVE, 1e30, max] {
+            for temperature in [1e-45, f32::MIN_POSITIVE, 1.0, MAX_TEMPERATURE] {
                 let id = sample(logits, &options(seed).with_temperature(temperature), seed).unwrap();
                 assert!((id as usize) < logits.len());
             }

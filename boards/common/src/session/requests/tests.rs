@@ -399,19 +399,37 @@ fn a_frame_that_falls_silent_is_given_up_and_keys_are_heard_again() {
     assert!(text.ends_with("> /quit\r\n"), "{text}");
 }
 
+/// The last of what requests are answered with, of which those behind the first `at_once` come when the answers before are whole.
+fn last_answer(requests: &[Request<'_>], at_once: usize) -> Text {
+    let frames: Bytes<_> = (1..).zip(requests).map(|(tag, request)| frame(tag, request)).collect();
+    let mut board = Fake::new(&frames[..at_once].concat());
+    board.later(&[frames[at_once..].concat(), b"/quit\r".to_vec()].concat());
+    let machine = Machine {
+        title: &"a test",
+        model: MODEL,
+        arena: &mut std::vec![Line::ZERO; 4096],
+        kernels: &[Scalar],
+        split: OneThread,
+        options: None,
+        budget: 5000,
+    };
+    assert_eq!(run(&mut board, machine), Ok(()));
+    let (_, messages) = parts(board.written());
+    std::format!("{:?}", decode::<Response<'_>>(messages.last().unwrap()).1.unwrap())
+}
+
 /// The receipt of the last answer is there until what it says of it is not: the prompt's ids, and the configuration.
 #[test]
 fn a_receipt_is_there_as_long_as_its_answer() {
     let (ask, prompt) = (Request::Receipt { at: 0 }, || Request::Prompt(chunk(b"hi")));
-    let last = |requests: &[Request<'_>]| answers(requests).pop().unwrap().1;
-    assert_eq!(last(core::slice::from_ref(&ask)), "Error(NoAnswer)");
-    let first = last(&[prompt(), ask.clone()]);
+    assert_eq!(last_answer(core::slice::from_ref(&ask), 1), "Error(NoAnswer)");
+    let first = last_answer(&[prompt(), ask.clone()], 1);
     assert!(first.starts_with("Receipt { at: 0, total: "), "{first}");
-    assert_eq!(last(&[prompt(), Request::Settings(settings()), ask.clone()]), "Error(NoAnswer)");
+    assert_eq!(last_answer(&[prompt(), Request::Settings(settings()), ask.clone()], 1), "Error(NoAnswer)");
     let refused = [prompt(), Request::Prompt(chunk(b"\x01")), ask.clone()];
-    assert_eq!(last(&refused), "Error(NoAnswer)", "its ids may be gone");
+    assert_eq!(last_answer(&refused, 1), "Error(NoAnswer)", "its ids may be gone");
     let without = Request::Settings(Settings { digest: false, ..settings() });
-    assert_eq!(last(&[without, prompt(), ask]), "Error(NoAnswer)", "it has no logit digest");
-    let beyond = last(&[prompt(), Request::Receipt { at: 1 << 20 }]);
+    assert_eq!(last_answer(&[without, prompt(), ask], 2), "Error(NoAnswer)", "it has no logit digest");
+    let beyond = last_answer(&[prompt(), Request::Receipt { at: 1 << 20 }], 1);
     assert!(beyond.ends_with("bytes: [] }"), "{beyond}");
 }
