@@ -1,11 +1,11 @@
 //! The areas of the model: generation, the session below it, and what is said when something is wrong.
 
 use crate::opaque::{bytes, float, keep, number, text, with_arena, with_ram};
+use bitnet_edge_core::generate::{Logprobs, penalize, sample};
 use bitnet_edge_core::{
     Cpu, Error, Event, GenerationConfig, Generator, KvType, Line, MemoryPlan, Model, ModelConfig,
     PlanOptions, Session,
 };
-use bitnet_edge_core::generate::{Logprobs, penalize, sample};
 use core::fmt::{self, Write};
 
 /// A whole generation, as the crate's documentation shows it.
