@@ -12,47 +12,54 @@ use super::{dsp, mve, q8, registers, table};
 #[cfg(not(hard_float))]
 type Lanes = Scalar16;
 
+/// The methods of a tier with products of its own: their memory for ternary weights, and how a group of int8 weights is summed.
+macro_rules! tier {
+    ($tier:ident, $name:literal, $memory:ty, $group:path) => {
+        impl Kernels for $tier {
+            type Lanes = Lanes;
+
+            fn name(&self) -> &'static str {
+                $name
+            }
+
+            fn own(&self) -> KernelSet {
+                KernelSet::of(&[Kernel::MatmulT2r4I8t, Kernel::MatmulQ8r4I8g32])
+            }
+
+            #[inline]
+            fn matmul_t2r4_i8t<R: Results>(
+                &self,
+                w: &[u8],
+                tokens: usize,
+                acts: &Int8Acts<'_>,
+                scale: TernaryScale<'_>,
+                out: &mut R,
+            ) -> Result<(), Error> {
+                words::matmul(&mut <$memory>::new(), w, tokens, acts, scale, out)
+            }
+
+            #[inline]
+            fn matmul_q8r4_i8g32<R: Results>(
+                &self,
+                w: &[u8],
+                tokens: usize,
+                acts: &Int8Acts<'_>,
+                out: &mut R,
+            ) -> Result<(), Error> {
+                // SAFETY: a token of the tier exists, so the processor has the instructions.
+                unsafe { q8::matmul::<Lanes, R>($group, w, tokens, acts, out) }
+            }
+        }
+    };
+}
+
 bitnet_edge_simd::token! {
     /// Products of pairs of 16-bit numbers (the DSP extension): Cortex-M4 and M7, and M33 and M55 that have it. A product takes 2.5 KiB
     /// of stack.
     Dsp: (!registers::has_dsp()).then_some("dsp")
 }
 
-impl Kernels for Dsp {
-    type Lanes = Lanes;
-
-    fn name(&self) -> &'static str {
-        "dsp"
-    }
-
-    fn own(&self) -> KernelSet {
-        KernelSet::of(&[Kernel::MatmulT2r4I8t])
-    }
-
-    #[inline]
-    fn matmul_t2r4_i8t<R: Results>(
-        &self,
-        w: &[u8],
-        tokens: usize,
-        acts: &Int8Acts<'_>,
-        scale: TernaryScale<'_>,
-        out: &mut R,
-    ) -> Result<(), Error> {
-        words::matmul(&mut dsp::Memory::new(), w, tokens, acts, scale, out)
-    }
-
-    #[inline]
-    fn matmul_q8r4_i8g32<R: Results>(
-        &self,
-        w: &[u8],
-        tokens: usize,
-        acts: &Int8Acts<'_>,
-        out: &mut R,
-    ) -> Result<(), Error> {
-        // SAFETY: a token of the tier exists, so the processor has the instructions.
-        unsafe { q8::matmul::<Lanes, R>(q8::by_pairs, w, tokens, acts, out) }
-    }
-}
+tier!(Dsp, "dsp", dsp::Memory, q8::by_pairs);
 
 bitnet_edge_simd::token! {
     /// Vectors of sixteen bytes (Helium, MVE), integers alone: Cortex-M55, M85 and M52. The firmware has enabled the vector registers,
@@ -60,41 +67,7 @@ bitnet_edge_simd::token! {
     Mve: (!registers::has_mve()).then_some("mve")
 }
 
-impl Kernels for Mve {
-    type Lanes = Lanes;
-
-    fn name(&self) -> &'static str {
-        "mve"
-    }
-
-    fn own(&self) -> KernelSet {
-        KernelSet::of(&[Kernel::MatmulT2r4I8t])
-    }
-
-    #[inline]
-    fn matmul_t2r4_i8t<R: Results>(
-        &self,
-        w: &[u8],
-        tokens: usize,
-        acts: &Int8Acts<'_>,
-        scale: TernaryScale<'_>,
-        out: &mut R,
-    ) -> Result<(), Error> {
-        words::matmul(&mut mve::Memory::new(), w, tokens, acts, scale, out)
-    }
-
-    #[inline]
-    fn matmul_q8r4_i8g32<R: Results>(
-        &self,
-        w: &[u8],
-        tokens: usize,
-        acts: &Int8Acts<'_>,
-        out: &mut R,
-    ) -> Result<(), Error> {
-        // SAFETY: a token of the tier exists, so the processor has the instructions.
-        unsafe { q8::matmul::<Lanes, R>(q8::by_vectors, w, tokens, acts, out) }
-    }
-}
+tier!(Mve, "mve", mve::Memory<'_>, q8::by_vectors);
 
 /// Tables of sums of four activations, for matrices of many rows: every Cortex-M from M3 on. Products of fewer rows are [`Dsp`]'s where
 /// the processor has it, else they are made by tables too, down to a few row tiles. A product takes 13 KiB of stack.
@@ -139,7 +112,8 @@ impl Kernels for Table {
     }
 
     fn own(&self) -> KernelSet {
-        KernelSet::of(&[Kernel::MatmulT2r4I8t])
+        let tables = KernelSet::of(&[Kernel::MatmulT2r4I8t]);
+        self.0.map_or(tables, |dsp| dsp.own().and(tables))
     }
 
     #[inline]
