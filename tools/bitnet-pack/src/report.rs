@@ -8,7 +8,7 @@ use std::process::{ExitCode, exit};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstream::{ColorChoice, stderr};
-use anyhow::{Error, Result};
+use anyhow::{Context, Error, Result};
 use bitnet_edge_core::Error as CoreError;
 use bitnet_edge_core::text::Error as TextError;
 use bitnet_edge_kernels::Error as KernelError;
@@ -152,6 +152,15 @@ static QUIET: AtomicBool = AtomicBool::new(false);
 pub fn be_quiet() {
     QUIET.store(true, Ordering::Relaxed);
     crate::progress::hide();
+}
+
+/// Prints results, at once.
+///
+/// # Errors
+/// Where stdout takes them not.
+pub fn print(bytes: impl AsRef<[u8]>) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes.as_ref()).and_then(|()| out.flush()).context("cannot write to stdout")
 }
 
 /// Prints a line on stderr, unless the user wants it quiet. Where stderr cannot be written to, nobody is left to be told.

@@ -1,12 +1,13 @@
 //! Where a prompt comes from: the command line, a file, or stdin.
 
-use std::fs;
-use std::io::{IsTerminal, Read, stdin};
+use std::io::{IsTerminal, stdin};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bitnet_pack::report::Failure;
 use clap::Args;
+
+use crate::text_input::{read_file, read_stdin};
 
 /// The prompt.
 #[derive(Debug, Args)]
@@ -29,7 +30,7 @@ impl PromptArgs {
             return Ok(text.as_bytes().to_vec());
         }
         let text = match &self.file {
-            Some(path) => fs::read(path).with_context(|| format!("cannot read {}", path.display()))?,
+            Some(path) => read_file(path)?,
             None => self.stdin()?,
         };
         Ok(without_line_break(text))
@@ -41,13 +42,12 @@ impl PromptArgs {
     }
 
     fn stdin(&self) -> Result<Vec<u8>> {
-        let (mut stdin, asked_for) = (stdin(), self.text.is_some());
+        let asked_for = self.text.is_some();
         const NONE: &str = "a prompt is needed: as an argument, with --file FILE, or on stdin";
-        if !asked_for && stdin.is_terminal() {
+        if !asked_for && stdin().is_terminal() {
             return Err(Failure::usage(NONE));
         }
-        let mut text = Vec::new();
-        stdin.read_to_end(&mut text).context("cannot read stdin")?;
+        let text = read_stdin()?;
         if text.is_empty() && !asked_for {
             return Err(Failure::usage(NONE));
         }

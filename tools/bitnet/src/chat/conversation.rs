@@ -1,13 +1,12 @@
 //! A conversation, and the file that it is kept in.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use bitnet_edge_core::text::{Message, Role};
+use bitnet_pack::output::Destination;
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
 /// The version of the file; a reader refuses others.
 const VERSION: u32 = 1;
@@ -64,16 +63,7 @@ pub(super) fn save(path: &Path, model: &str, messages: &[Turn]) -> Result<()> {
     let saved = Saved { version: VERSION, program, model: model.to_owned(), messages: messages.to_vec() };
     let mut text = serde_json::to_vec_pretty(&saved)?;
     text.push(b'\n');
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        // Beside its place, so that the rename cannot fail half-way.
-        let mut file = NamedTempFile::new_in(folder)?;
-        file.write_all(&text)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    Destination::new(path, Path::new(""))?.write(&text)
 }
 
 /// Reads a conversation, and the digest of the image that answered in it.

@@ -1,6 +1,5 @@
 //! A prompt to a board, and its answer to stdout, as `bitnet run` writes it.
 
-use std::io::{Write, stdout};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -12,7 +11,7 @@ use bitnet_edge_protocol::{
     Statistics, Stop, decode,
 };
 use bitnet_pack::convert::hex;
-use bitnet_pack::report::say;
+use bitnet_pack::report::{print, say};
 
 use super::link::{ATTEMPTS, Heard, Link};
 use super::{DeviceArgs, backend, refused};
@@ -281,11 +280,6 @@ impl Printer {
         self.0.finish(|part| text.push_str(part));
         print(&(text + "\n"))
     }
-}
-
-fn print(text: &str) -> Result<()> {
-    let mut out = stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to stdout")
 }
 
 /// What is said behind an answer.

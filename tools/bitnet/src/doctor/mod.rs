@@ -5,11 +5,11 @@ mod kernels;
 mod print;
 mod speed;
 
-use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use bitnet_edge_std::{keeps_subnormals, physical_cores};
+use bitnet_pack::report::print;
 use clap::Args;
 use serde::Serialize;
 
@@ -65,7 +65,7 @@ struct Report {
 pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
     let report = examine(args);
     let text = if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { print::text(&report)? };
-    stdout().lock().write_all(text.as_bytes()).context("cannot write to stdout")?;
+    print(&text)?;
     let broken = report.findings.iter().find(|finding| finding.level == Level::Broken);
     match broken {
         None => Ok(()),

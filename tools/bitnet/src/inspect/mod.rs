@@ -8,11 +8,10 @@ mod stats;
 mod subject;
 
 use std::fs;
-use std::io::{Write, stdout};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail};
-use bitnet_pack::report::Failure;
+use bitnet_pack::report::{Failure, print};
 use bitnet_pack::{inspect, source};
 use clap::{Args, ValueEnum};
 
@@ -112,8 +111,4 @@ fn policy(args: &InspectArgs) -> Result<Option<Policy>> {
         (Gate::Policy, None) => bail!("--gate policy needs the rules: --policy FILE.toml"),
         (Gate::None | Gate::Auto, Some(_)) => bail!("--policy is for --gate policy"),
     }
-}
-
-fn print(text: &str) -> Result<()> {
-    stdout().lock().write_all(text.as_bytes()).context("cannot write to stdout")
 }

@@ -2,7 +2,6 @@
 
 mod report;
 
-use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -14,7 +13,7 @@ use bitnet_edge_std::measure::{
 };
 use bitnet_pack::cli::{HOST_BATCH, ImportArgs, kv_type};
 use bitnet_pack::progress::{Progress, Unit};
-use bitnet_pack::report::{advised, say};
+use bitnet_pack::report::{advised, print, say};
 use bitnet_pack::source;
 use clap::Args;
 
@@ -238,9 +237,4 @@ impl Work<'_> {
         }
         print(&(line + "\n"))
     }
-}
-
-fn print(text: &str) -> Result<()> {
-    let mut out = stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to stdout")
 }

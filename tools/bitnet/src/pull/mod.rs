@@ -9,11 +9,10 @@ mod download;
 mod hub;
 mod list;
 
-use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use bitnet_pack::report::say;
+use bitnet_pack::report::{print, say};
 use clap::Args;
 
 pub(crate) use address::{Address, SCHEME};
@@ -50,7 +49,7 @@ pub(crate) fn run(args: &PullArgs) -> Result<()> {
         Some(model) if !args.list => format!("{}\n", pull(args, model)?.display()),
         _ => list::known(),
     };
-    stdout().lock().write_all(text.as_bytes()).context("cannot write to stdout")
+    print(&text)
 }
 
 fn pull(args: &PullArgs, model: &str) -> Result<PathBuf> {

@@ -3,7 +3,7 @@
 mod offsets;
 mod pieces;
 
-use std::io::{Write, stdin, stdout};
+use std::io::stdin;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -14,7 +14,7 @@ use bitnet_edge_core::text::{
 use bitnet_pack::cli::{ImportArgs, print_notes};
 use bitnet_pack::convert;
 use bitnet_pack::gguf::Gguf;
-use bitnet_pack::report::advised;
+use bitnet_pack::report::{advised, print};
 use bitnet_pack::source;
 use clap::Args;
 use serde::Serialize;
@@ -109,7 +109,7 @@ pub(crate) fn tokenize(args: &TokenizeArgs) -> Result<()> {
         } else {
             tokens.iter().map(line).collect()
         };
-        stdout().lock().write_all(printed.as_bytes()).context("cannot write to stdout")
+        print(&printed)
     })
 }
 
@@ -209,8 +209,7 @@ pub(crate) fn detokenize(args: &DetokenizeArgs) -> Result<()> {
             }
             text.extend_from_slice(decoder.bytes(tokenizer, id));
         }
-        let mut out = stdout().lock();
-        out.write_all(&text).and_then(|()| out.flush()).context("cannot write to stdout")
+        print(&text)
     })
 }
 
