@@ -44,6 +44,30 @@ fn generated(arena: &mut [Line]) -> Result<(), Error> {
     }
 }
 
+/// A choice among strings that may be anything.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn area_choice() {
+    with_arena(|arena| keep(decided(arena)));
+}
+
+fn decided(arena: &mut [Line]) -> Result<(), Error> {
+    let model = Model::new_checked(bytes())?;
+    let plan = MemoryPlan::new(&model.config(), &options(&model.config()))?;
+    let cpu = Cpu::scalar(&model, &plan, arena)?;
+    let mut generator = Generator::new(&model, &plan, cpu, preset())?;
+    generator.prompt(text())?;
+    let mut chooser = generator.choose(&[text(), text(), text()])?;
+    let choice = loop {
+        if let Some(choice) = chooser.step(number())? {
+            break choice;
+        }
+    };
+    keep((choice.index, choice.probability, chooser.session().position()));
+    keep(chooser.probabilities().last().copied());
+    Ok(())
+}
+
 fn preset() -> GenerationConfig {
     match number() {
         0 => GenerationConfig::greedy(),

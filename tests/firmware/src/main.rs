@@ -30,6 +30,7 @@ pub extern "C" fn _start() -> ! {
         text::area_decode();
         generate::area_generate();
         generate::area_sampler();
+        generate::area_choice();
         generate::area_session();
         generate::area_errors();
         protocol::area_protocol();

@@ -7,6 +7,7 @@ use bitnet_pack::convert::hex;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::choice::Decision;
 use crate::generation::{Ended, Outcome, Part};
 use crate::session::Opened;
 use crate::stats::rate;
@@ -25,6 +26,7 @@ enum Line<'l> {
     Text {
         text: &'l str,
     },
+    Choice(Box<Chosen<'l>>),
     End(Box<End<'l>>),
 }
 
@@ -56,11 +58,39 @@ struct End<'l> {
     prompt_tokens: u32,
     generated_tokens: u32,
     /// In seconds.
-    open_seconds: f64,
     prefill_seconds: f64,
     decode_seconds: f64,
     prefill_tokens_per_second: Option<f64>,
     decode_tokens_per_second: Option<f64>,
+    #[serde(flatten)]
+    run: Run<'l>,
+}
+
+/// The only line of a choice.
+#[derive(Serialize)]
+struct Chosen<'l> {
+    text: &'l str,
+    index: usize,
+    probability: f32,
+    /// All texts, in the order in which they were given.
+    choices: Vec<Likelihood<'l>>,
+    prompt_tokens: u32,
+    /// For the prompt and all texts.
+    choice_seconds: f64,
+    #[serde(flatten)]
+    run: Run<'l>,
+}
+
+#[derive(Serialize)]
+struct Likelihood<'l> {
+    text: &'l str,
+    probability: f32,
+}
+
+/// What ran.
+#[derive(Serialize)]
+struct Run<'l> {
+    open_seconds: f64,
     arena_bytes: usize,
     backend: &'static str,
     backend_reason: &'l str,
@@ -69,6 +99,39 @@ struct End<'l> {
     config: Value,
     model: Value,
     version: &'static str,
+}
+
+impl<'l> Run<'l> {
+    fn new(ran: &Ran<'l>, digest: Option<[u8; 32]>) -> Result<Self> {
+        let Ran { opened, model, plan, config } = *ran;
+        Ok(Self {
+            open_seconds: opened.took.as_secs_f64(),
+            arena_bytes: plan.bytes(),
+            backend: opened.engine.backend(),
+            backend_reason: opened.engine.why(),
+            threads: opened.engine.threads(),
+            logit_digest: digest.map(|digest| hex(&digest)),
+            config: serde_json::to_value(config)?,
+            model: json!({
+                "name": opened.name.display().to_string(),
+                "bytes": opened.source.bytes().len(),
+                "digest": hex(&model.image().digest()),
+                "context": plan.options().context,
+                "kv_cache": plan.options().kv.name(),
+                "batch": plan.options().batch,
+            }),
+            version: env!("CARGO_PKG_VERSION"),
+        })
+    }
+}
+
+/// What ran, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Ran<'r> {
+    pub(crate) opened: &'r Opened,
+    pub(crate) model: &'r Model<'r>,
+    pub(crate) plan: &'r MemoryPlan,
+    pub(crate) config: &'r GenerationConfig,
 }
 
 /// The line of a token, or of text that was held back.
@@ -88,13 +151,7 @@ pub(crate) fn part(part: &Part<'_>, tokenizer: &Tokenizer<'_>) -> Result<Vec<u8>
 }
 
 /// The line behind the last token.
-pub(crate) fn end(
-    opened: &Opened,
-    model: &Model<'_>,
-    plan: &MemoryPlan,
-    config: &GenerationConfig,
-    outcome: &Outcome,
-) -> Result<Vec<u8>> {
+pub(crate) fn end(ran: &Ran<'_>, outcome: &Outcome) -> Result<Vec<u8>> {
     let s = &outcome.statistics;
     let (stop, stop_token) = match outcome.ended {
         Ended::Stop(StopReason::Stop(id)) => ("stop_token", Some(id)),
@@ -105,7 +162,7 @@ pub(crate) fn end(
         Ended::Interrupted => ("interrupted", None),
     };
     let stop_string = match outcome.ended {
-        Ended::Stop(StopReason::StopString(index)) => config.stop_strings.get(index).map(AsRef::as_ref),
+        Ended::Stop(StopReason::StopString(index)) => ran.config.stop_strings.get(index).map(AsRef::as_ref),
         _ => None,
     };
     line(&Line::End(Box::new(End {
@@ -116,26 +173,25 @@ pub(crate) fn end(
         token_ids: &outcome.ids,
         prompt_tokens: s.prompt,
         generated_tokens: s.generated,
-        open_seconds: opened.took.as_secs_f64(),
         prefill_seconds: s.prefill.as_secs_f64(),
         decode_seconds: s.decode.as_secs_f64(),
         prefill_tokens_per_second: rate(s.prompt, s.prefill),
         decode_tokens_per_second: rate(s.generated.saturating_sub(1), s.decode),
-        arena_bytes: plan.bytes(),
-        backend: opened.engine.backend(),
-        backend_reason: opened.engine.why(),
-        threads: opened.engine.threads(),
-        logit_digest: outcome.digest.map(|digest| hex(&digest)),
-        config: serde_json::to_value(config)?,
-        model: json!({
-            "name": opened.name.display().to_string(),
-            "bytes": opened.source.bytes().len(),
-            "digest": hex(&model.image().digest()),
-            "context": plan.options().context,
-            "kv_cache": plan.options().kv.name(),
-            "batch": plan.options().batch,
-        }),
-        version: env!("CARGO_PKG_VERSION"),
+        run: Run::new(ran, outcome.digest)?,
+    })))
+}
+
+/// The line of a choice among some texts.
+pub(crate) fn choice(ran: &Ran<'_>, texts: &[String], decision: &Decision) -> Result<Vec<u8>> {
+    let choices = texts.iter().zip(&decision.probabilities);
+    line(&Line::Choice(Box::new(Chosen {
+        text: texts.get(decision.choice.index).map_or("", String::as_str),
+        index: decision.choice.index,
+        probability: decision.choice.probability,
+        choices: choices.map(|(text, &probability)| Likelihood { text, probability }).collect(),
+        prompt_tokens: decision.prompt,
+        choice_seconds: decision.took.as_secs_f64(),
+        run: Run::new(ran, decision.digest)?,
     })))
 }
 

@@ -4,6 +4,7 @@
 
 mod bench;
 mod chat;
+mod choice;
 #[cfg(test)]
 mod command_tree;
 mod device;

@@ -6,16 +6,20 @@ use std::mem::take;
 use anyhow::{Context, Result, bail};
 use bitnet_edge_core::text::{Ending, Message, Piece, Role};
 use bitnet_edge_core::{Generator, MemoryPlan, Model, StopReason};
+use bitnet_edge_std::Arena;
 use bitnet_pack::convert::hex;
 use bitnet_pack::report::{Failure, INTERRUPTED, advised, be_quiet, say};
 use clap::Args;
 
+use crate::choice::{ChoiceArgs, Decision, choose};
+use crate::engine::{self, HostCpu};
 use crate::generation::{Ended, Outcome, Part, generate};
+use crate::interrupt;
+use crate::json::{self, Ran};
 use crate::prompt::PromptArgs;
 use crate::receipt::{Facts, Pending, ReceiptArgs};
 use crate::sampling::{SamplingArgs, logprobs_line};
 use crate::session::{ModelArgs, Opened};
-use crate::{engine, interrupt, json};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -51,6 +55,8 @@ pub(crate) struct RunArgs {
     #[arg(short, long)]
     verbose: bool,
     #[command(flatten)]
+    choice: ChoiceArgs,
+    #[command(flatten)]
     sampling: SamplingArgs,
     #[command(flatten)]
     receipt: ReceiptArgs,
@@ -81,16 +87,24 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let messages = conversation(args, &prompt);
     let given = given(args, &model, &prompt, &messages)?;
     let bytes = given.pieces.iter().map(|p| if let Piece::Text(t) = p { t.len() } else { 0 }).sum();
-    let plan = args.model.plan(&model, bytes)?;
+    // The texts of a choice are read behind the prompt, in the same memory.
+    let longest = args.choice.texts.iter().map(String::len).max().unwrap_or(0).max(bytes);
+    let plan = args.model.plan(&model, longest)?;
     if args.verbose {
         opened.describe(&model, &plan)?;
     }
     if args.strict {
         opened.engine.strict(&model, &plan)?;
     }
-    let outcome = answer(args, &opened, &model, &plan, &given, pending)?;
-    report(args, &opened, &plan, &outcome);
-    if outcome.ended == Ended::Interrupted { Err(Failure::silent(INTERRUPTED)) } else { Ok(()) }
+    let mut config = args.sampling.config(model.config().vocab)?;
+    config.digest |= pending.is_some();
+    let job = Job {
+        args,
+        given: &given,
+        ran: Ran { opened: &opened, model: &model, plan: &plan, config: &config },
+    };
+    let is_whole = if args.choice.texts.is_empty() { job.answer(pending)? } else { job.decide()? };
+    if is_whole { Ok(()) } else { Err(Failure::silent(INTERRUPTED)) }
 }
 
 fn conversation<'a>(args: &'a RunArgs, prompt: &'a [u8]) -> Vec<Message<'a>> {
@@ -120,62 +134,97 @@ fn given<'p>(
     Ok(Given { pieces, is_chat: true, echo: &[] })
 }
 
-/// Generates, and streams to stdout.
-fn answer(
-    args: &RunArgs,
-    opened: &Opened,
-    model: &Model<'_>,
-    plan: &MemoryPlan,
-    given: &Given<'_>,
-    pending: Option<Pending>,
-) -> Result<Outcome> {
-    let mut arena = engine::arena(plan)?;
-    let cpu = opened.engine.cpu(model, plan, &mut arena)?;
-    let mut config = args.sampling.config(model.config().vocab)?;
-    config.digest |= pending.is_some();
-    let mut generator = Generator::new(model, plan, cpu, config.clone())?;
-    let tokens = generator
-        .pieces(given.pieces.iter().copied(), !given.is_chat, u32::MAX, &mut || {})
-        .map_err(advised)
-        .context("the prompt cannot be given to the model")?;
-    interrupt::watch()?;
-    let tokenizer = model.tokenizer().context("a prompt needs a tokenizer")?;
-    let prompt = generator.given(tokens).map(<[u32]>::to_vec).context("the prompt is not in memory")?;
-    let outcome = if args.json {
-        let outcome =
-            generate(&mut generator, tokens, &mut |part| print(&[&json::part(&part, &tokenizer)?]))?;
-        if let Some(rest) = outcome.rest() {
-            print(&[&json::part(&rest, &tokenizer)?])?;
-        }
-        print(&[&json::end(opened, model, plan, &config, &outcome)?])?;
-        outcome
-    } else {
-        // What comes before the text waits for it, so that an error stands alone.
-        let mut echo = given.echo;
-        let mut tell = |part: Part<'_>| {
-            print(&[take(&mut echo), part.text.as_bytes()])?;
-            if let Some(logprobs) = part.logprobs {
-                say(logprobs_line(Some(&tokenizer), logprobs));
-            }
-            Ok(())
-        };
-        let outcome = generate(&mut generator, tokens, &mut tell)?;
-        print(&[echo, &outcome.text.as_bytes()[outcome.told..], b"\n"])?;
-        outcome
-    };
-    if let Some(pending) = pending {
-        let sampled = generator.sampled();
-        pending.write(&Facts {
-            opened,
-            model,
-            plan,
-            config: &config,
-            prompt: &prompt,
-            outcome: &outcome,
-            sampled,
-        })?;
+/// A prompt, and what it is given to.
+#[derive(Clone, Copy)]
+struct Job<'j> {
+    args: &'j RunArgs,
+    given: &'j Given<'j>,
+    ran: Ran<'j>,
+}
+
+impl<'j> Job<'j> {
+    /// A generator that was given the prompt, and the prompt's tokens.
+    fn begin(&self, arena: &'j mut Arena) -> Result<(Generator<'j, HostCpu<'j>>, u32)> {
+        let Ran { opened, model, plan, config } = self.ran;
+        let cpu = opened.engine.cpu(model, plan, arena)?;
+        let mut generator = Generator::new(model, plan, cpu, config.clone())?;
+        let pieces = self.given.pieces.iter().copied();
+        let tokens = generator
+            .pieces(pieces, !self.given.is_chat, u32::MAX, &mut || {})
+            .map_err(advised)
+            .context("the prompt cannot be given to the model")?;
+        interrupt::watch()?;
+        Ok((generator, tokens))
     }
-    Ok(outcome)
+
+    /// Generates, and streams to stdout. Whether it was not interrupted.
+    fn answer(&self, pending: Option<Pending>) -> Result<bool> {
+        let (args, Ran { opened, model, plan, config }) = (self.args, self.ran);
+        let mut arena = engine::arena(plan)?;
+        let (mut generator, tokens) = self.begin(&mut arena)?;
+        let tokenizer = model.tokenizer().context("a prompt needs a tokenizer")?;
+        let prompt = generator.given(tokens).map(<[u32]>::to_vec).context("the prompt is not in memory")?;
+        let outcome = if args.json {
+            let outcome =
+                generate(&mut generator, tokens, &mut |part| print(&[&json::part(&part, &tokenizer)?]))?;
+            if let Some(rest) = outcome.rest() {
+                print(&[&json::part(&rest, &tokenizer)?])?;
+            }
+            print(&[&json::end(&self.ran, &outcome)?])?;
+            outcome
+        } else {
+            // What comes before the text waits for it, so that an error stands alone.
+            let mut echo = self.given.echo;
+            let mut tell = |part: Part<'_>| {
+                print(&[take(&mut echo), part.text.as_bytes()])?;
+                if let Some(logprobs) = part.logprobs {
+                    say(logprobs_line(Some(&tokenizer), logprobs));
+                }
+                Ok(())
+            };
+            let outcome = generate(&mut generator, tokens, &mut tell)?;
+            print(&[echo, &outcome.text.as_bytes()[outcome.told..], b"\n"])?;
+            outcome
+        };
+        if let Some(pending) = pending {
+            let (prompt, sampled) = (&prompt[..], generator.sampled());
+            pending.write(&Facts { opened, model, plan, config, prompt, outcome: &outcome, sampled })?;
+        }
+        report(args, opened, plan, &outcome);
+        Ok(outcome.ended != Ended::Interrupted)
+    }
+
+    /// Chooses among the texts, and prints the choice. Whether it was not interrupted.
+    fn decide(&self) -> Result<bool> {
+        let (args, Ran { opened, plan, .. }) = (self.args, self.ran);
+        let texts = &args.choice.texts;
+        let mut arena = engine::arena(plan)?;
+        let (mut generator, tokens) = self.begin(&mut arena)?;
+        let Some(decision) = choose(&mut generator, tokens, texts)? else {
+            say("note: interrupted");
+            return Ok(false);
+        };
+        if args.json {
+            print(&[&json::choice(&self.ran, texts, &decision)?])?;
+        } else {
+            let text = texts.get(decision.choice.index).map_or("", String::as_str);
+            print(&[self.given.echo, text.as_bytes(), b"\n"])?;
+            for (text, probability) in texts.iter().zip(&decision.probabilities) {
+                say(format_args!("probability {probability:.4} of {text:?}"));
+            }
+        }
+        let Decision { prompt, took, digest, .. } = decision;
+        say_digest(args, digest);
+        say(format_args!(
+            "{prompt} prompt tokens, {} choices | {:.3} s | arena {} bytes | {} | seed {}",
+            texts.len(),
+            took.as_secs_f64(),
+            plan.bytes(),
+            opened.engine.describe(),
+            args.sampling.seed
+        ));
+        Ok(true)
+    }
 }
 
 fn print(parts: &[&[u8]]) -> Result<()> {
@@ -201,9 +250,7 @@ fn report(args: &RunArgs, opened: &Opened, plan: &MemoryPlan, outcome: &Outcome)
         Ended::Stop(reason) if args.verbose => say(format_args!("ended: {reason}")),
         Ended::Stop(_) => {}
     }
-    if let Some(digest) = outcome.digest.filter(|_| args.sampling.digest) {
-        say(format_args!("logit digest {}", hex(&digest)));
-    }
+    say_digest(args, outcome.digest);
     let statistics = &outcome.statistics;
     if args.verbose {
         let [open, prefill, decode] =
@@ -211,4 +258,10 @@ fn report(args: &RunArgs, opened: &Opened, plan: &MemoryPlan, outcome: &Outcome)
         say(format_args!("phases: open {open:.3} s, prefill {prefill:.3} s, decode {decode:.3} s"));
     }
     say(statistics.line(plan.bytes(), &opened.engine.describe(), args.sampling.seed));
+}
+
+fn say_digest(args: &RunArgs, digest: Option<[u8; 32]>) {
+    if let Some(digest) = digest.filter(|_| args.sampling.digest) {
+        say(format_args!("logit digest {}", hex(&digest)));
+    }
 }

@@ -176,7 +176,8 @@ fn bias(text: &str) -> Result<(u32, f32)> {
     }
 }
 
-fn unescaped(text: &str) -> Result<String> {
+/// A text with its escapes replaced.
+pub(crate) fn unescaped(text: &str) -> Result<String> {
     let (mut plain, mut characters) = (String::new(), text.chars());
     while let Some(character) = characters.next() {
         plain.push(match character {

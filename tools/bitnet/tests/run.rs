@@ -112,6 +112,36 @@ fn json_is_an_object_a_line() {
 }
 
 #[test]
+fn a_choice_is_the_same_on_every_backend_and_in_any_order() {
+    let choose = |args: &[&str]| -> Value {
+        let all = [&[PROMPT, "-q", "--json", "--digest", "-t", "0"], args].concat();
+        serde_json::from_str(&success(&all).0).unwrap()
+    };
+    let texts = ["--choose", ", there", "--choose", " there", "--choose", ", there was a cat"];
+    let best = choose(&texts);
+    let turned = choose(&[
+        "--choose",
+        ", there was a cat",
+        "--choose",
+        " there",
+        "--choose=, there",
+        "--threads",
+        "1",
+    ]);
+    let scalar = choose(&[&texts[..], &["--backend", "scalar", "--kv", "f16"]].concat());
+    assert_eq!((&best["text"], &best["index"]), (&Value::from(", there was a cat"), &Value::from(2)));
+    assert_eq!(best["text"], turned["text"]);
+    assert_eq!(turned["index"], 0);
+    for field in ["choices", "logit_digest", "probability"] {
+        assert_eq!(best[field], scalar[field], "{field}");
+    }
+    assert_eq!(best["logit_digest"], turned["logit_digest"]);
+    let sum: f64 =
+        best["choices"].as_array().unwrap().iter().map(|c| c["probability"].as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-6, "{sum}");
+}
+
+#[test]
 fn an_error_is_no_json() {
     let output = bitnet().args(["run", "--json", "gr\u{fc}n"]).output().unwrap();
     assert_eq!((output.status.code(), stdout(&output)), (Some(1), ""));

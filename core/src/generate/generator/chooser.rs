@@ -5,7 +5,7 @@ use heapless::Vec;
 use super::super::choose::{Choice, MAX_CHOICES, Node, Trie};
 use super::{Generator, State};
 use crate::Error;
-use crate::model::{Backend, Progress};
+use crate::model::{Backend, Progress, Session};
 use crate::text::{self, EncodeOptions, Encoder, Piece};
 
 /// A choice under way: see [`Generator::choose`].
@@ -158,7 +158,7 @@ impl<'m, B: Backend> Generator<'m, B> {
     }
 }
 
-impl<B: Backend> Chooser<'_, '_, B> {
+impl<'m, B: Backend> Chooser<'_, 'm, B> {
     /// Works until something is chosen, or the budget (multiply-accumulates) is spent; see
     /// [`Session::step`](crate::Session::step). What is chosen is no part of the context, which is then that behind the
     /// prompt: give it as a further prompt to go on with it.
@@ -219,6 +219,28 @@ impl<B: Backend> Chooser<'_, '_, B> {
     /// ```
     pub fn probabilities(&self) -> &[f32] {
         &self.probabilities
+    }
+
+    /// The session: its position tells how far the prompt is.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// # let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::greedy())?;
+    /// let tokens = generator.prompt("once upon a time")?;
+    /// let mut chooser = generator.choose(&[", there", " the"])?;
+    /// while chooser.step(u32::MAX)?.is_none() {}
+    /// assert_eq!(chooser.session().position(), tokens); // what is chosen is no part of the context
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub const fn session(&self) -> &Session<'m, B> {
+        self.generator.session()
     }
 
     fn advance(&mut self, budget: u32) -> Result<Option<Choice>, Error> {
