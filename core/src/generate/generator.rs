@@ -350,6 +350,36 @@ impl<'m, B: Backend> Generator<'m, B> {
         self.forget_text();
     }
 
+    /// Forgets everything but the model and the configuration: the context, the draws so far, and the digest of their logits.
+    /// What is generated then is what a new generator would.
+    ///
+    /// ```
+    /// # use bitnet_edge_core::{
+    /// #     Event, Cpu, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+    /// # };
+    /// # static IMAGE: &[u8] = include_image!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tiny.bpk"));
+    /// # let model = Model::new_checked(IMAGE)?;
+    /// # let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config()))?;
+    /// # let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
+    /// # let cpu = Cpu::scalar(&model, &plan, &mut arena)?;
+    /// let config = GenerationConfig { digest: true, ..GenerationConfig::default() };
+    /// let mut generator = Generator::new(&model, &plan, cpu, config)?;
+    /// let mut digests = Vec::new();
+    /// for _ in 0..2 {
+    ///     generator.restart();
+    ///     generator.prompt("once upon a time")?;
+    ///     while !matches!(generator.step(u32::MAX)?, Event::Done(_)) {}
+    ///     digests.push((generator.digest(), generator.sampled()));
+    /// }
+    /// assert_eq!(digests[0], digests[1]);
+    /// # Ok::<(), bitnet_edge_core::Error>(())
+    /// ```
+    pub fn restart(&mut self) {
+        self.rewind(0);
+        (self.sampled, self.generated, self.given) = (0, 0, 0);
+        self.digest = LogitDigest::default();
+    }
+
     fn forget_text(&mut self) {
         self.stop_state = StopState::default();
         self.next = None;

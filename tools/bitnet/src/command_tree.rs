@@ -8,7 +8,7 @@ use crate::Cli;
 
 const TESTS: Tests<'_> = &[
     ("run", &["receipt.rs", "run.rs", "story.rs"]),
-    ("chat", &["chat.rs"]),
+    ("chat", &["chat.rs", "chat_receipts.rs"]),
     ("bench", &["bench.rs"]),
     ("device", &["device.rs", "receipt.rs"]),
     ("detokenize", &["tokens.rs"]),

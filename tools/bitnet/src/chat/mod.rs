@@ -3,6 +3,7 @@
 mod commands;
 mod conversation;
 mod editor;
+mod receipts;
 mod settings;
 mod talk;
 
@@ -11,26 +12,29 @@ use std::io::{IsTerminal, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use bitnet_edge_core::{Backend, Generator, Model};
+use bitnet_edge_core::{Backend, GenerationConfig, Generator, MemoryPlan, Model};
 use bitnet_pack::convert::hex;
 use bitnet_pack::report::{Failure, be_quiet, complain_of, say};
 use clap::{ArgMatches, Args};
 
 use crate::generation::{Outcome, Part};
+use crate::receipt::{Facts, Pending};
 use crate::sampling::{SamplingArgs, logprobs_line};
 use crate::session::{ModelArgs, Opened};
 use crate::{engine, interrupt};
 use commands::{Action, Typed, parse};
 use editor::{Entry, Lines};
+use receipts::{Receipts, ReceiptsArgs};
 use settings::Settings;
 pub(crate) use settings::without_limit;
-use talk::Talk;
+use talk::{Talk, is_unanswered};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   bitnet chat --model model.bpk
   bitnet chat --model model.bpk --system \"Answer in one sentence.\" --temperature 0.3
   bitnet chat --model model.bpk --load yesterday.json
+  bitnet chat --model model.bpk --receipts talk && bitnet receipt verify talk/answer-001.json --replay model.bpk
   bitnet chat --raw
 
 Each line is a message, and /help lists what else there is. Ctrl-C stops an answer, Ctrl-D leaves. Answers are on stdout, \
@@ -60,6 +64,11 @@ pub(crate) struct ChatArgs {
     #[command(flatten)]
     sampling: SamplingArgs,
     #[command(flatten)]
+    receipts: ReceiptsArgs,
+    /// Refuse to answer by what is a fallback, or by kernels that are not right on this machine (exit code 9)
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
     model: ModelArgs,
 }
 
@@ -82,6 +91,10 @@ pub(crate) fn run(args: &ChatArgs, matches: &ArgMatches) -> Result<()> {
     if args.verbose {
         opened.describe(&model, &plan)?;
     }
+    if args.strict {
+        opened.engine.strict(&model, &plan)?;
+    }
+    let receipts = args.receipts.begin()?;
     let mut arena = engine::arena(&plan)?;
     let cpu = opened.engine.cpu(&model, &plan, &mut arena)?;
     let settings = Settings::of(matches);
@@ -90,7 +103,9 @@ pub(crate) fn run(args: &ChatArgs, matches: &ArgMatches) -> Result<()> {
         talk: Talk::new(Generator::new(&model, &plan, cpu, config)?, template),
         settings,
         model: &model,
+        plan: &plan,
         opened: &opened,
+        receipts,
         verbose: args.verbose,
         last: None,
     };
@@ -110,7 +125,9 @@ struct Chat<'c, 'm, B> {
     talk: Talk<'m, B>,
     settings: Settings,
     model: &'c Model<'m>,
+    plan: &'c MemoryPlan,
     opened: &'c Opened,
+    receipts: Option<Receipts>,
     verbose: bool,
     last: Option<Outcome>,
 }
@@ -163,8 +180,9 @@ impl<B: Backend> Chat<'_, '_, B> {
         match parse(text) {
             Typed::Message(text) if text.trim().is_empty() => {}
             Typed::Message(text) => {
-                let outcome = self.talk.ask(text, &mut tell)?;
-                self.finish(outcome)?;
+                let pending = self.begin()?;
+                let outcome = self.talk.ask(text, &mut tell);
+                self.finish(outcome, pending)?;
             }
             Typed::Command(Action::Quit, _) => return Ok(false),
             Typed::Command(Action::Help, _) => print(&commands::help())?,
@@ -179,8 +197,9 @@ impl<B: Backend> Chat<'_, '_, B> {
                 say(format_args!("note: {what}; the model sees it with the next message"));
             }
             Typed::Command(Action::Regenerate, _) => {
-                let outcome = self.talk.again(&mut tell)?;
-                self.finish(outcome)?;
+                let pending = self.begin()?;
+                let outcome = self.talk.again(&mut tell);
+                self.finish(outcome, pending)?;
             }
             Typed::Command(Action::Save, file) => {
                 conversation::save(named(file)?, &self.digest(), self.talk.turns())?;
@@ -200,18 +219,57 @@ impl<B: Backend> Chat<'_, '_, B> {
         Ok(true)
     }
 
+    /// Before an answer of which there will be a receipt: it is that of a run of its own, by counts and draws that begin with it.
+    fn begin(&mut self) -> Result<Option<(Pending, GenerationConfig)>> {
+        let Some(receipts) = &mut self.receipts else { return Ok(None) };
+        let config = self.settings.args()?.config(self.model.config().vocab)?;
+        let seed = config.seed.wrapping_add(receipts.draw());
+        let config = config.with_seed(seed).with_digest(true);
+        let pending = receipts.next(self.opened)?;
+        self.talk.restart();
+        self.talk.configure(config.clone())?;
+        self.opened.engine.counts().reset();
+        Ok(Some((pending, config)))
+    }
+
     /// Ends what was streamed, and says what is to be said of it.
-    fn finish(&mut self, outcome: Outcome) -> Result<()> {
+    fn finish(
+        &mut self,
+        outcome: Result<Outcome>,
+        pending: Option<(Pending, GenerationConfig)>,
+    ) -> Result<()> {
+        let is_answered = outcome.as_ref().is_ok_and(|outcome| !is_unanswered(outcome));
+        if let (false, Some(receipts)) = (is_answered, &mut self.receipts) {
+            receipts.take_back();
+        }
+        let outcome = outcome?;
         print(&outcome.text[outcome.told..])?;
         print("\n")?;
         if let Some(note) = talk::note(&outcome, self.talk.positions().1) {
             say(format_args!("note: {note}"));
         }
-        if let Some(digest) = outcome.digest {
+        if let Some(digest) = outcome.digest.filter(|_| self.settings.args().is_ok_and(|args| args.digest)) {
             say(format_args!("logit digest {}", hex(&digest)));
         }
         if self.verbose {
             say(outcome.statistics.speeds());
+        }
+        if let Some((pending, config)) = pending.filter(|_| is_answered) {
+            let file = pending.name().display().to_string();
+            let (opened, model, plan) = (self.opened, self.model, self.plan);
+            let (prompt, sampled) = (self.talk.given(), self.talk.sampled());
+            pending.write(&Facts {
+                opened,
+                model,
+                plan,
+                config: &config,
+                prompt,
+                outcome: &outcome,
+                sampled,
+            })?;
+            if self.verbose {
+                say(format_args!("receipt {file}"));
+            }
         }
         self.last = Some(outcome);
         Ok(())

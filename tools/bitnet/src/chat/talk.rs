@@ -21,6 +21,8 @@ pub(super) struct Talk<'m, B> {
     unseen: Option<u32>,
     /// Where the last question begins.
     mark: Option<Mark>,
+    /// The tokens that the model was given last.
+    given: Vec<u32>,
 }
 
 /// A place to go back to.
@@ -33,7 +35,7 @@ struct Mark {
 
 impl<'m, B: Backend> Talk<'m, B> {
     pub(super) fn new(generator: Generator<'m, B>, template: Option<ChatTemplate<'m>>) -> Self {
-        Self { generator, template, turns: Vec::new(), seen: 0, unseen: None, mark: None }
+        Self { generator, template, turns: Vec::new(), seen: 0, unseen: None, mark: None, given: Vec::new() }
     }
 
     /// What was said.
@@ -45,6 +47,23 @@ impl<'m, B: Backend> Talk<'m, B> {
     pub(super) fn positions(&self) -> (u32, u32) {
         let session = self.generator.session();
         (session.position(), session.plan().options().context)
+    }
+
+    /// The model forgets what it has seen, and what was drawn: the next answer is that of a run of its own, whose prompt is the
+    /// whole conversation.
+    pub(super) fn restart(&mut self) {
+        self.generator.restart();
+        self.forget();
+    }
+
+    /// The tokens that the model was given last.
+    pub(super) fn given(&self) -> &[u32] {
+        &self.given
+    }
+
+    /// Steps that were sampled.
+    pub(super) const fn sampled(&self) -> u64 {
+        self.generator.sampled()
     }
 
     pub(super) fn configure(&mut self, config: GenerationConfig) -> Result<()> {
@@ -133,7 +152,10 @@ impl<'m, B: Backend> Talk<'m, B> {
     fn answer(&mut self, tell: &mut dyn FnMut(Part<'_>) -> Result<()>) -> Result<Outcome> {
         let position = self.generator.session().position();
         let mark = Mark { position, seen: self.seen, unseen: self.unseen };
-        let result = self.give().and_then(|tokens| generate(&mut self.generator, tokens, tell));
+        let result = self.give().and_then(|tokens| {
+            self.given = self.generator.given(tokens).unwrap_or_default().to_vec();
+            generate(&mut self.generator, tokens, tell)
+        });
         // The generator keeps no token: `unseen` has it, wherever the conversation goes on.
         self.generator.cancel();
         match &result {
@@ -175,7 +197,7 @@ impl<'m, B: Backend> Talk<'m, B> {
 }
 
 /// Whether Ctrl-C came before the answer.
-fn is_unanswered(outcome: &Outcome) -> bool {
+pub(super) fn is_unanswered(outcome: &Outcome) -> bool {
     outcome.ended == Ended::Interrupted && outcome.ids.is_empty()
 }
 

@@ -61,6 +61,9 @@ pub(crate) struct PerplexityArgs {
     /// Print one JSON object on stdout
     #[arg(long)]
     json: bool,
+    /// Refuse to measure what is a fallback, or kernels that are not right on this machine (exit code 9)
+    #[arg(long)]
+    strict: bool,
     /// Threads that compute [default: one a physical core]
     #[arg(long, value_name = "N", value_parser = engine::threads)]
     threads: Option<usize>,
@@ -184,6 +187,9 @@ impl Work<'_> {
         let batch = self.args.batch.min(context);
         let options = PlanOptions { context, batch, kv, ..PlanOptions::new(&model.config()) };
         let plan = MemoryPlan::new(&model.config(), &options).map_err(advised)?;
+        if self.args.strict {
+            self.engine.strict(model, &plan)?;
+        }
         let mut arena = engine::arena(&plan)?;
         let cpu = self.engine.cpu(model, &plan, &mut arena)?;
         work(&mut Session::new(model, &plan, cpu).map_err(advised)?)

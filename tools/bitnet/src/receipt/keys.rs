@@ -25,6 +25,7 @@ pub(crate) struct Signature {
 }
 
 /// A key that signs.
+#[derive(Clone)]
 pub(crate) struct SigningKey(ed25519_dalek::SigningKey);
 
 /// A key that tells whether it was signed by its other half.

@@ -22,7 +22,7 @@ pub(crate) use form::OwnedReceipt;
 pub(crate) use strict::check as strict;
 
 use file::File;
-use keys::SigningKey;
+pub(crate) use keys::SigningKey;
 use verify::VerifyArgs;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -90,23 +90,34 @@ impl ReceiptArgs {
     pub(crate) const fn is_asked_for(&self) -> bool {
         self.receipt.is_some()
     }
+
     /// Checks what can be checked before anything runs: place and key. The model and the file of the prompt must not be replaced.
     pub(crate) fn begin(&self, model: &Path, prompt: Option<&Path>) -> Result<Option<Pending>> {
         let Some(path) = &self.receipt else { return Ok(None) };
-        let to = Destination::new(path, model).context("--receipt")?;
+        let key = self.sign.as_deref().map(SigningKey::read).transpose().context("--sign")?;
+        let pending = Pending::new(path, model, key).context("--receipt")?;
         for (file, what) in [(self.sign.as_deref(), "key"), (prompt, "prompt")] {
             ensure!(
-                !file.is_some_and(|file| to.is(file)),
+                !file.is_some_and(|file| pending.to.is(file)),
                 "--receipt: cannot write {}: it is the {what}, which is read; name another file",
                 path.display()
             );
         }
-        let key = self.sign.as_deref().map(SigningKey::read).transpose().context("--sign")?;
-        Ok(Some(Pending { to, key, program: Program::begin() }))
+        Ok(Some(pending))
     }
 }
 
 impl Pending {
+    /// One that will be at `path`, which is not the model.
+    pub(crate) fn new(path: &Path, model: &Path, key: Option<SigningKey>) -> Result<Self> {
+        Ok(Self { to: Destination::new(path, model)?, key, program: Program::begin() })
+    }
+
+    /// Where it will be.
+    pub(crate) fn name(&self) -> &Path {
+        self.to.name()
+    }
+
     /// Writes that of a run on this machine.
     pub(crate) fn write(self, facts: &Facts<'_>) -> Result<()> {
         File::new(facts.receipt(self.program)?, self.key.as_ref()).write(&self.to)
