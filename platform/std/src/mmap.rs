@@ -106,16 +106,39 @@ impl HugePages {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn copy_of(bytes: &[u8]) -> io::Result<Self> {
+        Self::copy_between(bytes, &mut |_| {})
+    }
+
+    /// The same in parts, with a call behind each that tells its bytes: a file that is not in memory takes as long as the disk.
+    ///
+    /// # Errors
+    /// As [`copy_of`](Self::copy_of).
+    ///
+    /// ```
+    /// # #[cfg(target_os = "linux")] {
+    /// use bitnet_edge_std::HugePages;
+    /// let mut copied = 0;
+    /// let copy = HugePages::copy_between(&[7; 5_000_000], &mut |bytes| copied += bytes)?;
+    /// assert_eq!((copied, copy.len()), (5_000_000, 5_000_000));
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn copy_between(bytes: &[u8], between: &mut dyn FnMut(usize)) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         {
+            /// Bytes of a part: some huge pages.
+            const PART: usize = 8 << 20;
             let mut map = memmap2::MmapMut::map_anon(bytes.len())?;
             map.advise(memmap2::Advice::HugePage)?;
-            map.copy_from_slice(bytes);
+            for (to, from) in map.chunks_mut(PART).zip(bytes.chunks(PART)) {
+                to.copy_from_slice(from);
+                between(from.len());
+            }
             Ok(Self(map.make_read_only()?))
         }
         #[cfg(not(target_os = "linux"))]
         {
-            let _ = bytes;
+            let _ = (bytes, between);
             Err(io::Error::new(io::ErrorKind::Unsupported, "huge pages can be asked for on Linux only"))
         }
     }

@@ -8,6 +8,7 @@ use bitnet_edge_core::image::MAGIC;
 use bitnet_edge_std::{Bytes, HugePages, MappedFile};
 
 use crate::convert::{Options, convert_mapped};
+use crate::progress::{Progress, Unit};
 use crate::report::advised;
 
 /// The bytes of an image, wherever they are.
@@ -51,12 +52,14 @@ impl Source {
     /// The same image in memory of its own, for which the system was asked to use huge pages.
     pub fn in_huge_pages(self) -> Result<Self> {
         let bytes = self.bytes();
-        let copy = HugePages::copy_of(bytes).with_context(|| {
-            format!(
-                "cannot copy the {} bytes of the image to huge pages; leave out --huge-pages",
-                bytes.len()
-            )
-        })?;
+        let progress = Progress::new("load", Unit::Bytes, bytes.len() as u64);
+        let copy =
+            HugePages::copy_between(bytes, &mut |part| progress.add(part as u64)).with_context(|| {
+                format!(
+                    "cannot copy the {} bytes of the image to huge pages; leave out --huge-pages",
+                    bytes.len()
+                )
+            })?;
         Ok(Self::Copied(copy))
     }
 }

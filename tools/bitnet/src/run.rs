@@ -28,6 +28,7 @@ Examples:
   bitnet run --model model.bpk --system \"Answer in French.\" --file question.txt
   git diff | bitnet run --model model.bpk --quiet - > summary.txt
   bitnet run --json --temperature 0 \"once upon a time\" | tail -n 1
+  bitnet run --temperature 0 \"lily was very\" --choose \" happy\" --choose \" sad\"
 
 The text is on stdout, all else on stderr. Exit codes: 0; 1 for an error; 2 for a command line that cannot be understood; 9 if --strict refuses; 130 if \
 Ctrl-C ended the text, of which what was there is printed. docs/command-line.md has the JSON lines.";

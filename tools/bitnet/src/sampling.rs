@@ -11,11 +11,12 @@ use clap::{Args, ValueEnum};
 
 /// What is generated, and how; a board is asked for the same with the same options.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Generation")]
 pub(crate) struct SamplingArgs {
     /// Tokens to generate at most
     #[arg(short = 'n', long, value_name = "N", default_value_t = 200)]
     pub(crate) max_tokens: u32,
-    /// Options to begin with; those that are given besides it replace its own
+    /// Options to begin with, which those besides it replace: greedy; balanced (temperature 0.7, top-k 40, top-p 0.95, min-p 0.05); creative (temperature 1, no top-k, min-p 0.05, repeat-penalty 1.1)
     #[arg(long, value_name = "NAME")]
     preset: Option<Preset>,
     /// Higher is more varied, up to 1000; 0 is greedy [default: 0.7]
@@ -79,11 +80,9 @@ pub(crate) struct SamplingArgs {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Preset {
-    /// The likeliest token, always
+    // Comments of documentation here would spread every option's help over several lines.
     Greedy,
-    /// Temperature 0.7, top-k 40, top-p 0.95, min-p 0.05
     Balanced,
-    /// Temperature 1, all tokens with min-p 0.05, repetition penalty 1.1
     Creative,
 }
 

@@ -16,6 +16,7 @@ use crate::model::open;
 
 /// The model, its memory, and what it runs on.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
     /// A flash image (.bpk), or a GGUF file, which is converted in memory [default: the story model in the program]
     #[arg(short, long)]

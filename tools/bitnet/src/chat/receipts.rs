@@ -10,6 +10,7 @@ use crate::receipt::{Pending, SigningKey};
 use crate::session::Opened;
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Proof")]
 pub(crate) struct ReceiptsArgs {
     /// Write a receipt of each answer to this folder, which is new or empty: each goes over the whole conversation anew, and takes that much longer
     #[arg(long, value_name = "FOLDER")]

@@ -79,7 +79,7 @@ pub(crate) struct DeviceArgs {
     #[command(flatten)]
     receipt: ReceiptArgs,
     /// With --check: threads that compute here [default: one a physical core]
-    #[arg(long, value_name = "N", requires = "check", value_parser = crate::engine::threads)]
+    #[arg(long, help_heading = "With --check", value_name = "N", requires = "check", value_parser = crate::engine::threads)]
     threads: Option<usize>,
     #[command(flatten, next_help_heading = "With --check")]
     backend: BackendArgs,

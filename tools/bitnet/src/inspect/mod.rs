@@ -35,7 +35,7 @@ pub(crate) struct InspectArgs {
     /// Show the RMS of every tensor, and zero fraction and scale of ternary ones
     #[arg(long)]
     stats: bool,
-    /// Check the statistics against rules: those of the program, or those of --policy
+    /// Check the statistics against rules: auto takes those of the program for the model's architecture and type, policy those of --policy
     #[arg(long, value_enum, requires = "stats", default_value_t = Gate::None)]
     gate: Gate,
     /// The rules of --gate policy
@@ -52,11 +52,8 @@ pub(crate) struct InspectArgs {
 /// Which rules a model has to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Gate {
-    /// None
     None,
-    /// Those of the program for the model's architecture and type
     Auto,
-    /// Those of --policy
     Policy,
 }
 

@@ -69,6 +69,7 @@ pub(crate) fn run(command: &ReceiptCommand) -> Result<()> {
 
 /// Where the receipt of a run goes, and who signs it.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Proof")]
 pub(crate) struct ReceiptArgs {
     /// Write a receipt of the run: what ran, on what, and digests of all that came of it (JSON)
     #[arg(long, value_name = "FILE")]
