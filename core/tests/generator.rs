@@ -42,6 +42,8 @@ fn a_refused_prompt_changes_nothing() {
     // Four positions are used, and the second generated token waits to be fed.
     let full = Error::ContextFull { need: 4 + 1 + 12, have: CONTEXT };
     assert_eq!(generator.tokens(&[1; 12]), Err(full));
+    let text = "once upon a time once upon a time once upon a time";
+    assert_eq!(generator.prompt(text), Err(Error::ContextFull { need: 4 + 1 + 20, have: CONTEXT }));
     assert_eq!(generator.tokens(&[]), Err(Error::EmptyPrompt));
     assert_eq!(generator.prompt(""), Err(Error::EmptyPrompt));
     // What was over stays over.

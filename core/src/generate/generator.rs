@@ -596,7 +596,11 @@ impl<'m, B: Backend> Generator<'m, B> {
         let (room, position) = (self.session.room(), self.session.position());
         let have = self.session.plan().options().context;
         let plan = self.session.plan();
-        let full = |need: u32| Error::ContextFull { need: position.saturating_add(need), have };
+        let unfed = pending.iter().len() as u32;
+        let full = |tokens: u32| Error::ContextFull {
+            need: position.saturating_add(unfed).saturating_add(tokens),
+            have,
+        };
         let [ids, scratch] = self
             .session
             .backend_mut()
@@ -604,7 +608,7 @@ impl<'m, B: Backend> Generator<'m, B> {
             .ok_or(Error::Order("the backend has no memory for the tokens of a prompt"))?;
         // Each token of the context lies at its position.
         let ids = ids.get_mut(position as usize..).and_then(|ids| ids.get_mut(..room as usize));
-        let ids = ids.ok_or(full(0))?;
+        let ids = ids.ok_or(full(1))?;
         let (head, ids) = ids.split_at_mut_checked(pending.iter().len()).ok_or(full(1))?;
         if let (Some(slot), Some(id)) = (head.first_mut(), pending) {
             *slot = id;
@@ -662,7 +666,8 @@ impl<'m, B: Backend> Generator<'m, B> {
             return Err(full);
         }
         let (plan, position) = (self.session.plan(), self.session.position() as usize);
-        let [ids, _] = self.session.backend_mut().words([plan.tokens, plan.text]).ok_or(full)?;
+        let words = self.session.backend_mut().words([plan.tokens, plan.text]);
+        let [ids, _] = words.ok_or(Error::Order("the backend has no memory for the tokens of a prompt"))?;
         for (to, id) in ids.iter_mut().skip(position).zip(pending.into_iter().chain(given.iter().copied())) {
             *to = id;
         }

@@ -63,6 +63,12 @@ const GROUPS: &[Group] = &[
         why: "the whole story as `bitnet run` tells it, that of the README",
     },
     Group {
+        programs: &["bitnet-edge-tests/options"],
+        processors: &["max"],
+        arguments: &[],
+        why: "every option of generation: tokens, log-probabilities and logits, the same constants as on x86-64, for every tier",
+    },
+    Group {
         programs: &["bitnet-edge-tests/golden"],
         processors: EVERY,
         arguments: &["--skip=smollm2", "--skip=tiny_2b4t"],

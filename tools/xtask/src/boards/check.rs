@@ -27,6 +27,14 @@ const EXCEPTION: i32 = 102;
 const WATCHDOG: i32 = 103;
 /// How many tokens board and host compare.
 const DEVICE_TOKENS: &str = "60";
+
+/// Every filter and penalty at once.
+#[rustfmt::skip]
+const DEVICE_OPTIONS: &[&str] = &[
+    "-n", "30", "--preset", "creative", "--temperature", "1.3", "--top-k", "60", "--typical-p", "0.97", "--top-p", "0.95",
+    "--min-p", "0.01", "--repeat-penalty", "1.2", "--frequency-penalty", "0.3", "--presence-penalty", "-0.2",
+    "--repeat-last-n", "24", "--logit-bias", "5-1", "--logit-bias", "74=0.75", "--seed", "99", "--stop", " the end",
+];
 pub(super) const LIMIT: Duration = Duration::from_secs(180);
 
 /// Runs all boards, and compares with the host; with `record` writes their transcripts.
@@ -295,13 +303,16 @@ fn device(board: &Board) -> Result<()> {
         ensure!(result.status.success(), "`{}` failed: {}\n{told}", line(&device), result.status);
         anyhow::Ok((text, told))
     };
-    let (_, told) = device(&["--check", "-n", DEVICE_TOKENS, PROMPT])?;
-    let compared = told.lines().find(|line| line.starts_with("check: "));
-    let compared = compared.with_context(|| format!("`bitnet device --check` compared nothing:\n{told}"))?;
+    for options in [&["-n", DEVICE_TOKENS][..], DEVICE_OPTIONS] {
+        let (_, told) = device(&[&["--check", PROMPT], options].concat())?;
+        let compared = told.lines().find(|line| line.starts_with("check: "));
+        let compared =
+            compared.with_context(|| format!("`bitnet device --check` compared nothing:\n{told}"))?;
+        println!("{}: {compared}, with {}", board.name, options.join(" "));
+    }
     receipt(board, &device)?;
     let (tested, _) = device(&["--self-test"])?;
     ensure!(tested.starts_with("self-test: "), "`bitnet device --self-test` printed\n{tested}");
-    println!("{}: {compared}", board.name);
     Ok(())
 }
 
