@@ -14,7 +14,11 @@ static MODEL: &[u8] = include_image!("../../../../../core/testdata/tiny.bpk");
 
 /// What a board does with these bytes, with steps of `budget`: everything that it writes.
 fn written(bytes: &[u8], budget: u32) -> Bytes<u8> {
-    let mut board = Fake::new(&[bytes, b"\r/quit\r"].concat());
+    ended(Fake::new(&[bytes, b"\r/quit\r"].concat()), budget)
+}
+
+/// Runs a board until it is told to quit: everything that it writes.
+fn ended(mut board: Fake, budget: u32) -> Bytes<u8> {
     let machine = Machine {
         title: &"a test",
         model: MODEL,
@@ -383,17 +387,8 @@ fn what_is_typed_is_no_part_of_a_hosts_prompt() {
 fn a_frame_that_falls_silent_is_given_up_and_keys_are_heard_again() {
     let mut board = Fake::new(&[0, 5, 1]);
     board.later(b"/quit\r");
-    let machine = Machine {
-        title: &"a test",
-        model: MODEL,
-        arena: &mut std::vec![Line::ZERO; 4096],
-        kernels: &[Scalar],
-        split: OneThread,
-        options: None,
-        budget: u32::MAX,
-    };
-    assert_eq!(run(&mut board, machine), Ok(()));
-    let (text, messages) = parts(board.written());
+    let written = ended(board, u32::MAX);
+    let (text, messages) = parts(&written);
     let (tag, response) = decode::<Response<'_>>(&messages[0]);
     assert_eq!((tag, response), (0, Ok(Response::Error(Error::Truncated { bytes: 2 }))));
     assert!(text.ends_with("> /quit\r\n"), "{text}");
@@ -404,17 +399,8 @@ fn last_answer(requests: &[Request<'_>], at_once: usize) -> Text {
     let frames: Bytes<_> = (1..).zip(requests).map(|(tag, request)| frame(tag, request)).collect();
     let mut board = Fake::new(&frames[..at_once].concat());
     board.later(&[frames[at_once..].concat(), b"/quit\r".to_vec()].concat());
-    let machine = Machine {
-        title: &"a test",
-        model: MODEL,
-        arena: &mut std::vec![Line::ZERO; 4096],
-        kernels: &[Scalar],
-        split: OneThread,
-        options: None,
-        budget: 5000,
-    };
-    assert_eq!(run(&mut board, machine), Ok(()));
-    let (_, messages) = parts(board.written());
+    let written = ended(board, 5000);
+    let (_, messages) = parts(&written);
     std::format!("{:?}", decode::<Response<'_>>(messages.last().unwrap()).1.unwrap())
 }
 
