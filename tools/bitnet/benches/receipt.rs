@@ -3,11 +3,13 @@
 
 use std::path::Path;
 
-use bitnet_edge_core::model::{InPlace, OneThread};
+use bitnet_edge_core::model::{InPlace, OneThread, Split};
 use bitnet_edge_core::{
-    Cpu, Event, GenerationConfig, Generator, Line, MemoryPlan, Model, PlanOptions, include_image,
+    Backend, Cpu, Event, GenerationConfig, Generator, MemoryPlan, Model, PlanOptions, include_image,
 };
-use bitnet_edge_kernels::{Counted, Counts, Scalar};
+use bitnet_edge_kernels::{Counted, Counts, Kernels, Scalar};
+use bitnet_edge_std::{Arena, Host, Pool, Tiers};
+use bitnet_pack::convert::{Options, convert};
 use bitnet_pack::output::Destination;
 use criterion::{Criterion, criterion_group, criterion_main};
 
@@ -46,30 +48,54 @@ fn receipts(c: &mut Criterion) {
     }
 }
 
-/// The cost of counting where it is largest: a model of 31 KB, whose kernels have next to nothing to do.
-fn counting(c: &mut Criterion) {
-    let model = Model::new_checked(MODEL).unwrap();
+/// Fifty tokens, with kernels as they are and counted.
+fn counting<K: Kernels + Copy, S: Split + Copy>(
+    c: &mut Criterion,
+    name: &str,
+    image: &[u8],
+    kernels: K,
+    split: S,
+) {
+    let model = Model::new_checked(image).unwrap();
     let plan = MemoryPlan::new(&model.config(), &PlanOptions::new(&model.config())).unwrap();
-    let config = || GenerationConfig { max_tokens: 50, ignore_eos: true, ..GenerationConfig::default() };
+    let mut arena = Arena::new(plan.bytes());
     let counts = Counts::new();
-    let mut arena = vec![Line::ZERO; Line::count(plan.bytes())];
-    c.bench_function("50 tokens of a tiny model, kernels as they are", |b| {
+    let mut group = c.benchmark_group(name);
+    group.bench_function("as they are", |b| {
         b.iter(|| {
-            let cpu = Cpu::new(&model, &plan, &mut arena, Scalar, OneThread, InPlace).unwrap();
-            let mut generator = Generator::new(&model, &plan, cpu, config()).unwrap();
-            generator.prompt("once upon a time").unwrap();
-            while !matches!(generator.step(u32::MAX).unwrap(), Event::Done(_)) {}
+            told(Cpu::new(&model, &plan, arena.lines(), kernels, split, InPlace).unwrap(), &model, &plan);
         });
     });
-    c.bench_function("50 tokens of a tiny model, kernels counted", |b| {
+    group.bench_function("counted", |b| {
         b.iter(|| {
-            let kernels = Counted::new(Scalar, &counts);
-            let cpu = Cpu::new(&model, &plan, &mut arena, kernels, OneThread, InPlace).unwrap();
-            let mut generator = Generator::new(&model, &plan, cpu, config()).unwrap();
-            generator.prompt("once upon a time").unwrap();
-            while !matches!(generator.step(u32::MAX).unwrap(), Event::Done(_)) {}
+            let counted = Counted::new(kernels, &counts);
+            told(Cpu::new(&model, &plan, arena.lines(), counted, split, InPlace).unwrap(), &model, &plan);
         });
     });
+    group.finish();
+}
+
+fn told<'m>(cpu: impl Backend, model: &'m Model<'m>, plan: &'m MemoryPlan) {
+    let config = GenerationConfig { max_tokens: 50, ignore_eos: true, ..GenerationConfig::default() };
+    let mut generator = Generator::new(model, plan, cpu, config).unwrap();
+    generator.prompt("once upon a time").unwrap();
+    while !matches!(generator.step(u32::MAX).unwrap(), Event::Done(_)) {}
+}
+
+/// The cost of counting where it is largest: a model of 31 KB, whose kernels have next to nothing to do; and where it is shared by
+/// threads: the story model, whose operations are spread over two.
+fn costs(c: &mut Criterion) {
+    counting(c, "50 tokens of a tiny model, scalar", MODEL, Scalar, OneThread);
+    let story = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../models/tinystories-micro/tinystories-micro-i2_s.gguf");
+    let options = Options { lowercase: true, ..Options::default() };
+    let story = convert(&std::fs::read(story).unwrap(), &options).unwrap().image;
+    let host = Host::select(None).unwrap().backend;
+    for threads in [1, 2] {
+        let pool = Pool::new(threads).unwrap();
+        let name = format!("50 tokens of the story, {}, {threads} threads", host.name());
+        counting(c, &name, story.as_slice(), host, &pool);
+    }
 }
 
 criterion_group! {
@@ -77,5 +103,5 @@ criterion_group! {
     config = Criterion::default().sample_size(1000);
     targets = receipts
 }
-criterion_group!(cost, counting);
+criterion_group!(cost, costs);
 criterion_main!(benches, cost);
