@@ -13,7 +13,7 @@ use common::{story, story_image, success};
 
 const SEED_1: &str = include_str!("data/story-seed-1.txt");
 const GREEDY: &str = include_str!("data/story-greedy.txt");
-const SEED_1_DIGEST: &str = "ae06907e67b297de9a2164eed2858953816f77a4a3b6200d3c352d9dae76faea";
+const SEED_1_DIGEST: &str = include_str!("data/story-seed-1.digest").trim_ascii();
 const GREEDY_DIGEST: &str = "b79c9e16790c400c646365431cd2356ea8cc5cb6f1e6d1c024c9b577f4c2f26a";
 const PROMPT: &str = "once upon a time";
 

@@ -31,13 +31,14 @@ const DOCUMENTS: [(&str, &str); 6] = [
 ];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let package = if args.target.is_some() { for_arm(&AARCH64.compiler()?)? } else { for_this_machine()? };
+    let package =
+        if args.target.is_some() { for_arm(&AARCH64.compiler()?, &[])? } else { for_this_machine()? };
     println!("{0}\nnext: sudo dpkg -i {0}", package.display());
     Ok(())
 }
 
 fn for_this_machine() -> Result<PathBuf> {
-    build(cargo("build"))?;
+    build(cargo("build"), &[])?;
     let (architecture, machine) = match std::env::consts::ARCH {
         "x86_64" => ("amd64", Architecture::X86_64),
         "aarch64" => ("arm64", Architecture::Aarch64),
@@ -46,16 +47,17 @@ fn for_this_machine() -> Result<PathBuf> {
     package(&paths::target().join("release"), architecture, machine)
 }
 
-/// The package for 64-bit ARM.
-pub(crate) fn for_arm(compiler: &Compiler) -> Result<PathBuf> {
-    build(compiler.cargo("build"))?;
+/// The package for 64-bit ARM, compiled with further options of cargo.
+pub(crate) fn for_arm(compiler: &Compiler, options: &[&str]) -> Result<PathBuf> {
+    build(compiler.cargo("build"), options)?;
     let folder = Compiler::folder().join(AARCH64.target).join("release");
     package(&folder, AARCH64.architecture, Architecture::Aarch64)
 }
 
-fn build(mut cargo: Command) -> Result<()> {
+fn build(mut cargo: Command, options: &[&str]) -> Result<()> {
     let programs = PROGRAMS.iter().flat_map(|program| ["--bin", program]);
-    run_command(cargo.args(["--release", "--config", "profile.release.strip = true"]).args(programs))
+    cargo.args(["--release", "--config", "profile.release.strip = true"]).args(options);
+    run_command(cargo.args(programs))
 }
 
 /// Lays the files out as they will be installed, and has `dpkg-deb` make a package of them.

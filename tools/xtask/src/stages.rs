@@ -234,6 +234,18 @@ const BARE: [Bare; 4] = [
 
 const DENY: [&str; 3] = ["--", "-D", "warnings"];
 
+/// The profile of all firmware, so that what this workspace's packages depend on is compiled once for both.
+const AS_FIRMWARE: [&str; 8] = [
+    "--config",
+    "profile.release.lto = 'fat'",
+    "--config",
+    "profile.release.codegen-units = 1",
+    "--config",
+    "profile.release.panic = 'abort'",
+    "--config",
+    "profile.release.debug = 'line-tables-only'",
+];
+
 /// The code that only ARM and RISC-V have, with Linux and without: the lints of this machine do not see it.
 fn clippy_elsewhere() -> Result<()> {
     let linux = ["-p", "bitnet-edge-arm", "-p", "bitnet-edge-std", "--all-targets"];
@@ -249,7 +261,7 @@ fn clippy_elsewhere() -> Result<()> {
     };
     for Bare { target, packages, folders } in BARE {
         if !packages.is_empty() {
-            run_command(clippy(target)?.args(packages).args(DENY))?;
+            run_command(clippy(target)?.args(AS_FIRMWARE).args(packages).args(DENY))?;
         }
         for folder in folders {
             let manifest = format!("{folder}/Cargo.toml");

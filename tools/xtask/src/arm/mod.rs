@@ -45,33 +45,27 @@ const EVERY: &[&str] = &["cortex-a53", "cortex-a72", "cortex-a76", "max"];
 /// The longest first, so that the last of them end together.
 const GROUPS: &[Group] = &[
     Group {
-        programs: &["bitnet-edge-tests/digests"],
+        programs: &["bitnet-edge-tests/arithmetic"],
         processors: &["cortex-a76"],
-        arguments: &["smollm2"],
+        arguments: &["digests::smollm2"],
         why: "SmolLM2's digest, with the tiers of one processor: what is left of the others, smaller models run as well",
     },
     Group {
-        programs: &["bitnet-edge-tests/digests"],
+        programs: &["bitnet-edge-tests/arithmetic"],
         processors: EVERY,
-        arguments: &["--skip=smollm2"],
+        arguments: &["digests::", "--skip=smollm2"],
         why: "digests of logits, the same constants as on x86-64, for every tier on one, two and three threads",
     },
     Group {
-        programs: &["bitnet-edge/story"],
-        processors: EVERY,
-        arguments: &[],
-        why: "the whole story as `bitnet run` tells it, that of the README",
-    },
-    Group {
-        programs: &["bitnet-edge-tests/options"],
+        programs: &["bitnet-edge-tests/arithmetic"],
         processors: &["max"],
-        arguments: &[],
+        arguments: &["options::"],
         why: "every option of generation: tokens, log-probabilities and logits, the same constants as on x86-64, for every tier",
     },
     Group {
-        programs: &["bitnet-edge-tests/golden"],
+        programs: &["bitnet-edge-tests/arithmetic"],
         processors: EVERY,
-        arguments: &["--skip=smollm2", "--skip=tiny_2b4t"],
+        arguments: &["golden::", "--skip=smollm2", "--skip=tiny_2b4t"],
         why: "other engines' logits, with the best tier; the models left out have the digests of x86-64, where they run",
     },
     Group {
@@ -81,6 +75,12 @@ const GROUPS: &[Group] = &[
         why: "every kernel of every tier against the definition",
     },
     Group {
+        programs: &["bitnet-edge-tests/arithmetic"],
+        processors: &["max"],
+        arguments: &["linear::", "ggml_quantize::"],
+        why: "packed matrices and ggml's quantized blocks",
+    },
+    Group {
         programs: &[
             "bitnet-edge-core/bitnet_edge_core",
             "bitnet-edge-core/generator",
@@ -88,8 +88,6 @@ const GROUPS: &[Group] = &[
             "bitnet-edge-arm/bitnet_edge_arm",
             "bitnet-edge-std/bitnet_edge_std",
             "bitnet-edge-std/pool",
-            "bitnet-edge-tests/linear",
-            "bitnet-edge-tests/ggml_quantize",
         ],
         processors: &["max"],
         arguments: &[],

@@ -81,24 +81,21 @@ fn report(run: &Run, ended: Result<Output>, seconds: f64) -> Result<()> {
     let output = ended?;
     let text = String::from_utf8_lossy(&output.stdout);
     let passed = passed(&text);
+    // One program has tests of several kinds.
+    let name = std::iter::once(&*run.name).chain(run.arguments.iter().copied()).collect::<Vec<_>>().join(" ");
     let (Some(passed @ 1..), true) = (passed, output.status.success()) else {
         bail!(
-            "{:<11} {}: FAILED ({}, {passed:?} tests passed, {seconds:.1} s)\n{text}\n{}",
+            "{:<11} {name}: FAILED ({}, {passed:?} tests passed, {seconds:.1} s)\n{text}\n{}",
             run.processor,
-            run.name,
             output.status,
             String::from_utf8_lossy(&output.stderr)
         )
     };
     let told = told(&text);
     if let Some(tier) = left_out(super::tiers(run.processor), &told, run.name.ends_with("/conformance")) {
-        bail!(
-            "{:<11} {}: FAILED: the processor has {tier}, and it did not run\n{text}",
-            run.processor,
-            run.name
-        );
+        bail!("{:<11} {name}: FAILED: the processor has {tier}, and it did not run\n{text}", run.processor);
     }
-    println!("{:<11} {}: {passed} passed ({seconds:.1} s)", run.processor, run.name);
+    println!("{:<11} {name}: {passed} passed ({seconds:.1} s)", run.processor);
     for line in told {
         println!("{:<11}   {line}", "");
     }

@@ -26,7 +26,7 @@ fn compile(image: &Path, arena_bytes: usize, out: &Path) -> Output {
     Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
         .args(["--edition=2024", "--color=never", "-o"])
         .arg(out)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/const_plan/firmware.rs"))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/const_plan/firmware.rs"))
         .arg("-L")
         .arg(format!("dependency={}", folder.display()))
         .arg("--extern")

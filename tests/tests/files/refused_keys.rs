@@ -37,7 +37,7 @@ fn they_are_refused_unless_they_are_neutral() {
 
 #[test]
 fn a_manifest_says_what_a_factor_means() {
-    let text = include_str!("../../tools/bitnet-pack/src/convert/archs/llama.toml");
+    let text = include_str!("../../../tools/bitnet-pack/src/convert/archs/llama.toml");
     let manifest = Manifest::parse(&text.replace("[model]", "logit_scale = 0.25\n[model]")).unwrap();
     let options = Options { manifest: Some(manifest), ..Options::default() };
     assert_eq!(refusal("logit_scale", value::F32, &0.25f32.to_le_bytes(), &options), None);

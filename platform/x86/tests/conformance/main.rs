@@ -1,0 +1,4 @@
+//! The tiers against the definition.
+
+mod tables;
+mod tiers;
