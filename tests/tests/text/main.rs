@@ -4,6 +4,8 @@
 mod chat;
 mod chat_templates;
 mod perplexity;
+#[cfg(feature = "fetched")]
+mod stops;
 mod story_tokenizer;
 #[cfg(feature = "fetched")]
 mod tokenizers;

@@ -4,13 +4,15 @@ use crate::command::{self, cargo, output, run};
 use crate::fetch::venv::Venv;
 use crate::paths;
 use anyhow::{Context as _, Result, bail};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const LLAMA: &str = "llama-cpp-python==0.3.36";
-const SCRIPT: &str = "tools/xtask/src/compare/llama.py";
+/// Where the scripts are.
+const SCRIPTS: &str = "tests/python";
 
 /// Speeds of an engine, in tokens/s.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -82,16 +84,29 @@ impl Llama {
         prefill: &[u32],
         decode: u32,
     ) -> Result<Speeds> {
-        let lengths: Vec<String> = prefill.iter().map(u32::to_string).collect();
-        let mut python = self.venv.command("python");
-        python.arg(paths::root().join(SCRIPT)).arg(gguf).args([
-            threads.to_string(),
-            lengths.join(","),
-            decode.to_string(),
-        ]);
-        serde_json::from_str(&output(&mut python)?)
-            .context("llama.py printed something else than its figures")
+        self.ask("compare_speed.py", gguf, threads, &[lengths(prefill), decode.to_string()])
     }
+
+    /// What a script prints, of `tests/python`.
+    pub(super) fn ask<T: DeserializeOwned>(
+        &self,
+        script: &str,
+        gguf: &Path,
+        threads: usize,
+        arguments: &[String],
+    ) -> Result<T> {
+        let mut python = self.venv.command("python");
+        // No compiled modules beside the sources.
+        python.arg("-B").arg(paths::root().join(SCRIPTS).join(script)).arg(gguf);
+        python.arg(threads.to_string()).args(arguments);
+        serde_json::from_str(&output(&mut python)?)
+            .with_context(|| format!("{script} printed something else than its answer"))
+    }
+}
+
+/// Lengths of prompts as arguments.
+fn lengths(prefill: &[u32]) -> String {
+    prefill.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// This project's program.
@@ -135,15 +150,20 @@ struct Bandwidth {
 }
 
 impl Bitnet {
-    pub(super) fn measure(&self, threads: usize, prefill: &[u32], decode: u32) -> Result<Speeds> {
-        let lengths: Vec<String> = prefill.iter().map(u32::to_string).collect();
-        let mut bench = Command::new(&self.program);
-        bench.args(["bench", "--json", "-", "--repetitions", "1", "--model"]).arg(&self.image);
-        bench.args(["--threads", &threads.to_string(), "--decode", &decode.to_string()]);
-        bench.args(["--prefill", &lengths.join(",")]);
+    /// A command of the program, on the model.
+    pub(super) fn command(&self, name: &str, threads: usize) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg(name).arg("--model").arg(&self.image).args(["--threads", &threads.to_string()]);
         if let Some(backend) = &self.backend {
-            bench.arg(format!("--backend={backend}"));
+            command.arg(format!("--backend={backend}"));
         }
+        command
+    }
+
+    pub(super) fn measure(&self, threads: usize, prefill: &[u32], decode: u32) -> Result<Speeds> {
+        let mut bench = self.command("bench", threads);
+        bench.args(["--json", "-", "--repetitions", "1"]);
+        bench.args(["--decode", &decode.to_string(), "--prefill", &lengths(prefill)]);
         // An invalid run exits with an error behind its report: the round is kept, and the comparison says so.
         let done =
             bench.stderr(std::process::Stdio::inherit()).output().context("cannot run `bitnet bench`")?;
