@@ -44,9 +44,9 @@ fn draws(c: &mut Criterion) {
 
 fn penalties(c: &mut Criterion) {
     let mut logits = logits();
-    let context: Vec<u32> = (0..4096).map(|i| (random(3, i) % 2000) as u32).collect();
+    let context: Vec<u32> = (0..32_768).map(|i| (random(3, i) % 2000) as u32).collect();
     let mut group = c.benchmark_group("penalize");
-    for window in [64, 256, 4096] {
+    for window in [64, 256, 4096, 32_768] {
         // So little that a million rounds leave the logits finite.
         let config = GenerationConfig::default().with_presence_penalty(1e-3).with_penalty_window(window);
         group.bench_function(window.to_string(), |b| {

@@ -94,7 +94,11 @@ impl Trie {
             match self.path(before).cmp(self.path(at)) {
                 core::cmp::Ordering::Less => break,
                 core::cmp::Ordering::Equal => return Err(refused("another has the same tokens")),
-                core::cmp::Ordering::Greater => self.leaves.swap(before, at),
+                core::cmp::Ordering::Greater => {
+                    if let Some([lower, upper, ..]) = self.leaves.get_mut(before..) {
+                        core::mem::swap(lower, upper);
+                    }
+                }
             }
             at = before;
         }
@@ -151,8 +155,9 @@ impl Trie {
         let range = self.range(node);
         let ends = self.path(node.from).len() == node.depth;
         let mut next = Vec::<Option<u32>, MAX_CHOICES>::new();
-        // There are no more of them than strings.
-        next.extend(range.clone().map(|at| self.path(at).get(node.depth).copied()));
+        for at in range.clone() {
+            let _ = next.push(self.path(at).get(node.depth).copied()); // there are no more of them than strings
+        }
         let warm = if temperature > 0.0 { temperature } else { 1.0 };
         let [model, drawn] = [1.0, warm].map(|temperature| Follow::new(&next, ends, logits, temperature));
         for (leaf, token) in self.leaves.iter_mut().skip(range.start).zip(&next) {
@@ -164,7 +169,9 @@ impl Trie {
     /// The probability of each string, in the order in which they were given.
     pub(super) fn probabilities(&self) -> Vec<f32, MAX_CHOICES> {
         let mut all = Vec::new();
-        all.extend(self.leaves.iter().map(|_| 0.0));
+        for _ in &self.leaves {
+            let _ = all.push(0.0);
+        }
         for leaf in &self.leaves {
             if let Some(slot) = all.get_mut(usize::from(leaf.index)) {
                 *slot = leaf.probability as f32;

@@ -103,7 +103,6 @@ pub struct GenerationConfig {
     /// Taken from the logit of a token once if it is in the window; 0 for no change.
     pub presence_penalty: f32,
     /// How many tokens of the context, the last ones, the penalties look at; `u32::MAX` for all, 0 for none.
-    /// The work of a step grows with its square.
     pub penalty_window: u32,
     /// Tokens and what is added to their logits; what one token has several times adds up.
     pub logit_bias: Vec<(u32, f32), MAX_LOGIT_BIAS>,

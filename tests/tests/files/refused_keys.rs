@@ -49,3 +49,17 @@ fn frequencies_that_cannot_be_are_refused() {
         assert!(refusal(key, value::F32, &v.to_le_bytes(), &Options::default()).is_some(), "{key} {v}");
     }
 }
+
+#[test]
+fn a_part_of_a_model_is_refused() {
+    let with = |count: u16| {
+        let file = tiny::gguf("llama", Weights::Float)
+            .entry("split.no", value::U16, &1u16.to_le_bytes())
+            .entry("split.count", value::U16, &count.to_le_bytes());
+        convert(&file.build(), &Options::default()).err().map(|e| format!("{e:#}"))
+    };
+    // A model that was joined has 0.
+    assert_eq!((with(0), with(1)), (None, None));
+    let line = with(3).unwrap();
+    assert!(line.starts_with("the file is part 2 of 3 of a model: ") && line.contains("--merge"), "{line}");
+}

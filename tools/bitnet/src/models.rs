@@ -20,6 +20,8 @@ pub(crate) struct Known {
     /// Digest of the file, where a source says so: what the hub serves is compared with it.
     pub(crate) sha256: Option<&'static str>,
     pub(crate) licence: &'static str,
+    /// Who made the model, by their name on the hub: who publishes the file may be another.
+    pub(crate) maker: &'static str,
     /// How its matrices are stored.
     pub(crate) format: Format,
     /// `general.architecture` of the file.
@@ -55,6 +57,11 @@ impl Format {
 }
 
 impl Known {
+    /// Who publishes the file, where that is not who made the model.
+    pub(crate) fn publisher(&self) -> Option<&'static str> {
+        self.repo.split('/').next().filter(|owner| *owner != self.maker)
+    }
+
     /// What keeps this version from running it; `None` if nothing is known to.
     pub(crate) fn obstacle(&self) -> Option<String> {
         if self.format == Format::Tl2 {
@@ -94,6 +101,7 @@ const fn falcon(
         bytes: Some(bytes),
         sha256: Some(sha256),
         licence: "Falcon LLM Licence",
+        maker: "tiiuae",
         format: Format::I2S,
         architecture: "llama",
         pre_tokenizer: Some(pre_tokenizer),
@@ -110,6 +118,7 @@ pub(crate) static KNOWN: &[Known] = &[
         bytes: Some(1_187_801_280),
         sha256: Some("4221b252fdd5fd25e15847adfeb5ee88886506ba50b8a34548374492884c2162"),
         licence: "MIT",
+        maker: "microsoft",
         format: Format::I2S,
         architecture: "bitnet-b1.58",
         pre_tokenizer: Some("llama-bpe"),
@@ -170,6 +179,7 @@ pub(crate) static KNOWN: &[Known] = &[
         bytes: None,
         sha256: Some("2565559c82a1d03ecd1101f536c5e99418d07e55a88bd5e391ed734f6b3989ac"),
         licence: "Llama 3 (the original's)",
+        maker: "HF1BitLLM",
         format: Format::Tq2_0,
         architecture: "llama",
         pre_tokenizer: Some("llama-bpe"),
@@ -181,7 +191,8 @@ pub(crate) static KNOWN: &[Known] = &[
         file: "bitnet_b1_58-large-TQ2_0.gguf",
         bytes: None,
         sha256: Some("281aafb18a9f4a3124c10a1d8683e2296f0cfe8a2944da0a5667d17488a951bb"),
-        licence: "MIT (the original's, 1bitLLM)",
+        licence: "MIT (the original's)",
+        maker: "1bitLLM",
         format: Format::Tq2_0,
         architecture: "bitnet",
         pre_tokenizer: None,
@@ -193,7 +204,8 @@ pub(crate) static KNOWN: &[Known] = &[
         file: "bitnet_b1_58-3B-TQ2_0.gguf",
         bytes: None,
         sha256: None,
-        licence: "MIT (the original's, 1bitLLM)",
+        licence: "MIT (the original's)",
+        maker: "1bitLLM",
         format: Format::Tq2_0AndOthers,
         architecture: "bitnet",
         pre_tokenizer: None,
@@ -205,7 +217,8 @@ pub(crate) static KNOWN: &[Known] = &[
         file: "ggml-model-tl2.gguf",
         bytes: None,
         sha256: None,
-        licence: "MIT (the original's, 1bitLLM)",
+        licence: "MIT (the original's)",
+        maker: "1bitLLM",
         format: Format::Tl2,
         architecture: "bitnet",
         pre_tokenizer: None,
@@ -230,6 +243,8 @@ mod tests {
             assert!(
                 known.sha256.is_none_or(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
             );
+            // Licences of those who made the model hold for a file of others.
+            assert_eq!(known.publisher().is_some(), known.licence.contains("the original's"), "{known:?}");
             assert_eq!(find(&known.name.to_uppercase()).map(|found| found.name), Some(known.name));
         }
         assert!(find("no-such-model").is_none());

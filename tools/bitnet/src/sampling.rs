@@ -43,7 +43,7 @@ pub(crate) struct SamplingArgs {
     /// Take X from the logit of a token that came lately [default: 0]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     presence_penalty: Option<f32>,
-    /// How many tokens, prompt included, the penalties look back at; -1 for all; time grows with its square, and boards take 256 at most [default: 64]
+    /// How many tokens, prompt included, the penalties look back at; -1 for all; at most 256 with --logprobs [default: 64]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = window)]
     repeat_last_n: Option<u32>,
     /// Add to the logit of a token: 42=1.5, 42+1.5, 42-1.5; 42-inf bans it (repeatable)

@@ -5,48 +5,15 @@ mod common;
 mod hub;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Output;
 
-use common::{bitnet, stderr, stdout, story};
-use hub::{COMMIT, Reply, Server, content, described, hub_answers, hub_of, sha256, store_of, with_hub};
+use common::{bitnet, stderr, stdout};
+use hub::{
+    COMMIT, Reply, Server, blobs, content, described, home, hub_answers, hub_of, names, pull, pulled,
+    refused, sha256, store_of, with_hub,
+};
 use tempfile::TempDir;
-
-/// `bitnet pull` with a cache of its own.
-fn pull(endpoint: &str, home: &Path, args: &[&str]) -> Output {
-    with_hub(endpoint, home).arg("pull").args(args).output().unwrap()
-}
-
-#[track_caller]
-fn pulled(output: &Output) -> PathBuf {
-    assert!(output.status.success(), "{}", stderr(output));
-    PathBuf::from(stdout(output).strip_suffix('\n').unwrap())
-}
-
-/// The line that a failure is.
-#[track_caller]
-fn refused(output: &Output) -> &str {
-    assert_eq!(output.status.code(), Some(1), "{}", stderr(output));
-    assert_eq!(stdout(output), "");
-    stderr(output).lines().last().unwrap().strip_prefix("error: ").unwrap()
-}
-
-fn home() -> TempDir {
-    tempfile::tempdir().unwrap()
-}
-
-fn blobs(home: &TempDir) -> PathBuf {
-    home.path().join("hub/models--me--model/blobs")
-}
-
-/// The names in a folder.
-fn names(folder: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
 
 #[test]
 fn a_file_comes_whole_and_only_once() {
@@ -103,34 +70,6 @@ fn a_connection_that_ends_is_taken_up_again() {
     let starts: Vec<usize> = store.requests().iter().map(hub::Request::start).collect();
     assert_eq!(starts.len(), 3, "{starts:?}");
     assert!(starts.windows(2).all(|pair| pair[0] < pair[1]) && starts[0] == 0, "{starts:?}");
-}
-
-#[test]
-fn what_an_interrupted_run_left_is_used() {
-    let (home, content) = (home(), content());
-    let half = content.len() / 2;
-    // Half of it, and then nothing any more.
-    let dead = {
-        let content = content.clone();
-        Server::start(move |request, _| {
-            let reply = Reply::part(&content, request);
-            let cut = if request.start() == 0 { half } else { 0 };
-            Reply { cut: Some(cut), ..reply }
-        })
-    };
-    let output = pull(&hub_of(&content, &dead).url, home.path(), &["hf:me/model/a.gguf", "--retries", "0"]);
-    let line = refused(&output);
-    assert!(line.contains(&format!("after {half} of {} bytes", content.len())), "{line}");
-    assert!(line.contains("the same command goes on"), "{line}");
-    // Nothing is under its final name.
-    assert_eq!(names(&blobs(&home)), [format!("{}.incomplete", sha256(&content))]);
-    assert!(!home.path().join("hub/models--me--model/snapshots").exists());
-    let store = store_of(&content);
-    let output = pull(&hub_of(&content, &store).url, home.path(), &["hf:me/model/a.gguf"]);
-    assert_eq!(fs::read(pulled(&output)).unwrap(), content);
-    assert!(stderr(&output).starts_with(&format!("going on behind the {half} bytes")), "{}", stderr(&output));
-    assert_eq!(store.requests()[0].header("range"), Some(format!("bytes={half}-").as_str()));
-    assert_eq!(names(&blobs(&home)), [sha256(&content)]);
 }
 
 #[test]
@@ -439,74 +378,6 @@ fn of_several_models_one_must_be_named() {
     assert_eq!(refused(&output), "hf:me/model has no GGUF file; its files: model.safetensors");
     let output = pull(&list("").url, home.path(), &["hf:me/model"]);
     assert!(refused(&output).ends_with("its files: none"));
-}
-
-#[test]
-fn a_cache_that_cannot_be_written_is_named() {
-    let home = home();
-    let file = home.path().join("file");
-    fs::write(&file, "").unwrap();
-    let content = content();
-    let store = store_of(&content);
-    let hub = hub_of(&content, &store);
-    let output = pull(&hub.url, &file, &["hf:me/model/a.gguf"]);
-    let line = refused(&output);
-    assert!(
-        line.contains("cannot write ") && line.contains("HF_HOME or HF_HUB_CACHE names another"),
-        "{line}"
-    );
-    // Another one that the environment names.
-    let other = home.path().join("other");
-    let output =
-        with_hub(&hub.url, &file).env("HF_HUB_CACHE", &other).args(["pull", "hf:me/model/a.gguf"]).output();
-    assert!(pulled(&output.unwrap()).starts_with(&other));
-    let output = with_hub(&hub.url, &file)
-        .env_remove("HF_HOME")
-        .env("XDG_CACHE_HOME", home.path().join("xdg"))
-        .args(["pull", "hf:me/model/a.gguf"])
-        .output();
-    assert!(pulled(&output.unwrap()).starts_with(home.path().join("xdg/huggingface/hub")));
-}
-
-#[test]
-fn a_model_that_was_pulled_runs_by_its_address() {
-    let home = home();
-    let content = fs::read(story()).unwrap();
-    let store = store_of(&content);
-    let hub = hub_of(&content, &store);
-    let run = |model: &str| {
-        let args = ["run", "once upon a time", "-n", "5", "--no-echo", "--lowercase", "--model", model];
-        with_hub(&hub.url, home.path()).args(args).output().unwrap()
-    };
-    let line = run("hf:me/model/a.gguf");
-    assert_eq!(
-        refused(&line),
-        "hf:me/model/a.gguf is not in the cache: bitnet pull hf:me/model/a.gguf brings it"
-    );
-    // Wherever in the repository the only one lies.
-    let path = pulled(&pull(&hub.url, home.path(), &["hf:me/folders/q/A.GGUF"]));
-    assert_eq!(stdout(&run("hf:me/folders")), stdout(&run(path.to_str().unwrap())));
-    pulled(&pull(&hub.url, home.path(), &["hf:me/folders/b.gguf"]));
-    let line = run("hf:me/folders");
-    assert!(
-        refused(&line).contains("several GGUF files of me/folders in the cache; name one"),
-        "{}",
-        stderr(&line)
-    );
-    let path = pulled(&pull(&hub.url, home.path(), &["hf:me/model/a.gguf"]));
-    let asked = hub.requests().len();
-    let plain = run(path.to_str().unwrap());
-    for model in ["hf:me/model/a.gguf".to_owned(), "hf:me/model".to_owned(), format!("hf:me/model@{COMMIT}")]
-    {
-        let output = run(&model);
-        assert!(output.status.success(), "{}", stderr(&output));
-        assert_eq!(stdout(&output), stdout(&plain));
-    }
-    let doctor = with_hub(&hub.url, home.path()).args(["doctor", "--model", "hf:me/model"]).output().unwrap();
-    assert!(doctor.status.success() && stdout(&doctor).contains("a.gguf: "), "{}", stderr(&doctor));
-    assert_eq!(hub.requests().len(), asked, "a run asks the hub for nothing");
-    let known = refused(&run("falcon3-1b")).to_owned();
-    assert!(known.contains("bitnet pull falcon3-1b brings it"), "{known}");
 }
 
 #[test]

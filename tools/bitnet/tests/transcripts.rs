@@ -24,6 +24,7 @@ fn check(command: &str) {
             ("BOARD4", board(|_| {})),
             ("BOARD5", board(|_| {})),
             ("BOARD6", board(|_| {})),
+            ("BOARD7", board(|_| {})),
         ],
     };
     shell.check(&files::root().join("tests/transcripts/bitnet").join(format!("{command}.md")));

@@ -30,6 +30,13 @@ const DOCUMENTS: [(&str, &str); 6] = [
     ("models/tinystories-micro/MODEL_CARD.md", "tinystories-micro.md"),
 ];
 
+/// Where completions lie below `usr/share`, and what stands around the program's name, by shell.
+const COMPLETIONS: [(&str, &str, &str, &str); 3] = [
+    ("bash", "bash-completion/completions", "", ""),
+    ("zsh", "zsh/vendor-completions", "_", ""),
+    ("fish", "fish/vendor_completions.d", "", ".fish"),
+];
+
 pub(crate) fn run(args: &Args) -> Result<()> {
     let package =
         if args.target.is_some() { for_arm(&AARCH64.compiler()?, &[])? } else { for_this_machine()? };
@@ -44,14 +51,17 @@ fn for_this_machine() -> Result<PathBuf> {
         "aarch64" => ("arm64", Architecture::Aarch64),
         other => bail!("packages are made for amd64 and arm64, not for {other}"),
     };
-    package(&paths::target().join("release"), architecture, machine)
+    let folder = paths::target().join("release");
+    package(&folder, &folder.join("bitnet"), architecture, machine)
 }
 
 /// The package for 64-bit ARM, compiled with further options of cargo.
 pub(crate) fn for_arm(compiler: &Compiler, options: &[&str]) -> Result<PathBuf> {
     build(compiler.cargo("build"), options)?;
     let folder = Compiler::folder().join(AARCH64.target).join("release");
-    package(&folder, AARCH64.architecture, Architecture::Aarch64)
+    // What it says of itself is the same on every machine.
+    run_command(cargo("build").args(["--bin", "bitnet"]))?;
+    package(&folder, &paths::target().join("debug/bitnet"), AARCH64.architecture, Architecture::Aarch64)
 }
 
 fn build(mut cargo: Command, options: &[&str]) -> Result<()> {
@@ -60,8 +70,8 @@ fn build(mut cargo: Command, options: &[&str]) -> Result<()> {
     run_command(cargo.args(programs))
 }
 
-/// Lays the files out as they will be installed, and has `dpkg-deb` make a package of them.
-fn package(programs: &Path, architecture: &str, machine: Architecture) -> Result<PathBuf> {
+/// Lays the files out as they will be installed, and has `dpkg-deb` make a package of them. `bitnet` runs on this machine.
+fn package(programs: &Path, bitnet: &Path, architecture: &str, machine: Architecture) -> Result<PathBuf> {
     if command::find("dpkg-deb").is_none() {
         bail!(Missing { what: "dpkg-deb".to_owned(), command: "sudo apt-get install dpkg".to_owned() });
     }
@@ -82,6 +92,8 @@ fn package(programs: &Path, architecture: &str, machine: Architecture) -> Result
         place(&paths::root().join(from), &documents.join(to), 0o644)?;
     }
     write(&documents.join("copyright"), COPYRIGHT)?;
+    manual(bitnet, &root.join("usr/share/man/man1"))?;
+    completions(bitnet, &root.join("usr/share"))?;
     let glibc = needs.into_iter().max().context("no programs")?;
     write(&root.join("DEBIAN/control"), &control(version, architecture, glibc, kibibytes(&root)?))?;
     open_folders(&root)?;
@@ -91,6 +103,28 @@ fn package(programs: &Path, architecture: &str, machine: Architecture) -> Result
     run_command(Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).args([&root, &part]))?;
     fs::rename(&part, &package)?;
     Ok(package)
+}
+
+/// The pages of the programs and of each of their commands.
+fn manual(bitnet: &Path, folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    run_command(Command::new(bitnet).arg("man").arg("--output").arg(folder))?;
+    let pages = fs::read_dir(folder)?.map(|page| Ok(page?.path())).collect::<Result<Vec<_>>>()?;
+    for page in &pages {
+        fs::set_permissions(page, fs::Permissions::from_mode(0o644))?;
+    }
+    // Without names and times: the same pages are the same files.
+    run_command(Command::new("gzip").args(["-9", "--no-name"]).args(&pages))
+}
+
+fn completions(bitnet: &Path, share: &Path) -> Result<()> {
+    for (shell, folder, before, behind) in COMPLETIONS {
+        for program in PROGRAMS {
+            let script = output(Command::new(bitnet).args(["completions", shell, "--program", program]))?;
+            write(&share.join(folder).join(format!("{before}{program}{behind}")), &script)?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes a folder and those in it what they are in every package, whatever the umask: others may enter and read them.

@@ -20,9 +20,6 @@ use crate::{Board, Console};
 
 /// Bytes of a board's title in its description.
 pub(super) const TITLE_BYTES: usize = 64;
-/// The longest window of penalties: each token takes work that grows with its square, at most 65,536 comparisons, in one step, in
-/// which no watchdog is fed.
-const MAX_PENALTY_WINDOW: u32 = 256;
 /// Microseconds without a word after which an answer in the making says that it is.
 const WORKING_US: u64 = 1_000_000;
 
@@ -36,7 +33,10 @@ impl<B: Board, K: Kernels, S: Split> Session<'_, '_, B, K, S> {
         let response = match request {
             Ok(Request::Describe) => return self.describe(tag),
             Ok(Request::Settings(settings)) => self.change(|config| set(config, &settings)),
-            Ok(Request::Sampling(sampling)) => self.change(|config| set_sampling(config, &sampling)),
+            Ok(Request::Sampling(sampling)) => self.change(|config| {
+                set_sampling(config, &sampling);
+                Ok(())
+            }),
             Ok(Request::StopTokens { at, ids }) => {
                 self.change(|config| place(&mut config.stop_tokens, at, &ids))
             }
@@ -203,12 +203,9 @@ fn set(config: &mut GenerationConfig, settings: &Settings) -> Result<(), &'stati
     place(&mut config.stop_tokens, 0, &settings.stop_tokens)
 }
 
-fn set_sampling(config: &mut GenerationConfig, sampling: &Sampling) -> Result<(), &'static str> {
+fn set_sampling(config: &mut GenerationConfig, sampling: &Sampling) {
     let Sampling { top_p, min_p, typical_p, repetition_penalty, frequency_penalty, .. } = *sampling;
     let Sampling { presence_penalty, penalty_window, skip_special_tokens, add_bos, logprobs, .. } = *sampling;
-    if penalty_window > MAX_PENALTY_WINDOW {
-        return Err("a board's penalties look back at most at 256 tokens");
-    }
     config.top_p = top_p;
     config.min_p = min_p;
     config.typical_p = typical_p;
@@ -219,7 +216,6 @@ fn set_sampling(config: &mut GenerationConfig, sampling: &Sampling) -> Result<()
     config.skip_special_tokens = skip_special_tokens;
     config.add_bos = add_bos;
     config.logprobs = logprobs;
-    Ok(())
 }
 
 /// Puts a part of a list where it belongs; one that comes once more replaces itself.

@@ -116,6 +116,7 @@ fn convert_into(
     release: Release<'_>,
 ) -> Result<Vec<String>> {
     let gguf = Gguf::parse(file)?;
+    check_whole(&gguf)?;
     let mut converter = Converter::new(&gguf, options)?;
     let (config, mut sections) = converter.read_metadata()?;
     let digest = source_digest(file, release);
@@ -135,6 +136,18 @@ fn convert_into(
     let sums = store.checksums(base)?;
     store.write(0, &image::front(&sections, sums))?;
     Ok(converter.notes)
+}
+
+/// Refuses a file that has only a part of a model's tensors.
+fn check_whole(file: &Gguf<'_>) -> Result<()> {
+    let parts: u32 = file.get("split.count")?.unwrap_or(1);
+    let part: u32 = file.get("split.no")?.unwrap_or(0);
+    ensure!(
+        parts <= 1,
+        "the file is part {} of {parts} of a model: llama.cpp joins them: llama-gguf-split --merge FIRST WHOLE",
+        part.saturating_add(1)
+    );
+    Ok(())
 }
 
 /// The SHA-256 of a file, in hex.

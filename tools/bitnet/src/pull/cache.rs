@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use super::address::{Address, SCHEME, is_plain};
+use super::present::is_newer_than_its_name;
 
 /// The cache that the environment names, as `huggingface_hub` finds it.
 pub(super) fn cache() -> Cache {
@@ -37,6 +38,11 @@ impl Store {
             handle: cache.repo(repo.clone()),
             repo,
         }
+    }
+
+    /// Where all repositories lie.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Where the content with this name lies: what servers and trees call an ETag.
@@ -135,7 +141,7 @@ impl Store {
 /// Puts a link to the blob where it is to be found; a copy where the system has no links.
 fn place(blob: &Path, pointer: &Path, file: &str) -> std::io::Result<()> {
     if pointer.exists() && fs::canonicalize(pointer)? == fs::canonicalize(blob)? {
-        return Ok(());
+        return if is_newer_than_its_name(pointer) { renew(pointer) } else { Ok(()) };
     }
     if pointer.symlink_metadata().is_ok() {
         fs::remove_file(pointer)?;
@@ -152,6 +158,21 @@ fn place(blob: &Path, pointer: &Path, file: &str) -> std::io::Result<()> {
     {
         let _ = target;
         fs::hard_link(blob, pointer).or_else(|_| fs::copy(blob, pointer).map(|_| ()))
+    }
+}
+
+/// Makes the link anew that a file's name is, so that it is younger than what it names.
+pub(super) fn renew(pointer: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let fresh = pointer.with_added_extension(format!("{}.link", std::process::id()));
+        std::os::unix::fs::symlink(fs::read_link(pointer)?, &fresh)?;
+        fs::rename(&fresh, pointer)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = pointer;
+        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@ use ureq::http::{Response, StatusCode};
 use super::address::Address;
 use super::cache::Store;
 use super::hub::{Description, Hub, Refusal};
+use super::{present, space};
 
 /// What is read at a time.
 const BUFFER: usize = 1 << 20;
@@ -38,11 +39,13 @@ impl Download<'_> {
         let Description { etag, bytes, .. } = self.description;
         let blob = self.store.blob(etag)?;
         let _lock = self.store.lock(etag)?;
-        if fs::metadata(&blob).is_ok_and(|there| there.len() == *bytes) {
-            return self.check_present(&blob);
+        if fs::metadata(&blob).is_ok_and(|there| there.len() == *bytes) && self.is_intact(&blob)? {
+            return Ok(());
         }
         // The name that huggingface_hub uses: each goes on with what the other began.
         let partial = blob.with_file_name(format!("{etag}.incomplete"));
+        let have = fs::metadata(&partial).map_or(0, |there| there.len());
+        space::check(self.store.root(), bytes.saturating_sub(have))?;
         let file = OpenOptions::new().read(true).append(true).create(true).open(&partial);
         let mut file = file.with_context(|| self.store.unwritable(&partial))?;
         let digest = self.fill(&mut file)?;
@@ -54,16 +57,25 @@ impl Download<'_> {
         rename(&partial, &blob).with_context(|| self.store.unwritable(&blob))
     }
 
-    /// Compares a file that came earlier, by an address perhaps, with the list; that it has the hub's digest was found then.
-    fn check_present(&self, blob: &Path) -> Result<()> {
-        if self.address.sha256.is_none() || self.description.sha256().is_some() {
-            return Ok(());
+    /// Whether what came earlier is the file: that of the hub, and that of the list. What was changed is removed.
+    fn is_intact(&self, blob: &Path) -> Result<bool> {
+        let expected = self.description.sha256();
+        if self.address.sha256.is_none() && expected.is_none() {
+            return Ok(true);
         }
-        let mut file = File::open(blob).with_context(|| format!("cannot read {}", blob.display()))?;
-        let progress = self.progress(self.description.bytes);
-        let mut state = State { have: self.description.bytes, digest: Sha256::new(), progress };
-        hash(&mut file, &mut state)?;
-        self.address.check_listed(&hex(&state.digest.finalize()))
+        if self.quiet {
+            hide();
+        }
+        let digest = present::digest(blob)?;
+        if expected.is_some_and(|expected| !digest.eq_ignore_ascii_case(expected)) {
+            say(format_args!(
+                "note: the file in the cache was changed after it was downloaded: it comes again"
+            ));
+            fs::remove_file(blob).with_context(|| self.store.unwritable(blob))?;
+            return Ok(false);
+        }
+        self.address.check_listed(&digest)?;
+        Ok(true)
     }
 
     fn check(&self, digest: &str) -> Result<()> {

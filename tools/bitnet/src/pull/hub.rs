@@ -52,9 +52,13 @@ pub(super) struct Description {
 impl Description {
     /// The digest of the content, where its name is one.
     pub(super) fn sha256(&self) -> Option<&str> {
-        let etag = &self.etag;
-        (etag.len() == 64 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(etag)
+        is_sha256(&self.etag).then_some(&self.etag)
     }
+}
+
+/// Whether the name of a content is its digest.
+pub(super) fn is_sha256(etag: &str) -> bool {
+    etag.len() == 64 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 impl Hub {

@@ -25,6 +25,13 @@ pub(super) fn known() -> String {
             known.repo,
             known.file
         );
+        if let Some(publisher) = known.publisher() {
+            let _ = writeln!(
+                text,
+                "{:20} converted and published by {publisher}; the model is {}'s",
+                "", known.maker
+            );
+        }
         let state = known.obstacle().map_or_else(
             || "runs by its format, architecture and tokenizer; not tested with the file itself".to_owned(),
             |obstacle| format!("does not run: {obstacle}"),
@@ -49,7 +56,7 @@ pub(super) fn files<'a>(files: impl Iterator<Item = &'a Listed>) -> String {
 }
 
 /// Sizes as the hub writes them, in powers of ten.
-fn megabytes(bytes: u64) -> String {
+pub(super) fn megabytes(bytes: u64) -> String {
     match bytes {
         0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
         1_000_000..1_000_000_000 => format!("{:.0} MB", bytes as f64 / 1e6),
@@ -67,6 +74,12 @@ mod tests {
         for known in KNOWN {
             assert!(text.contains(known.name) && text.contains(&format!("hf:{}/{}", known.repo, known.file)));
         }
+        let entry = |name: &str| text.split("\n\n").find(|entry| entry.starts_with(name)).unwrap();
+        assert!(
+            entry("bitnet-b1.58-large")
+                .contains("converted and published by gianni-cor; the model is 1bitLLM's\n")
+        );
+        assert!(!entry("bitnet-b1.58-2b-4t").contains("published by"), "{text}");
         assert!(text.contains("1.19 GB") && text.contains("does not run: TL1 and TL2"), "{text}");
     }
 

@@ -8,6 +8,9 @@ mod cache;
 mod download;
 mod hub;
 mod list;
+mod parts;
+mod present;
+mod space;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +22,7 @@ pub(crate) use address::{Address, SCHEME};
 use cache::Store;
 use download::Download;
 use hub::{Hub, Listed};
+use parts::Part;
 
 use crate::models;
 
@@ -64,6 +68,10 @@ fn pull(args: &PullArgs, model: &str) -> Result<PathBuf> {
     if let Some(obstacle) = obstacle {
         say(format_args!("note: this version of bitnet cannot run the file: {obstacle}"));
     }
+    let part = Part::of(&file);
+    if let Some(part) = &part {
+        say(format_args!("note: the file is {part}; the others have to come as well"));
+    }
     let description = hub.describe(&address, &file)?;
     if let Some(served) = description.sha256() {
         address.check_listed(served)?;
@@ -75,7 +83,10 @@ fn pull(args: &PullArgs, model: &str) -> Result<PathBuf> {
     download.run()?;
     let path = store.link(&description.etag, &description.commit, &file)?;
     if !args.quiet {
-        next(&path, &file);
+        match part {
+            Some(part) => say(format_args!("next, with all parts: {}", part.join(&path))),
+            None => next(&path, &file),
+        }
     }
     Ok(path)
 }
@@ -98,6 +109,13 @@ fn choose(files: &[Listed], address: &Address) -> Result<String> {
     match &models[..] {
         [one] => Ok(one.path.clone()),
         [] => bail!("{address} has no GGUF file; its files: {}", list::files(files.iter())),
+        [first, ..] if Part::are_all_of_one(&models) => bail!(
+            "{address} has a model in {} parts: pull each of them, as in {SCHEME}{}/{}, and join them with llama.cpp: \
+             llama-gguf-split --merge FIRST WHOLE",
+            models.len(),
+            address.repo,
+            first.path
+        ),
         _ => bail!(
             "{address} has {} GGUF files; name one, as in {SCHEME}{}/FILE: {}",
             models.len(),
@@ -112,5 +130,11 @@ pub(crate) fn cached(model: &str) -> Result<PathBuf> {
     let address = Address::parse(model)?;
     let store = Store::new(&cache::cache(), &address);
     let found = store.find(address.file.as_deref())?;
-    found.with_context(|| format!("{model} is not in the cache: bitnet pull {model} brings it"))
+    let path =
+        found.with_context(|| format!("{model} is not in the cache: bitnet pull {model} brings it"))?;
+    let bytes = models::find(model).and_then(|known| known.bytes);
+    present::check(&path, bytes).with_context(|| {
+        format!("{} is not the file of {model}: bitnet pull {model} brings it again", path.display())
+    })?;
+    Ok(path)
 }

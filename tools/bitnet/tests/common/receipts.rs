@@ -1,6 +1,7 @@
 //! Receipts as the program writes them, and as a forger would.
 #![allow(dead_code)] // each file of tests uses a part of it
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -12,6 +13,8 @@ use crate::common::{bitnet, stderr, stdout};
 
 /// A model of three sentences.
 pub(crate) const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../core/testdata/tiny.bpk");
+
+pub(crate) const PROMPT: &str = "once upon a time";
 
 /// The record as somebody else would write it.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,4 +100,19 @@ pub(crate) fn edited(file: &Value, at: &str, value: Value) -> Value {
     let mut file = file.clone();
     *file.pointer_mut(at).unwrap_or_else(|| panic!("no {at}")) = value;
     file
+}
+
+/// Every value of a receipt, by its path.
+pub(crate) fn leaves(value: &Value, at: String, found: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            map.iter().for_each(|(name, value)| leaves(value, format!("{at}/{name}"), found));
+        }
+        Value::Array(list) if !list.is_empty() => {
+            list.iter().enumerate().for_each(|(i, value)| leaves(value, format!("{at}/{i}"), found));
+        }
+        _ => {
+            found.insert(at, value.clone());
+        }
+    }
 }

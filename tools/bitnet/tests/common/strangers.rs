@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::common::{self, bitnet, stderr, stdout};
-use crate::receipts::{Folder, edited, forged, record, refused, verify};
-use crate::{PROMPT, leaves};
+use crate::receipts::{Folder, PROMPT, edited, forged, leaves, record, refused, verify};
 
 /// A receipt prints no line but its own: whatever text a stranger wrote, nothing of it is printed.
 #[test]

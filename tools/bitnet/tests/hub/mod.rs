@@ -1,10 +1,12 @@
 //! A hub on this machine, that answers as huggingface.co does and can be told to misbehave.
+#![allow(dead_code)] // each file of tests uses a part of it
 
 use std::collections::HashMap;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -13,8 +15,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
-use crate::common::bitnet;
+use crate::common::{bitnet, stderr, stdout};
 
 /// What a client asked.
 #[derive(Clone, Debug)]
@@ -230,4 +233,40 @@ pub(crate) fn with_hub(endpoint: &str, home: &Path) -> Command {
     }
     command.env("HF_ENDPOINT", endpoint).env("HF_HOME", home);
     command
+}
+
+/// `bitnet pull` with a cache of its own.
+pub(crate) fn pull(endpoint: &str, home: &Path, args: &[&str]) -> Output {
+    with_hub(endpoint, home).arg("pull").args(args).output().unwrap()
+}
+
+#[track_caller]
+pub(crate) fn pulled(output: &Output) -> PathBuf {
+    assert!(output.status.success(), "{}", stderr(output));
+    PathBuf::from(stdout(output).strip_suffix('\n').unwrap())
+}
+
+/// The line that a failure is.
+#[track_caller]
+pub(crate) fn refused(output: &Output) -> &str {
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(output));
+    assert_eq!(stdout(output), "");
+    stderr(output).lines().last().unwrap().strip_prefix("error: ").unwrap()
+}
+
+pub(crate) fn home() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+pub(crate) fn blobs(home: &TempDir) -> PathBuf {
+    home.path().join("hub/models--me--model/blobs")
+}
+
+/// The names in a folder.
+pub(crate) fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }

@@ -6,17 +6,25 @@ use crate::paths;
 use crate::toolchain::linux::{AARCH64, Compiler};
 use anyhow::{Context as _, Result, bail};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What must be in it.
-const FILES: [&str; 6] = [
+const FILES: [&str; 14] = [
     "usr/bin/bitnet",
     "usr/bin/bitnet-pack",
     "usr/share/doc/bitnet-edge/copyright",
     "usr/share/doc/bitnet-edge/LICENSE-MIT",
     "usr/share/doc/bitnet-edge/LICENSE-APACHE",
     "usr/share/doc/bitnet-edge/README.md",
+    "usr/share/man/man1/bitnet.1.gz",
+    "usr/share/man/man1/bitnet-pack-convert.1.gz",
+    "usr/share/bash-completion/completions/bitnet",
+    "usr/share/bash-completion/completions/bitnet-pack",
+    "usr/share/zsh/vendor-completions/_bitnet",
+    "usr/share/zsh/vendor-completions/_bitnet-pack",
+    "usr/share/fish/vendor_completions.d/bitnet.fish",
+    "usr/share/fish/vendor_completions.d/bitnet-pack.fish",
 ];
 
 /// How its programs are compiled here: with less optimization than what is handed out, in a third of the time. The bits are the same.
@@ -45,7 +53,37 @@ pub(super) fn check(compiler: &Compiler) -> Result<()> {
             bail!("{} has no {file}", package.display());
         }
     }
-    story(&root.join("usr/bin/bitnet"))
+    let program = root.join("usr/bin/bitnet");
+    pages(&program, &root.join("usr/share"))?;
+    story(&program)
+}
+
+/// The packaged pages and completions are those that the packaged program writes, whichever program wrote them.
+fn pages(program: &Path, share: &Path) -> Result<()> {
+    let written = paths::target().join("debian/pages");
+    if written.exists() {
+        fs::remove_dir_all(&written)?;
+    }
+    run(super::emulator("cortex-a53").arg(program).args(["man", "--output"]).arg(&written))?;
+    let (packed, written) = (files(&share.join("man/man1"))?, files(&written)?);
+    let text = output(Command::new("gzip").args(["--decompress", "--stdout"]).args(&packed))?;
+    let pages = written.iter().map(fs::read_to_string).collect::<Result<Vec<_>, _>>()?;
+    if packed.len() != pages.len() || text != pages.concat() {
+        bail!("the packaged manual pages are not those of the packaged program");
+    }
+    let completions = output(super::emulator("cortex-a53").arg(program).args(["completions", "bash"]))?;
+    if fs::read_to_string(share.join("bash-completion/completions/bitnet"))? != completions {
+        bail!("the packaged completions are not those of the packaged program");
+    }
+    println!("{} manual pages and the completions are those that the packaged program writes", pages.len());
+    Ok(())
+}
+
+/// The files of a folder, in the order of their names.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = fs::read_dir(folder)?.map(|file| Ok(file?.path())).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    Ok(files)
 }
 
 /// The packaged program tells the story of the README, with the digest of x86-64, on every processor by every tier.

@@ -213,8 +213,14 @@ fn stop_strings_end_an_answer_and_the_rest_of_its_text_comes() {
         stop(1, "behind nothing"),
         stop(0, ""),
         Request::Sampling(Sampling { top_p: 2.0, ..sampling() }),
-        Request::Sampling(Sampling { penalty_window: 257, ..sampling() }),
-        Request::Sampling(Sampling { penalty_window: 256, ..sampling() }),
+        // Log-probabilities are of logits that can be restored.
+        Request::Sampling(Sampling {
+            penalty_window: 257,
+            presence_penalty: 0.5,
+            logprobs: Some(1),
+            ..sampling()
+        }),
+        Request::Sampling(Sampling { penalty_window: u32::MAX, ..sampling() }),
         Request::StopTokens { at: 0, ids: Vec::from_slice(&[1; 16]).unwrap() },
         Request::StopTokens { at: 17, ids: Vec::new() },
     ]);
