@@ -34,6 +34,7 @@ pub fn penalize(logits: &mut [f32], context: &[u32], config: &GenerationConfig) 
 }
 
 /// [`penalize`], which hands each id and its logit to `keep` before it changes it.
+#[inline(never)] // its memory is not on the stack of a draw
 pub(super) fn penalize_keeping(
     logits: &mut [f32],
     context: &[u32],
@@ -90,7 +91,6 @@ const MARK: u32 = 0x7fc0_0000;
 /// The tokens of a window from id `done` on, each once with how often it is there, up to the id that is returned. Their logits
 /// are marks, until they are set. As many as are counted at a time, but for those that make room when more come: so a window
 /// is read once for about every 200 tokens that differ, and nothing grows with its square.
-#[inline(never)] // its memory is not on the stack of a draw
 fn count(logits: &mut [f32], window: &[u32], done: u32) -> (Vec<Counted, COUNTED>, u32) {
     let (mut tokens, mut below) = (Vec::<Counted, COUNTED>::new(), logits.len() as u32);
     for &id in window {

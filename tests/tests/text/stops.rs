@@ -81,6 +81,7 @@ fn smollm2_stops_as_in_llama_cpp() {
     let cpu = Cpu::new(&model, &plan, arena.lines(), backend, &pool, InPlace).unwrap();
     let mut generator = Generator::new(&model, &plan, cpu, GenerationConfig::greedy()).unwrap();
 
+    assert_eq!(golden.cases.len(), 24);
     for case in &golden.cases {
         assert!(case.margin > LEAST_MARGIN, "{}: {}", case.name, case.margin);
         let (text, ids, reason) = generated(&mut generator, case);
@@ -113,6 +114,7 @@ fn smollm2_stops_as_in_llama_cpp() {
         agree += usize::from(case.text == ours && streamed == ours);
         println!("{}: {ours:?}; theirs {:?}, as a stream {streamed:?}", case.name, case.text);
     }
+    assert_eq!(agree, 2, "of those where a token completes several");
     println!(
         "{} stops as in llama-cpp-python; {agree} of {} where a token completes several",
         golden.cases.len(),

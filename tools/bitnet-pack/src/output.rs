@@ -15,6 +15,8 @@ pub struct Destination {
     name: PathBuf,
     /// Behind symbolic links, which stay.
     path: PathBuf,
+    /// What is there is not written over.
+    is_new: bool,
 }
 
 impl Destination {
@@ -37,7 +39,15 @@ impl Destination {
         if !folder.is_dir() {
             bail!("cannot write {shown}: the folder {} does not exist", folder.display());
         }
-        Ok(Self { name: name.to_owned(), path })
+        Ok(Self { name: name.to_owned(), path, is_new: false })
+    }
+
+    /// A place where nothing is, and nothing may come to be before the file does: that is an error, and changes nothing.
+    pub fn new_file(name: &Path) -> Result<Self> {
+        if name.symlink_metadata().is_ok() {
+            bail!("cannot write {}: it is there already, and is not written over", name.display());
+        }
+        Ok(Self { is_new: true, ..Self::new(name, Path::new(""))? })
     }
 
     /// The name that the user gave.
@@ -74,7 +84,9 @@ impl Destination {
             file.write_all(bytes)?;
             // Before it has its name: a loss of power must not leave the name of a file without content.
             file.as_file().sync_all()?;
-            file.persist(&self.path).map(|_| ()).map_err(|error| error.error)
+            let kept =
+                if self.is_new { file.persist_noclobber(&self.path) } else { file.persist(&self.path) };
+            kept.map(|_| ()).map_err(|error| error.error)
         };
         write().map_err(|error| self.failed(0, error))
     }

@@ -21,7 +21,7 @@ pub(crate) struct ChoiceArgs {
         value_name = "TEXT",
         value_parser = unescaped,
         conflicts_with_all = [
-            "max_tokens", "top_k", "top_p", "min_p", "typical_p", "repeat_penalty", "frequency_penalty", "presence_penalty",
+            "preset", "max_tokens", "top_k", "top_p", "min_p", "typical_p", "repeat_penalty", "frequency_penalty", "presence_penalty",
             "repeat_last_n", "logit_bias", "stop_strings", "stop_tokens", "ignore_eos", "special", "logprobs", "receipt"
         ]
     )]

@@ -81,6 +81,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     if args.quiet {
         be_quiet();
     }
+    if args.choice.texts.len() == 1 {
+        return Err(Failure::usage("--choose needs two texts or more"));
+    }
     let prompt = args.prompt.read()?;
     let opened = args.model.open()?;
     let pending = args.receipt.begin(&opened.name, args.prompt.file())?;

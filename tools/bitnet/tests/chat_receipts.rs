@@ -64,6 +64,18 @@ fn what_is_not_answered_has_no_receipt() {
 }
 
 #[test]
+fn what_came_into_the_folder_meanwhile_is_not_written_over() {
+    let folder = Folder::new();
+    let path = folder.path("talk");
+    let saved = path.join("answer-002.json");
+    let typed = format!("hello\n/save {}\nhello\n", saved.display());
+    let output = talk(&path, &[], &typed);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("it is there already, and is not written over"), "{}", stderr(&output));
+    assert!(std::fs::read_to_string(&saved).unwrap().contains("\"messages\""));
+}
+
+#[test]
 fn a_folder_that_is_in_use_is_refused() {
     let folder = Folder::new();
     std::fs::write(folder.path("notes.txt"), "mine").unwrap();

@@ -119,6 +119,7 @@ fn change(path: &Path, content: &[u8]) {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_file_that_was_changed_in_the_cache_does_not_run_and_comes_again() {
     let home = home();
     let content = fs::read(story()).unwrap();
@@ -159,10 +160,8 @@ fn a_file_that_was_changed_in_the_cache_does_not_run_and_comes_again() {
     let file = File::options().write(true).open(&path).unwrap();
     file.set_modified(times()[1] + Duration::from_nanos(1)).unwrap();
     assert_eq!(stdout(&run()), told);
-    if cfg!(unix) {
-        let [file, link] = times();
-        assert!(link > file, "{link:?} {file:?}");
-    }
+    let [file, link] = times();
+    assert!(link > file, "{link:?} {file:?}");
 }
 
 #[test]
@@ -177,7 +176,23 @@ fn a_file_of_another_size_than_the_listed_one_does_not_run() {
     assert!(line.ends_with("it has 1200000 bytes, and the one that was listed has 1187801280"), "{line}");
 }
 
+/// It was pulled by its address, which takes it as it is; the short name means the file that is listed.
 #[test]
+#[cfg(unix)]
+fn a_file_of_another_digest_than_the_listed_one_does_not_run_by_the_short_name() {
+    let (home, content) = (home(), content());
+    let store = store_of(&content);
+    let hub = hub_of(&content, &store);
+    let address = "hf:brunopio/Llama3-8B-1.58-100B-tokens-GGUF/Llama3-8B-1.58-100B-tokens-TQ2_0.gguf";
+    pulled(&pull(&hub.url, home.path(), &[address]));
+    let output =
+        with_hub(&hub.url, home.path()).args(["run", "a", "--model", "llama3-8b-1.58"]).output().unwrap();
+    let line = refused(&output);
+    assert!(line.contains(&format!("its SHA-256 is {} and should be 2565559c", sha256(&content))), "{line}");
+}
+
+#[test]
+#[cfg(unix)]
 fn what_does_not_fit_the_disk_is_not_begun() {
     let home = home();
     let bytes = 1u64 << 62;

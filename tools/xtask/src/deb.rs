@@ -30,6 +30,9 @@ const DOCUMENTS: [(&str, &str); 6] = [
     ("models/tinystories-micro/MODEL_CARD.md", "tinystories-micro.md"),
 ];
 
+/// The profile of what is handed out.
+const RELEASE: &str = "release";
+
 /// Where completions lie below `usr/share`, and what stands around the program's name, by shell.
 const COMPLETIONS: [(&str, &str, &str, &str); 3] = [
     ("bash", "bash-completion/completions", "", ""),
@@ -39,44 +42,54 @@ const COMPLETIONS: [(&str, &str, &str, &str); 3] = [
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let package =
-        if args.target.is_some() { for_arm(&AARCH64.compiler()?, &[])? } else { for_this_machine()? };
+        if args.target.is_some() { for_arm(&AARCH64.compiler()?, RELEASE)? } else { for_this_machine()? };
     println!("{0}\nnext: sudo dpkg -i {0}", package.display());
     Ok(())
 }
 
 fn for_this_machine() -> Result<PathBuf> {
-    build(cargo("build"), &[])?;
+    build(cargo("build"), RELEASE)?;
     let (architecture, machine) = match std::env::consts::ARCH {
         "x86_64" => ("amd64", Architecture::X86_64),
         "aarch64" => ("arm64", Architecture::Aarch64),
         other => bail!("packages are made for amd64 and arm64, not for {other}"),
     };
     let folder = paths::target().join("release");
-    package(&folder, &folder.join("bitnet"), architecture, machine)
+    package(&paths::target().join("debian"), &folder, &folder.join("bitnet"), (architecture, machine))
 }
 
-/// The package for 64-bit ARM, compiled with further options of cargo.
-pub(crate) fn for_arm(compiler: &Compiler, options: &[&str]) -> Result<PathBuf> {
-    build(compiler.cargo("build"), options)?;
-    let folder = Compiler::folder().join(AARCH64.target).join("release");
+/// The package for 64-bit ARM, of programs that are compiled with a profile of the workspace. That of another than what is handed
+/// out lies in a folder of its own.
+pub(crate) fn for_arm(compiler: &Compiler, profile: &str) -> Result<PathBuf> {
+    build(compiler.cargo("build"), profile)?;
+    let programs = Compiler::folder().join(AARCH64.target).join(profile);
+    let mut folder = paths::target().join("debian");
+    if profile != RELEASE {
+        folder.push(profile);
+    }
     // What it says of itself is the same on every machine.
     run_command(cargo("build").args(["--bin", "bitnet"]))?;
-    package(&folder, &paths::target().join("debug/bitnet"), AARCH64.architecture, Architecture::Aarch64)
+    let bitnet = paths::target().join("debug/bitnet");
+    package(&folder, &programs, &bitnet, (AARCH64.architecture, Architecture::Aarch64))
 }
 
-fn build(mut cargo: Command, options: &[&str]) -> Result<()> {
+fn build(mut cargo: Command, profile: &str) -> Result<()> {
     let programs = PROGRAMS.iter().flat_map(|program| ["--bin", program]);
-    cargo.args(["--release", "--config", "profile.release.strip = true"]).args(options);
+    cargo.args(["--profile", profile, "--config", &format!("profile.{profile}.strip = true")]);
     run_command(cargo.args(programs))
 }
 
 /// Lays the files out as they will be installed, and has `dpkg-deb` make a package of them. `bitnet` runs on this machine.
-fn package(programs: &Path, bitnet: &Path, architecture: &str, machine: Architecture) -> Result<PathBuf> {
+fn package(
+    folder: &Path,
+    programs: &Path,
+    bitnet: &Path,
+    (architecture, machine): (&str, Architecture),
+) -> Result<PathBuf> {
     if command::find("dpkg-deb").is_none() {
         bail!(Missing { what: "dpkg-deb".to_owned(), command: "sudo apt-get install dpkg".to_owned() });
     }
     let version = env!("CARGO_PKG_VERSION");
-    let folder = paths::target().join("debian");
     let root = folder.join(format!("{NAME}_{version}-1_{architecture}"));
     if root.exists() {
         fs::remove_dir_all(&root)?;

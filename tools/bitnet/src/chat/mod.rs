@@ -225,7 +225,7 @@ impl<B: Backend> Chat<'_, '_, B> {
         let config = self.settings.args()?.config(self.model.config().vocab)?;
         let seed = config.seed.wrapping_add(receipts.draw());
         let config = config.with_seed(seed).with_digest(true);
-        let pending = receipts.next(self.opened)?;
+        let pending = receipts.next()?;
         self.talk.restart();
         self.talk.configure(config.clone())?;
         self.opened.engine.counts().reset();

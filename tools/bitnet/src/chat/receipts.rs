@@ -4,10 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use bitnet_pack::output::Destination;
 use clap::Args;
 
 use crate::receipt::{Pending, SigningKey};
-use crate::session::Opened;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Proof")]
@@ -50,12 +50,12 @@ impl Receipts {
     }
 
     /// The next one.
-    pub(super) fn next(&mut self, opened: &Opened) -> Result<Pending> {
+    pub(super) fn next(&mut self) -> Result<Pending> {
         let number = self.written.saturating_add(1);
         let file = self.folder.join(format!("answer-{number:03}.json"));
-        let pending = Pending::new(&file, &opened.name, self.key.clone())?;
+        let to = Destination::new_file(&file)?;
         self.written = number;
-        Ok(pending)
+        Ok(Pending::new(to, self.key.clone()))
     }
 
     /// The one that was begun is not written: there was no answer.

@@ -141,7 +141,11 @@ impl Store {
 /// Puts a link to the blob where it is to be found; a copy where the system has no links.
 fn place(blob: &Path, pointer: &Path, file: &str) -> std::io::Result<()> {
     if pointer.exists() && fs::canonicalize(pointer)? == fs::canonicalize(blob)? {
-        return if is_newer_than_its_name(pointer) { renew(pointer) } else { Ok(()) };
+        if is_newer_than_its_name(pointer) {
+            // A link that stays as old as it is has its file read again.
+            let _ = renew(pointer);
+        }
+        return Ok(());
     }
     if pointer.symlink_metadata().is_ok() {
         fs::remove_file(pointer)?;
@@ -166,6 +170,8 @@ pub(super) fn renew(pointer: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     {
         let fresh = pointer.with_added_extension(format!("{}.link", std::process::id()));
+        // What a program of the same number left, which was ended between the two.
+        let _ = fs::remove_file(&fresh);
         std::os::unix::fs::symlink(fs::read_link(pointer)?, &fresh)?;
         fs::rename(&fresh, pointer)
     }

@@ -45,7 +45,7 @@ impl Download<'_> {
         // The name that huggingface_hub uses: each goes on with what the other began.
         let partial = blob.with_file_name(format!("{etag}.incomplete"));
         let have = fs::metadata(&partial).map_or(0, |there| there.len());
-        space::check(self.store.root(), bytes.saturating_sub(have))?;
+        space::check(blob.parent().unwrap_or(self.store.root()), bytes.saturating_sub(have))?;
         let file = OpenOptions::new().read(true).append(true).create(true).open(&partial);
         let mut file = file.with_context(|| self.store.unwritable(&partial))?;
         let digest = self.fill(&mut file)?;
@@ -57,7 +57,7 @@ impl Download<'_> {
         rename(&partial, &blob).with_context(|| self.store.unwritable(&blob))
     }
 
-    /// Whether what came earlier is the file: that of the hub, and that of the list. What was changed is removed.
+    /// Whether what came earlier is the file: that of the hub, and that of the list. What was changed stays until the other has come.
     fn is_intact(&self, blob: &Path) -> Result<bool> {
         let expected = self.description.sha256();
         if self.address.sha256.is_none() && expected.is_none() {
@@ -71,7 +71,6 @@ impl Download<'_> {
             say(format_args!(
                 "note: the file in the cache was changed after it was downloaded: it comes again"
             ));
-            fs::remove_file(blob).with_context(|| self.store.unwritable(blob))?;
             return Ok(false);
         }
         self.address.check_listed(&digest)?;

@@ -133,7 +133,7 @@ pub(crate) fn cached(model: &str) -> Result<PathBuf> {
     let path =
         found.with_context(|| format!("{model} is not in the cache: bitnet pull {model} brings it"))?;
     let bytes = models::find(model).and_then(|known| known.bytes);
-    present::check(&path, bytes).with_context(|| {
+    present::check(&path, bytes, &address).with_context(|| {
         format!("{} is not the file of {model}: bitnet pull {model} brings it again", path.display())
     })?;
     Ok(path)

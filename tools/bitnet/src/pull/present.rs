@@ -9,18 +9,22 @@ use bitnet_pack::convert::hex;
 use bitnet_pack::progress::{Progress, Unit};
 use sha2::{Digest, Sha256};
 
+use super::address::Address;
 use super::cache::renew;
 use super::hub::is_sha256;
 
-/// Refuses a file that has not the size that is known of it, or was changed since the cache has it. Bytes are read only if
+/// Refuses a file that has not the size or the digest that is listed of it, or was changed since the cache has it. Bytes are read only if
 /// something was written to the file after its name was: then it must have the digest that it is kept under.
-pub(super) fn check(name: &Path, bytes: Option<u64>) -> Result<()> {
+pub(super) fn check(name: &Path, bytes: Option<u64>, address: &Address) -> Result<()> {
     let there = fs::metadata(name)?.len();
     if let Some(bytes) = bytes {
         ensure!(there == bytes, "it has {there} bytes, and the one that was listed has {bytes}");
     }
     let blob = fs::canonicalize(name)?;
     let expected = blob.file_name().and_then(|name| name.to_str()).filter(|name| is_sha256(name));
+    if let Some(digest) = expected {
+        address.check_listed(digest)?;
+    }
     let Some(expected) = expected.filter(|_| is_newer_than_its_name(name)) else { return Ok(()) };
     let found = digest(&blob)?;
     ensure!(

@@ -96,7 +96,7 @@ impl ReceiptArgs {
     pub(crate) fn begin(&self, model: &Path, prompt: Option<&Path>) -> Result<Option<Pending>> {
         let Some(path) = &self.receipt else { return Ok(None) };
         let key = self.sign.as_deref().map(SigningKey::read).transpose().context("--sign")?;
-        let pending = Pending::new(path, model, key).context("--receipt")?;
+        let pending = Pending::new(Destination::new(path, model).context("--receipt")?, key);
         for (file, what) in [(self.sign.as_deref(), "key"), (prompt, "prompt")] {
             ensure!(
                 !file.is_some_and(|file| pending.to.is(file)),
@@ -109,9 +109,9 @@ impl ReceiptArgs {
 }
 
 impl Pending {
-    /// One that will be at `path`, which is not the model.
-    pub(crate) fn new(path: &Path, model: &Path, key: Option<SigningKey>) -> Result<Self> {
-        Ok(Self { to: Destination::new(path, model)?, key, program: Program::begin() })
+    /// One that will be written there.
+    pub(crate) fn new(to: Destination, key: Option<SigningKey>) -> Self {
+        Self { to, key, program: Program::begin() }
     }
 
     /// Where it will be.

@@ -27,13 +27,9 @@ const FILES: [&str; 14] = [
     "usr/share/fish/vendor_completions.d/bitnet-pack.fish",
 ];
 
-/// How its programs are compiled here: with less optimization than what is handed out, in a third of the time. The bits are the same.
-const QUICKLY: &[&str] =
-    &["--config", "profile.release.lto = 'off'", "--config", "profile.release.codegen-units = 16"];
-
 /// Makes and checks the package.
 pub(super) fn check(compiler: &Compiler) -> Result<()> {
-    let package = deb::for_arm(compiler, QUICKLY)?;
+    let package = deb::for_arm(compiler, "quick")?;
     print!("{}", output(Command::new("dpkg-deb").arg("--info").arg(&package))?);
     print!("{}", output(Command::new("dpkg-deb").arg("--contents").arg(&package))?);
     let field = |name| output(Command::new("dpkg-deb").arg("--field").arg(&package).arg(name));

@@ -99,6 +99,7 @@ impl Perplexities {
             ours,
             difference_percent: (ours / theirs - 1.0) * 100.0,
         };
+        let windows = [theirs.running.len(), running.len()];
         let ours = running.iter().map(|window| window.perplexity);
         let mut problems = Vec::new();
         if theirs.tokens / u64::from(context) != windows_in_text {
@@ -106,6 +107,11 @@ impl Perplexities {
             problems.push(format!(
                 "the text has {tokens} tokens in llama.cpp, and {windows_in_text} windows of {context} in bitnet"
             ));
+        }
+        if let [theirs, ours] = windows
+            && theirs != ours
+        {
+            problems.push(format!("llama.cpp scored {theirs} windows, bitnet {ours}"));
         }
         if theirs.scored != tokens_scored {
             problems.push(format!("llama.cpp scored {} tokens, bitnet {tokens_scored}", theirs.scored));

@@ -170,7 +170,11 @@ fn lines(printed: &str) -> Result<(Vec<Token>, Box<End>)> {
 impl Texts {
     fn new(engines: &Engines, args: &TextArgs, tokens: &[Token], end: End, theirs: Theirs) -> Self {
         let difference = difference(tokens, end.stop_token, &theirs.steps);
-        let problems = problems(&end, &theirs, difference.as_ref());
+        let mut problems = problems(&end, &theirs, difference.as_ref());
+        let given = tokens.len() + end.stop_token.iter().len();
+        if theirs.steps.len() != given {
+            problems.push(format!("llama.cpp took {} of our {given} tokens", theirs.steps.len()));
+        }
         let ids = tokens.iter().map(|token| token.id).chain(end.stop_token);
         let same = ids.zip(&theirs.steps).filter(|(id, step)| *id == step.best).count();
         let distance = |(token, step): (&Token, &Step)| (token.logprob - step.given_logprob).abs();
