@@ -1,5 +1,6 @@
 //! `cargo xtask deb`: a Debian package of the programs, by Debian's own `dpkg-deb`.
 
+use crate::arm;
 use crate::command::{self, Missing, cargo, output, run as run_command};
 use crate::paths;
 use crate::toolchain::linux::{AARCH64, Compiler};
@@ -55,7 +56,12 @@ fn for_this_machine() -> Result<PathBuf> {
         other => bail!("packages are made for amd64 and arm64, not for {other}"),
     };
     let folder = paths::target().join("release");
-    package(&paths::target().join("debian"), &folder, &folder.join("bitnet"), (architecture, machine))
+    package(
+        &paths::target().join("debian"),
+        &folder,
+        &|| Command::new(folder.join("bitnet")),
+        (architecture, machine),
+    )
 }
 
 /// The package for 64-bit ARM, of programs that are compiled with a profile of the workspace. That of another than what is handed
@@ -67,9 +73,19 @@ pub(crate) fn for_arm(compiler: &Compiler, profile: &str) -> Result<PathBuf> {
     if profile != RELEASE {
         folder.push(profile);
     }
-    // What it says of itself is the same on every machine.
-    run_command(cargo("build").args(["--bin", "bitnet"]))?;
-    let bitnet = paths::target().join("debug/bitnet");
+    // What it says of itself is the same on every machine: the program says it, or this machine's where nothing runs it.
+    let emulated = command::find("qemu-aarch64").is_some();
+    if !emulated {
+        run_command(cargo("build").args(["--bin", "bitnet"]))?;
+    }
+    let bitnet = || {
+        if !emulated {
+            return Command::new(paths::target().join("debug/bitnet"));
+        }
+        let mut bitnet = arm::emulator("cortex-a53");
+        bitnet.arg(programs.join("bitnet"));
+        bitnet
+    };
     package(&folder, &programs, &bitnet, (AARCH64.architecture, Architecture::Aarch64))
 }
 
@@ -79,11 +95,11 @@ fn build(mut cargo: Command, profile: &str) -> Result<()> {
     run_command(cargo.args(programs))
 }
 
-/// Lays the files out as they will be installed, and has `dpkg-deb` make a package of them. `bitnet` runs on this machine.
+/// Lays the files out as they will be installed, and has `dpkg-deb` make a package of them. `bitnet` runs the program here.
 fn package(
     folder: &Path,
     programs: &Path,
-    bitnet: &Path,
+    bitnet: &dyn Fn() -> Command,
     (architecture, machine): (&str, Architecture),
 ) -> Result<PathBuf> {
     if command::find("dpkg-deb").is_none() {
@@ -119,9 +135,9 @@ fn package(
 }
 
 /// The pages of the programs and of each of their commands.
-fn manual(bitnet: &Path, folder: &Path) -> Result<()> {
+fn manual(bitnet: &dyn Fn() -> Command, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
-    run_command(Command::new(bitnet).arg("man").arg("--output").arg(folder))?;
+    run_command(bitnet().arg("man").arg("--output").arg(folder))?;
     let pages = fs::read_dir(folder)?.map(|page| Ok(page?.path())).collect::<Result<Vec<_>>>()?;
     for page in &pages {
         fs::set_permissions(page, fs::Permissions::from_mode(0o644))?;
@@ -130,10 +146,10 @@ fn manual(bitnet: &Path, folder: &Path) -> Result<()> {
     run_command(Command::new("gzip").args(["-9", "--no-name"]).args(&pages))
 }
 
-fn completions(bitnet: &Path, share: &Path) -> Result<()> {
+fn completions(bitnet: &dyn Fn() -> Command, share: &Path) -> Result<()> {
     for (shell, folder, before, behind) in COMPLETIONS {
         for program in PROGRAMS {
-            let script = output(Command::new(bitnet).args(["completions", shell, "--program", program]))?;
+            let script = output(bitnet().args(["completions", shell, "--program", program]))?;
             write(&share.join(folder).join(format!("{before}{program}{behind}")), &script)?;
         }
     }

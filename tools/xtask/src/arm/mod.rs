@@ -168,7 +168,7 @@ pub(crate) fn run() -> Result<()> {
 ///
 /// Programs use this machine's C library for ARM, where it has one. That of the cross compiler stands in where not; never
 /// the two together, because threads of one then wait for the other's forever.
-fn emulator(processor: &str) -> Command {
+pub(crate) fn emulator(processor: &str) -> Command {
     let mut command = Command::new("qemu-aarch64");
     command.args(["-cpu", processor]);
     if !Path::new("/lib/ld-linux-aarch64.so.1").exists() {
