@@ -36,7 +36,9 @@ struct Report {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let toolchain = Toolchain::bare_metal(&LINKED)?;
-    for target in LINKED {
+    // That the check finds what it looks for is seen on one of them.
+    let targets = if args.planted { &LINKED[..1] } else { &LINKED[..] };
+    for &target in targets {
         let report = link(&toolchain, target, args.planted)?;
         if args.planted {
             planted_is_found(&report, target)?;
