@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -110,8 +110,22 @@ fn chosen(names: &[String]) -> Result<Vec<String>> {
     Ok(if names.is_empty() { known } else { names.to_vec() })
 }
 
+/// Begins to build every target on one processor, beside stages that leave one alone for minutes; without a word, for the stage itself
+/// waits for it and says what is wrong.
+pub(crate) fn ahead() -> Option<Child> {
+    let (mut build, _) = builder().ok()?;
+    build.args(["--quiet", "--jobs", "1"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
+}
+
 /// Builds every target; returns the folder of the programs.
 fn build() -> Result<PathBuf> {
+    let (mut build, programs) = builder()?;
+    run_command(&mut build)?;
+    Ok(programs)
+}
+
+/// What builds every target, and where the programs will be.
+fn builder() -> Result<(Command, PathBuf)> {
     if cfg!(windows) {
         bail!(Unsupported("libFuzzer for Windows needs another linker set-up".to_owned()));
     }
@@ -126,21 +140,12 @@ fn build() -> Result<PathBuf> {
         version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
     let folder = paths::target().join("fuzz");
     // With `--target`, the flags do not reach build scripts and macros.
-    run_command(
-        cargo("build")
-            .args([
-                "--release",
-                "--bins",
-                "--manifest-path",
-                "fuzz/Cargo.toml",
-                "--target",
-                host,
-                "--target-dir",
-            ])
-            .arg(&folder)
-            .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f")),
-    )?;
-    Ok(folder.join(host).join("release"))
+    let mut build = cargo("build");
+    build
+        .args(["--release", "--bins", "--manifest-path", "fuzz/Cargo.toml", "--target", host, "--target-dir"])
+        .arg(&folder)
+        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f"));
+    Ok((build, folder.join(host).join("release")))
 }
 
 /// Where new inputs are kept. What is recorded must be reachable from the seeds, so recording starts from nothing else.

@@ -93,8 +93,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let started = Instant::now();
     let mut outcomes = Vec::new();
-    for stage in chosen(&args.stages)? {
+    let stages = chosen(&args.stages)?;
+    let mut ahead = None;
+    for stage in &stages {
+        // The stages from here on link firmware, one program at a time.
+        if stage.name == "no-panic" && stages.iter().any(|stage| stage.name == "fuzz") {
+            ahead = fuzz::ahead();
+        }
         outcomes.push((stage.name, run_stage(stage, args)));
+    }
+    if let Some(mut ahead) = ahead {
+        // The stage `fuzz` has waited for it.
+        let _ = ahead.wait();
     }
     summary(&outcomes, started)
 }
